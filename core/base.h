@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The C dialect of this tree: fixed-width integers, asserts that are always
+ * on, and the three helpers that everything uses. Nothing here has state.
+ *
+ * An assert states a promise of ours, never one of a peer: no byte that a
+ * client sends may reach an assert that can fail.
+ */
+#ifndef CORE_BASE_H
+#define CORE_BASE_H
+
+#undef NDEBUG
+#include <assert.h>
+#include <errno.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
+
+#define LIKELY(x) __builtin_expect(!!(x), 1)
+#define UNLIKELY(x) __builtin_expect(!!(x), 0)
+
+static inline uint64_t min_u64(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+static inline uint64_t max_u64(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
+/* Rounds up to a multiple of a power of two; the caller excludes overflow. */
+static inline uint64_t align_up_u64(uint64_t value, uint64_t alignment)
+{
+	return (value + alignment - 1) & ~(alignment - 1);
+}
+
+#endif

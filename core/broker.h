@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The broker, seen from outside: bytes in, effects out, time is a parameter.
+ *
+ * The daemon, the tests and the fuzzers are callers of these few functions.
+ * A caller connects a client, feeds it whole request messages, and after
+ * every call *pumps*: run broker_tick while it wants to, take release jobs,
+ * take late replies, take obituaries. Nothing here blocks, logs, reads a
+ * clock or makes a system call; one thread calls.
+ *
+ * A client is named by a uint32_t that is never 0; it may be reused after its
+ * obituary has been taken.
+ */
+#ifndef CORE_BROKER_H
+#define CORE_BROKER_H
+
+#include "core/base.h"
+#include "core/env.h"
+#include "core/reclaim.h"
+#include "core/rules.h"
+#include "core/session.h"
+#include "core/wire/msg.h"
+#include "tenure/types.h"
+
+struct broker {
+	struct env env;
+	/* Scratch of one call; nothing in it outlives the call. */
+	uint64_t message[(WIRE_REQUEST_BYTES_MAX + 7) / 8];
+	uint64_t data[(WIRE_DATA_BYTES_MAX + 7) / 8];
+	struct rules_scratch rules;
+};
+
+/*
+ * 0, -ENOMEM, or -EINVAL for a configuration that cannot be. Adapters are
+ * copied; their backends and the names must outlive the broker.
+ */
+int broker_init(struct broker *broker, const struct pages *pages,
+		const struct entropy *entropy,
+		const struct broker_config *config,
+		const struct broker_adapter *adapters, uint32_t n_adapters);
+
+/* Asserts that every client has gone: teardown is the leak test. */
+void broker_deinit(struct broker *broker);
+
+/* 0, or -EDQUOT or -ENOMEM with the reason of the refusal. */
+int broker_connect(struct broker *broker, const struct peer *peer,
+		   uint64_t now_ns, uint32_t *ret_client,
+		   enum tenure_reason *ret_reason);
+
+/* What a client held at the moment it ended. */
+struct obituary {
+	uint32_t client;
+	uint32_t uid;
+	int32_t pid;
+	char cgroup[CGROUP_BYTES];
+	uint64_t devices, resources, allocations, tokens, bytes;
+	uint64_t began_ns, ended_ns; /* end of the client, end of reclaim */
+	uint64_t freed_bytes; /* given back, because nobody else held it */
+};
+
+/*
+ * The client has ended: by end of file, by its death, or thrown out. From
+ * now on no request of it is taken; what it held goes in bounded steps, and
+ * an obituary follows. ret_held may be NULL.
+ */
+void broker_disconnect(struct broker *broker, uint32_t client, uint64_t now_ns,
+		       struct obituary *ret_held);
+
+/* True, once, for each client of which nothing is left. */
+bool broker_next_obituary(struct broker *broker, struct obituary *ret);
+
+enum broker_verdict {
+	BROKER_REPLY, /* *ret is to be sent now */
+	BROKER_LATER, /* broker_next_reply will bring it */
+	/* *ret is to be sent if it has a head, then the client is to be
+	 * disconnected for ret->head.reason */
+	BROKER_KILL,
+};
+
+struct broker_reply {
+	uint32_t client;
+	struct wire_reply head;
+	const void *data; /* head.data_bytes bytes, until the next call */
+	/* When head.fds is 1: whose descriptor to attach. */
+	uint32_t adapter;
+	uint32_t store;
+	bool read_only;
+};
+
+/*
+ * Takes one whole message of a connected client. The bytes are copied before
+ * they are judged; they may change under us.
+ */
+enum broker_verdict broker_receive(struct broker *broker, uint32_t client,
+				   const void *bytes, size_t size_bytes,
+				   uint64_t now_ns, struct broker_reply *ret);
+
+/* Replies that had to wait: synchronous destroys, ended devices. */
+bool broker_next_reply(struct broker *broker, struct broker_reply *ret);
+
+/*
+ * Does at most about budget slots of teardown and reclaim. Returns whether
+ * more can be done at once.
+ */
+bool broker_tick(struct broker *broker, uint64_t now_ns, uint32_t budget);
+
+/*
+ * True with the next job. At most one is out for each client at a time, so
+ * args.client names it; every job must come back through broker_release_done.
+ */
+bool broker_next_release(struct broker *broker, struct release *ret);
+
+/*
+ * The job of that client has been carried out: status 0 and the resource
+ * value that came back, or a negative errno; then the same job is handed out
+ * again later, and the failure is counted (A84).
+ */
+void broker_release_done(struct broker *broker, uint32_t client, int status,
+			 uint64_t resource, uint64_t now_ns);
+
+/* Totals, as WIRE_OP_STATUS answers them. */
+void broker_status(const struct broker *broker, struct wire_status *ret);
+
+/* No new clients; requests of those that are there still work. */
+void broker_stop_accepting(struct broker *broker);
+
+#endif

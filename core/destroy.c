@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Destroy: the commit behind the rules.
+ *
+ *	rules_destroy --verdict--> reserve --> close (L3) --> retire --> stream
+ *	   (pure)                (may fail)      |-- nothing can fail from here
+ *
+ * Three laws meet here. All or nothing: the verdict is complete and the queue
+ * space is reserved before the first slot changes. Handle death is immediate:
+ * retiring is one addition to the slot's word, and no lookup succeeds after
+ * it. Exactly once: a slot is retired by whoever holds it LIVE, put into one
+ * stream, and reclaimed from there.
+ *
+ * A resource is one item, whatever it holds: a group that was born at once
+ * dies at once (B03). An allocation that is destroyed alone leaves the run of
+ * its private resource, which survives, even empty (A51, A37).
+ *
+ * Guarantees, cited by the tests:
+ *
+ *  G1  A refused destroy has changed nothing.
+ *  G2  The backend hears close for an opening before anything else (B25).
+ *  G3  A synchronous destroy is answered after the release, never before.
+ */
+#include "core/destroy.h"
+
+#include "core/retire.h"
+#include "core/session.h"
+
+static struct backend_opening opening_of_resource(const struct env *env,
+						  const struct slot *slot)
+{
+	const struct slot_resource *r = &slot->resource;
+	struct backend_opening o = {
+		.read_only = (r->rights & TENURE_RIGHT_WRITE) == 0,
+		.resource = r->backing,
+	};
+
+	if (r->object != 0) {
+		const struct object *object =
+			object_at(&env->region, r->object);
+
+		o.resource = object->backing;
+		o.store = store_at(&env->region, object->store)->backing;
+	}
+	return o;
+}
+
+static struct backend_opening opening_of_allocation(const struct env *env,
+						    const struct slot *slot)
+{
+	const struct slot_allocation *a = &slot->allocation;
+	struct backend_opening o = {
+		.allocation = a->backing,
+		.store = store_at(&env->region, a->store)->backing,
+	};
+
+	if (a->parent != 0)
+		o.resource =
+			slot_at(&env->region, a->parent)->resource.backing;
+	return o;
+}
+
+struct backend_opening opening_of(const struct env *env, uint32_t session,
+				  uint32_t slot)
+{
+	const struct slot *s = slot_at(&env->region, slot);
+	struct backend_opening o = slot_kind(s) == KIND_RESOURCE ?
+					   opening_of_resource(env, s) :
+					   opening_of_allocation(env, s);
+
+	o.client = session;
+	return o;
+}
+
+static void close_opening(struct env *env, uint32_t session, uint32_t device,
+			  uint32_t slot)
+{
+	const struct backend *backend = env_backend(
+		env, device_at(&env->region, device)->adapter);
+	struct backend_opening o = opening_of(env, session, slot);
+
+	backend->ops->close_allocation(backend->state, &o);
+}
+
+static void count_retired(struct env *env, uint32_t session,
+			  uint32_t n_resources, uint32_t n_allocations)
+{
+	struct state *state = region_state(&env->region);
+	struct session *s = session_at(&env->region, session);
+
+	s->n_resources -= n_resources;
+	s->n_allocations -= n_allocations;
+	s->n_retired += n_resources + n_allocations;
+	state->n_resources -= n_resources;
+	state->n_allocations -= n_allocations;
+	state->destroyed_total += n_resources + n_allocations;
+}
+
+void resource_retire_unopened(struct env *env, uint32_t session, uint32_t slot)
+{
+	struct region *region = &env->region;
+	struct slot *s = slot_at(region, slot);
+	const uint32_t *run;
+
+	if (s->resource.count > 0) {
+		run = block_at(region, s->resource.run);
+		for (uint32_t i = 0; i < s->resource.count; i++)
+			table_retire(slot_at(region, run[i]));
+	}
+	table_retire(s);
+	count_retired(env, session, 1, s->resource.count);
+	stream_append(region, &session_at(region, session)->stream, slot);
+	session_wake(env, session);
+}
+
+void resource_retire(struct env *env, uint32_t session, uint32_t slot)
+{
+	close_opening(env, session,
+		      slot_at(&env->region, slot)->resource.device, slot);
+	resource_retire_unopened(env, session, slot);
+}
+
+/* Takes a child out of its resource's run; the last one takes its place. */
+static void leave_run(const struct region *region, const struct slot *child)
+{
+	struct slot *parent = slot_at(region, child->allocation.parent);
+	uint32_t *run = block_at(region, parent->resource.run);
+	uint32_t position = child->allocation.position;
+	uint32_t moved = run[--parent->resource.count];
+
+	run[position] = moved;
+	slot_at(region, moved)->allocation.position = position;
+}
+
+void allocation_retire_unopened(struct env *env, uint32_t session,
+				uint32_t slot)
+{
+	struct region *region = &env->region;
+	struct slot *s = slot_at(region, slot);
+
+	if (s->allocation.parent != 0)
+		leave_run(region, s);
+	table_retire(s);
+	count_retired(env, session, 0, 1);
+	stream_append(region, &session_at(region, session)->stream, slot);
+	session_wake(env, session);
+}
+
+void allocation_retire(struct env *env, uint32_t session, uint32_t slot)
+{
+	close_opening(env, session,
+		      slot_at(&env->region, slot)->allocation.device, slot);
+	allocation_retire_unopened(env, session, slot);
+}
+
+static void commit(struct env *env, uint32_t session,
+		   const struct destroy_verdict *verdict, uint32_t waiter)
+{
+	struct region *region = &env->region;
+
+	if (verdict->action == DESTROY_RESOURCE) {
+		slot_at(region, verdict->resource)->waiter = waiter;
+		resource_retire(env, session, verdict->resource);
+		return;
+	}
+	for (uint32_t i = 0; i < verdict->count; i++) {
+		slot_at(region, verdict->slots[i])->waiter = waiter;
+		allocation_retire(env, session, verdict->slots[i]);
+	}
+}
+
+struct outcome destroy_request(struct env *env, uint32_t session,
+			       const struct destroy_args *args, uint64_t id,
+			       struct rules_scratch *scratch)
+{
+	struct region *region = &env->region;
+	struct destroy_verdict verdict;
+	struct outcome outcome;
+	uint32_t items, waiter = 0;
+
+	rules_destroy(region, session, args, scratch, &verdict);
+	outcome = verdict.outcome;
+	if (outcome.status != 0 || verdict.action == DESTROY_NOTHING)
+		return outcome;
+	items = verdict.action == DESTROY_RESOURCE ? 1 : verdict.count;
+	if (stream_reserve(region, &session_at(region, session)->stream,
+			   items) != 0)
+		return refuse_memory();
+	if (args->flags & TENURE_DESTROY_SYNCHRONOUS) {
+		waiter = waiter_new(env, session, id, WIRE_OP_DESTROY,
+				    &outcome);
+		if (waiter == 0)
+			return outcome;
+		waiter_expect(env, waiter, items);
+		outcome.later = true;
+	}
+	commit(env, session, &verdict, waiter);
+	return outcome;
+}

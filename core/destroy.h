@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The commit of a destroy: handles die here, memory later. One thread.
+ */
+#ifndef CORE_DESTROY_H
+#define CORE_DESTROY_H
+
+#include "core/env.h"
+#include "core/outcome.h"
+#include "core/rules.h"
+#include "core/state.h"
+
+/*
+ * Layer L2: judges and commits. With TENURE_DESTROY_SYNCHRONOUS the outcome
+ * says later, and request id is answered when the memory is back as far as
+ * this opening decides it (A72).
+ */
+struct outcome destroy_request(struct env *env, uint32_t session,
+			       const struct destroy_args *args, uint64_t id,
+			       struct rules_scratch *scratch);
+
+/*
+ * Closes and retires an opening with its children, and queues it; the caller
+ * has room for one item in the stream. Cannot fail.
+ */
+void resource_retire(struct env *env, uint32_t session, uint32_t slot);
+
+/*
+ * The same for one allocation: of the device, or of a private resource, which
+ * it leaves.
+ */
+void allocation_retire(struct env *env, uint32_t session, uint32_t slot);
+
+/* The same for what the backend has never opened. */
+void resource_retire_unopened(struct env *env, uint32_t session,
+			      uint32_t slot);
+void allocation_retire_unopened(struct env *env, uint32_t session,
+				uint32_t slot);
+
+/* How the backend knows an opening. */
+struct backend_opening opening_of(const struct env *env, uint32_t session,
+				  uint32_t slot);
+
+#endif

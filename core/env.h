@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the core is given: memory, randomness, limits and the backends of its
+ * adapters. Everything below the broker takes one of these; together with
+ * the region in it, it is all there is.
+ */
+#ifndef CORE_ENV_H
+#define CORE_ENV_H
+
+#include "core/account.h"
+#include "core/backend.h"
+#include "core/base.h"
+#include "core/region.h"
+
+/* Fills bytes with random ones that nobody can guess; cannot fail. */
+struct entropy {
+	void (*fill)(void *context, void *bytes, size_t size_bytes);
+	void *context;
+};
+
+struct broker_adapter {
+	const char *name; /* 1 to ADAPTER_NAME_BYTES - 1 bytes */
+	struct backend backend;
+};
+
+struct broker_config {
+	struct limits limits;
+	/* Answers WIRE_OP_TEST_EVENT; only test programs set this. */
+	bool test_events;
+	/* First generation of a fresh slot: 1, or near its end in a test. */
+	uint32_t first_generation;
+};
+
+struct env {
+	struct region region; /* all state that outlives a call */
+	struct entropy entropy;
+	struct broker_config config;
+	struct broker_adapter adapters[ADAPTERS_MAX];
+	uint32_t n_adapters;
+};
+
+static inline const struct backend *env_backend(const struct env *env,
+						uint32_t adapter)
+{
+	assert(adapter < env->n_adapters);
+	return &env->adapters[adapter].backend;
+}
+
+#endif

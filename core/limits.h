@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Every limit that is fixed at compile time, in one place. What an operator
+ * may change is in struct limits (core/account.h); these are the bounds that
+ * shape memory and messages. Hitting one is an outcome with a reason and a
+ * test, never an assert.
+ */
+#ifndef CORE_LIMITS_H
+#define CORE_LIMITS_H
+
+enum {
+	/* Entries of one destroy list, allocations of one create (A14). */
+	LIST_ENTRIES_MAX = 1024,
+	/* Allocations that one resource may hold at a time. */
+	RESOURCE_CHILDREN_MAX = 1024,
+	/* Bytes of private data that a resource may carry. */
+	PRIVATE_DATA_MAX = 4096,
+
+	/* Adapters that a broker can know (configured, not created). */
+	ADAPTERS_MAX = 8,
+	ADAPTER_NAME_BYTES = 16,
+	/* Bytes of a principal's cgroup path that are kept for display. */
+	CGROUP_BYTES = 168,
+
+	/* Devices that one client may have at a time. */
+	DEVICES_PER_CLIENT_MAX = 256,
+	/* Adapter opens that one client may hold at a time. */
+	ADAPTER_OPENS_PER_CLIENT_MAX = 1024,
+	/* Descriptors a client may leave unacknowledged (H28). */
+	FDS_UNACKNOWLEDGED_MAX = 16,
+	/* Nested maps of one allocation that the daemon counts. */
+	MAPS_PER_ALLOCATION_MAX = 65535,
+
+	/* Records of each kind that one region can address. */
+	SESSIONS_MAX = 1 << 16,
+	PRINCIPALS_MAX = 1 << 14,
+	DEVICES_MAX = 1 << 20,
+	OBJECTS_MAX = 1 << 24,
+	HOLDINGS_MAX = 1 << 24,
+	TOKENS_MAX = 1 << 22,
+	WAITERS_MAX = 1 << 20,
+	STORES_MAX = 1 << 24,
+	CHUNKS_MAX = 1 << 22,
+};
+
+/* One allocation is at most 2^46 bytes, so that 1024 of them cannot overflow. */
+#define ALLOCATION_BYTES_MAX (UINT64_C(1) << 46)
+#define PAGE_BYTES UINT64_C(4096)
+
+#endif

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The only door through which core reaches memory. A caller reserves one
+ * range of address space that never moves; core commits pages of it as it
+ * grows and releases them when it shrinks.
+ */
+#ifndef CORE_MEM_H
+#define CORE_MEM_H
+
+#include "core/base.h"
+
+struct pages {
+	void *context;
+	/* Address space without memory behind it, page aligned, or NULL. */
+	void *(*reserve)(void *context, size_t size_bytes);
+	/* Makes whole pages usable and zero; 0 or -ENOMEM, and then nothing
+	 * has changed. */
+	int (*commit)(void *context, void *start, size_t size_bytes);
+	/* Gives a whole reservation back. */
+	void (*unreserve)(void *context, void *start, size_t size_bytes);
+};
+
+#endif

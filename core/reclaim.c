@@ -1,0 +1,447 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Reclaim: what has been retired is given back, in order, in bounded steps.
+ *
+ *	stream of a session            job (one at a time)        releaser
+ *	[ a a a | R | o | a ... ]  --> allocations a a a     -->  L3 destroy
+ *	  ^ front                      resource R                  |
+ *	  |                            object behind o             |
+ *	  +---- released: free the slots, pop  <-------------------+
+ *
+ * The front of a stream decides. Memory that must be released makes a job;
+ * when the job comes back its items are marked released and their memory is no
+ * longer charged, and the next steps free their slots. An opening whose object others still hold needs no job.
+ * Consecutive allocations of one parent go into one job, so a burst of small
+ * destroys is one call of the backend. A session has at most one job out:
+ * that is what "never concurrently for one client" (B25) means, and it makes
+ * the in/out value of a resource (B20) well defined.
+ *
+ * Sessions with work stand in a ring and get a quantum in turn: garbage
+ * delays only whoever made it. When its stream is empty a session's teardown
+ * takes a step (core/teardown.c), which may refill the stream.
+ *
+ * A job that fails changes nothing, is counted, and is handed out again
+ * (A84). A slot that somebody pins stays at the front and is tried again.
+ *
+ * Guarantees, cited by the tests:
+ *
+ *  G1  A slot is freed once, after its memory has been released once.
+ *  G2  A tick looks at no more slots than its budget and one job's.
+ *  G3  Jobs of one session come out in the order of its destroys.
+ */
+#include "core/reclaim.h"
+
+#include "core/object.h"
+#include "core/retire.h"
+#include "core/session.h"
+#include "core/teardown.h"
+
+enum { QUANTUM = 256 };
+
+static void job_ready(struct env *env, uint32_t session)
+{
+	struct state *state = region_state(&env->region);
+	struct session *s = session_at(&env->region, session);
+
+	s->job.phase = JOB_READY;
+	s->job.next = 0;
+	if (state->jobs.tail != 0)
+		session_at(&env->region, state->jobs.tail)->job.next = session;
+	else
+		state->jobs.head = session;
+	state->jobs.tail = session;
+}
+
+static void job_start(struct env *env, uint32_t session, struct job job)
+{
+	assert(session_at(&env->region, session)->job.kind == JOB_NONE);
+	session_at(&env->region, session)->job = job;
+	job_ready(env, session);
+}
+
+static uint32_t adapter_of(const struct env *env, const struct slot *slot)
+{
+	return store_at(&env->region, slot->allocation.store)->adapter;
+}
+
+/* Whether b can be released in the same call as a. */
+static bool goes_with(const struct env *env, uint32_t a, uint32_t b)
+{
+	const struct slot *first = slot_at(&env->region, a), *slot;
+
+	if (b & ITEM_OBJECT)
+		return false;
+	slot = slot_at(&env->region, b);
+	return slot_kind(slot) == KIND_ALLOCATION && !slot->released &&
+	       slot->allocation.parent == first->allocation.parent &&
+	       adapter_of(env, slot) == adapter_of(env, first);
+}
+
+/* A job for as many allocations at the front as go together. */
+static void start_allocations(struct env *env, uint32_t session)
+{
+	const struct session *s = session_at(&env->region, session);
+	struct job job = { .kind = JOB_ALLOCATIONS };
+	uint32_t items[LIST_ENTRIES_MAX];
+	uint32_t n = stream_peek(&env->region, &s->stream, items,
+				 LIST_ENTRIES_MAX);
+
+	while (job.items < n && goes_with(env, items[0], items[job.items])) {
+		const struct slot *slot =
+			slot_at(&env->region, items[job.items]);
+
+		job.bytes += slot->allocation.size_bytes;
+		job.items++;
+	}
+	job.slots = job.items;
+	job_start(env, session, job);
+}
+
+static void start_resource(struct env *env, uint32_t session,
+			   const struct slot *slot)
+{
+	struct job job = {
+		.kind = JOB_RESOURCE,
+		.items = 1,
+		.slots = slot->resource.count,
+	};
+	const uint32_t *run = slot->resource.count == 0 ?
+				      NULL :
+				      block_at(&env->region, slot->resource.run);
+
+	for (uint32_t i = 0; i < slot->resource.count; i++)
+		job.bytes +=
+			slot_at(&env->region, run[i])->allocation.size_bytes;
+	job_start(env, session, job);
+}
+
+static void start_object(struct env *env, uint32_t session, uint32_t object)
+{
+	struct job job = {
+		.kind = JOB_OBJECT,
+		.items = 1,
+		.object = object,
+		.bytes = object_at(&env->region, object)->size_bytes,
+	};
+
+	job_start(env, session, job);
+}
+
+/* Frees one slot and what it charged; false while somebody pins it. */
+static bool free_slot(struct env *env, uint32_t session, uint32_t device,
+		      uint32_t index)
+{
+	struct region *region = &env->region;
+	struct slot *slot = slot_at(region, index);
+	uint32_t waiter = slot->waiter;
+
+	if (!table_try_reclaim(region, &device_at(region, device)->owner,
+			       index))
+		return false;
+	session_release(env, session, CHARGE_HANDLES, 1);
+	session_at(region, session)->n_retired--;
+	waiter_done(env, waiter);
+	return true;
+}
+
+/* The children of a resource, from the back; false while one is pinned. */
+static bool free_children(struct env *env, uint32_t session, struct slot *slot,
+			  uint32_t *budget)
+{
+	struct slot_resource *r = &slot->resource;
+	const uint32_t *run =
+		r->count == 0 ? NULL : block_at(&env->region, r->run);
+
+	while (r->count > 0) {
+		uint32_t child = run[r->count - 1];
+
+		if (!free_slot(env, session, r->device, child))
+			return false;
+		r->count--;
+		*budget -= (uint32_t)min_u64(*budget, 1);
+	}
+	return true;
+}
+
+/* A resource whose memory is back or belongs to others. */
+static bool free_resource(struct env *env, uint32_t session, uint32_t index,
+			  uint32_t *budget)
+{
+	struct region *region = &env->region;
+	struct slot *slot = slot_at(region, index);
+	struct slot_resource r;
+
+	if (!free_children(env, session, slot, budget))
+		return false;
+	r = slot->resource;
+	if (!free_slot(env, session, r.device, index))
+		return false;
+	block_free(region, r.run, r.capacity * sizeof(uint32_t));
+	block_free(region, r.private_block, r.private_bytes);
+	return true;
+}
+
+/* Lets go of the object behind an opening, once; true if it was the last. */
+static bool let_go(struct env *env, uint32_t session, struct slot *slot)
+{
+	struct session *s = session_at(&env->region, session);
+	uint32_t object = slot->resource.object;
+	uint64_t bytes = object_at(&env->region, object)->size_bytes;
+	bool last = object_drop(env, object, s->principal);
+
+	account_release(&s->account, CHARGE_BYTES, bytes);
+	account_release(&s->account, CHARGE_STORES, 1);
+	slot->released = 1;
+	if (last)
+		start_object(env, session, object);
+	return last;
+}
+
+/* Starts what the front item needs, if its memory is not back yet. */
+static void release_front(struct env *env, uint32_t session, uint32_t item)
+{
+	struct slot *slot;
+
+	if (item & ITEM_OBJECT) {
+		start_object(env, session, item & ~ITEM_OBJECT);
+		return;
+	}
+	slot = slot_at(&env->region, item);
+	if (slot_kind(slot) == KIND_ALLOCATION)
+		start_allocations(env, session);
+	else if (slot->resource.object == 0)
+		start_resource(env, session, slot);
+	else
+		let_go(env, session, slot);
+}
+
+/* One step at the front of a stream; false while a pin is in the way. */
+static bool reclaim_front(struct env *env, uint32_t session, uint32_t *budget)
+{
+	struct region *region = &env->region;
+	struct session *s = session_at(region, session);
+	struct slot *slot;
+	uint32_t item;
+	bool freed;
+
+	stream_peek(region, &s->stream, &item, 1);
+	*budget -= (uint32_t)min_u64(*budget, 1);
+	if ((item & ITEM_OBJECT) || !slot_at(region, item)->released) {
+		release_front(env, session, item);
+		*budget -= (uint32_t)min_u64(*budget, s->job.slots);
+		return true;
+	}
+	slot = slot_at(region, item);
+	freed = slot_kind(slot) == KIND_ALLOCATION ?
+			free_slot(env, session, slot->allocation.device, item) :
+			free_resource(env, session, item, budget);
+	if (freed)
+		stream_pop(region, &s->stream, 1);
+	return freed;
+}
+
+/*
+ * Serves one session until its quantum is spent or it has to wait; whether
+ * there is more to do for it at once.
+ */
+static bool serve(struct env *env, uint32_t session, uint64_t now_ns,
+		  uint32_t *quantum)
+{
+	struct session *s = session_at(&env->region, session);
+
+	while (*quantum > 0) {
+		if (s->job.kind != JOB_NONE)
+			return false;
+		if (s->stream.count > 0) {
+			if (!reclaim_front(env, session, quantum))
+				return true;
+		} else if (!teardown_step(env, session, now_ns, quantum)) {
+			return false;
+		}
+	}
+	return true;
+}
+
+bool reclaim_tick(struct env *env, uint64_t now_ns, uint32_t budget)
+{
+	while (budget > 0) {
+		uint32_t session = session_next_ready(env);
+		uint32_t quantum = (uint32_t)min_u64(budget, QUANTUM);
+		uint32_t left = quantum;
+
+		if (session == 0)
+			return false;
+		session_served(env, session,
+			       serve(env, session, now_ns, &left));
+		/* a look costs, too: pinned fronts must not spin us here */
+		budget -= left == quantum ? 1 : quantum - left;
+	}
+	return region_state(&env->region)->ready.head != 0;
+}
+
+static void tell_allocations(const struct env *env, const struct session *s,
+			     struct release *ret)
+{
+	uint32_t items[LIST_ENTRIES_MAX];
+	uint32_t parent;
+
+	ret->args.count = stream_peek(&env->region, &s->stream, items,
+				      s->job.items);
+	for (uint32_t i = 0; i < ret->args.count; i++)
+		ret->allocations[i] =
+			slot_at(&env->region, items[i])->allocation.backing;
+	ret->adapter = adapter_of(env, slot_at(&env->region, items[0]));
+	parent = slot_at(&env->region, items[0])->allocation.parent;
+	if (parent != 0)
+		ret->args.resource =
+			slot_at(&env->region, parent)->resource.backing;
+}
+
+static void tell_resource(const struct env *env, const struct session *s,
+			  struct release *ret)
+{
+	const struct slot_resource *r;
+	uint32_t item;
+
+	stream_peek(&env->region, &s->stream, &item, 1);
+	r = &slot_at(&env->region, item)->resource;
+	for (uint32_t i = 0; i < r->count; i++) {
+		const uint32_t *run = block_at(&env->region, r->run);
+
+		ret->allocations[i] =
+			slot_at(&env->region, run[i])->allocation.backing;
+	}
+	ret->adapter = device_at(&env->region, r->device)->adapter;
+	ret->args.count = r->count;
+	ret->args.resource = r->backing;
+	ret->args.flags = BACKEND_DESTROY_RESOURCE;
+}
+
+static void tell_object(const struct env *env, const struct session *s,
+			struct release *ret)
+{
+	const struct object *o = object_at(&env->region, s->job.object);
+	const struct layout_entry *layout = block_at(&env->region, o->layout);
+
+	for (uint32_t i = 0; i < o->count; i++)
+		ret->allocations[i] = layout[i].backing;
+	ret->adapter = o->adapter;
+	ret->args.count = o->count;
+	ret->args.resource = o->backing;
+	ret->args.flags = BACKEND_DESTROY_RESOURCE;
+}
+
+bool reclaim_next_job(struct env *env, struct release *ret)
+{
+	struct state *state = region_state(&env->region);
+	uint32_t session = state->jobs.head;
+	struct session *s;
+
+	if (session == 0)
+		return false;
+	s = session_at(&env->region, session);
+	state->jobs.head = s->job.next;
+	if (state->jobs.head == 0)
+		state->jobs.tail = 0;
+	assert(s->job.phase == JOB_READY);
+	s->job.phase = JOB_OUT;
+	ret->bytes = s->job.bytes;
+	ret->args = (struct backend_destroy){
+		.allocations = ret->allocations,
+		.client = session,
+	};
+	if (s->job.kind == JOB_ALLOCATIONS)
+		tell_allocations(env, s, ret);
+	else if (s->job.kind == JOB_RESOURCE)
+		tell_resource(env, s, ret);
+	else
+		tell_object(env, s, ret);
+	return true;
+}
+
+/* The value that the backend left in hResource, for a resource that stays. */
+static void keep_resource_value(struct env *env, uint32_t item, uint64_t value)
+{
+	uint32_t parent = slot_at(&env->region, item)->allocation.parent;
+
+	if (parent != 0)
+		slot_at(&env->region, parent)->resource.backing = value;
+}
+
+/* The memory of one private allocation is back: its charges end here. */
+static void allocation_released(struct env *env, uint32_t session,
+				uint32_t index)
+{
+	struct slot *slot = slot_at(&env->region, index);
+
+	session_release(env, session, CHARGE_BYTES,
+			slot->allocation.size_bytes);
+	if (store_drop(env, slot->allocation.store, 1))
+		session_release(env, session, CHARGE_STORES, 1);
+	slot->released = 1;
+}
+
+static void allocations_released(struct env *env, uint32_t session,
+				 uint64_t resource)
+{
+	const struct session *s = session_at(&env->region, session);
+	uint32_t items[LIST_ENTRIES_MAX];
+	uint32_t n = stream_peek(&env->region, &s->stream, items,
+				 s->job.items);
+
+	keep_resource_value(env, items[0], resource);
+	for (uint32_t i = 0; i < n; i++)
+		allocation_released(env, session, items[i]);
+}
+
+static void resource_released(struct env *env, uint32_t session)
+{
+	const struct session *s = session_at(&env->region, session);
+	struct slot *slot;
+	uint32_t item;
+
+	stream_peek(&env->region, &s->stream, &item, 1);
+	slot = slot_at(&env->region, item);
+	for (uint32_t i = 0; i < slot->resource.count; i++) {
+		const uint32_t *run =
+			block_at(&env->region, slot->resource.run);
+
+		allocation_released(env, session, run[i]);
+	}
+	slot->released = 1;
+}
+
+static void object_released(struct env *env, struct session *s)
+{
+	uint32_t item;
+
+	object_free(env, s->job.object);
+	stream_peek(&env->region, &s->stream, &item, 1);
+	if (item & ITEM_OBJECT)
+		stream_pop(&env->region, &s->stream, 1);
+}
+
+void reclaim_job_done(struct env *env, uint32_t session, int status,
+		      uint64_t resource)
+{
+	struct state *state = region_state(&env->region);
+	struct session *s = session_at(&env->region, session);
+
+	assert(s->job.phase == JOB_OUT);
+	if (status != 0) {
+		state->release_failures_total++;
+		job_ready(env, session);
+		return;
+	}
+	state->released_bytes_total += s->job.bytes;
+	state->store_bytes -= s->job.bytes;
+	s->freed_bytes += s->job.bytes;
+	if (s->job.kind == JOB_OBJECT)
+		object_released(env, s);
+	else if (s->job.kind == JOB_RESOURCE)
+		resource_released(env, session);
+	else
+		allocations_released(env, session, resource);
+	s->job = (struct job){ 0 };
+	session_wake(env, session);
+}

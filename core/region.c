@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Region: one reserved range of addresses that holds all broker state.
+ *
+ *	| head | slots ......... | owners | segments | sessions ... | blocks .. |
+ *	       ^ areas: fixed offset, fixed room, grown from the left
+ *
+ * The idea: address space costs nothing, moving costs everything. Each kind
+ * of record gets an area with room for the most there can ever be, and memory
+ * is committed from the left as it is needed. Nothing moves, so an index is
+ * an address by one multiplication, and growth needs no copy and no pause.
+ * Because the state refers to itself by index only, the region can lie at
+ * another address in the next process and mean the same.
+ *
+ * Pools hand out records of one size: freed ones first, then fresh ones.
+ * Blocks are pools of byte runs, one size class for each power of two, carved
+ * from one area and never merged: a run's size is known to who holds it, so
+ * there is no header, and freed runs are linked through their first word.
+ *
+ * Guarantees, cited by the tests:
+ *
+ *  G1  After pool_reserve(n), n calls of pool_take succeed.
+ *  G2  A failed reserve or commit has changed nothing.
+ *  G3  A record that is taken is all zero but for its header.
+ *  G4  Nothing that was committed ever moves.
+ */
+#include "core/region.h"
+
+#include "core/limits.h"
+#include "core/state.h"
+
+enum { COMMIT_STEP_BYTES = 64 * 1024 };
+
+#define REGION_MAGIC UINT64_C(0x6e6f696765720001)
+
+static const struct {
+	uint32_t record_bytes;
+	uint32_t capacity;
+} layout[AREAS] = {
+	[AREA_SLOTS] = { sizeof(struct slot), 1u << HANDLE_INDEX_BITS },
+	[AREA_SEGMENT_OWNERS] = { sizeof(atomic_u32), SEGMENTS_MAX },
+	[AREA_SEGMENTS] = { sizeof(struct segment), SEGMENTS_MAX },
+	[AREA_SESSIONS] = { sizeof(struct session), SESSIONS_MAX },
+	[AREA_PRINCIPALS] = { sizeof(struct principal), PRINCIPALS_MAX },
+	[AREA_DEVICES] = { sizeof(struct device), DEVICES_MAX },
+	[AREA_STORES] = { sizeof(struct store), STORES_MAX },
+	[AREA_OBJECTS] = { sizeof(struct object), OBJECTS_MAX },
+	[AREA_HOLDINGS] = { sizeof(struct holding), HOLDINGS_MAX },
+	[AREA_TOKENS] = { sizeof(struct token), TOKENS_MAX },
+	[AREA_TOKEN_BUCKETS] = { sizeof(uint32_t), TOKEN_BUCKETS },
+	[AREA_WAITERS] = { sizeof(struct waiter), WAITERS_MAX },
+	[AREA_CHUNKS] = { sizeof(struct chunk), CHUNKS_MAX },
+	[AREA_BLOCKS] = { BLOCK_UNIT_BYTES, BLOCK_UNITS_MAX },
+};
+
+static uint64_t whole_steps(uint64_t size_bytes)
+{
+	return align_up_u64(size_bytes, COMMIT_STEP_BYTES);
+}
+
+static uint64_t area_bytes(enum area area)
+{
+	return whole_steps((uint64_t)layout[area].record_bytes *
+			   layout[area].capacity);
+}
+
+static void lay_out(struct region_head *head, uint64_t offset)
+{
+	for (int a = 0; a < AREAS; a++) {
+		head->areas[a] = (struct area_head){
+			.offset = offset,
+			.record_bytes = layout[a].record_bytes,
+			.capacity = layout[a].capacity,
+			.used = 1,
+		};
+		offset += area_bytes((enum area)a);
+	}
+	assert(offset == head->size_bytes);
+}
+
+int region_init(struct region *region, const struct pages *pages,
+		size_t head_bytes)
+{
+	uint64_t head_steps = whole_steps(head_bytes), size = head_steps;
+	struct region_head *head;
+
+	for (int a = 0; a < AREAS; a++)
+		size += area_bytes((enum area)a);
+	head = pages->reserve(pages->context, size);
+	if (head == NULL)
+		return -ENOMEM;
+	if (pages->commit(pages->context, head, head_steps) != 0) {
+		pages->unreserve(pages->context, head, size);
+		return -ENOMEM;
+	}
+	head->magic = REGION_MAGIC;
+	head->size_bytes = size;
+	lay_out(head, head_steps);
+	*region = (struct region){ .head = head, .pages = *pages };
+	return 0;
+}
+
+void region_deinit(struct region *region)
+{
+	if (region->head == NULL)
+		return;
+	assert(region->head->magic == REGION_MAGIC);
+	region->pages.unreserve(region->pages.context, region->head,
+				region->head->size_bytes);
+	*region = (struct region){ 0 };
+}
+
+int region_commit(struct region *region, enum area area, uint64_t count)
+{
+	struct area_head *head = region_area(region, area);
+	uint64_t from, to;
+
+	if (count <= head->committed)
+		return 0;
+	if (count > head->capacity)
+		return -ENOMEM;
+	from = whole_steps((uint64_t)head->committed * head->record_bytes);
+	to = whole_steps(count * head->record_bytes);
+	if (to > from &&
+	    region->pages.commit(region->pages.context,
+				 (uint8_t *)region_start(region, area) + from,
+				 to - from) != 0)
+		return -ENOMEM;
+	head->committed =
+		(uint32_t)min_u64(to / head->record_bytes, head->capacity);
+	return 0;
+}
+
+int pool_reserve(struct region *region, enum area area, uint32_t count)
+{
+	struct area_head *head = region_area(region, area);
+
+	if (count <= head->free_count)
+		return 0;
+	return region_commit(region, area,
+			     (uint64_t)head->used + count - head->free_count);
+}
+
+void *pool_at(const struct region *region, enum area area, uint32_t index)
+{
+	struct area_head *head = region_area(region, area);
+
+	assert(index > 0 && index < head->used);
+	return (uint8_t *)region_start(region, area) +
+	       (uint64_t)index * head->record_bytes;
+}
+
+uint32_t pool_take(struct region *region, enum area area)
+{
+	struct area_head *head = region_area(region, area);
+	uint32_t index = head->free_head;
+	struct record *record;
+
+	if (index != 0) {
+		record = pool_at(region, area, index);
+		head->free_head = record->next_free;
+		head->free_count--;
+	} else {
+		assert(head->used < head->committed);
+		index = head->used++;
+		record = pool_at(region, area, index);
+	}
+	memset(record, 0, head->record_bytes);
+	record->in_use = 1;
+	return index;
+}
+
+void pool_give(struct region *region, enum area area, uint32_t index)
+{
+	struct area_head *head = region_area(region, area);
+	struct record *record = pool_at(region, area, index);
+
+	assert(record->in_use == 1);
+	record->in_use = 0;
+	record->next_free = head->free_head;
+	head->free_head = index;
+	head->free_count++;
+}
+
+static unsigned int block_class(size_t size_bytes)
+{
+	size_t units = (size_bytes + BLOCK_UNIT_BYTES - 1) / BLOCK_UNIT_BYTES;
+
+	assert(size_bytes > 0 && size_bytes <= BLOCK_BYTES_MAX);
+	return units == 1 ? 0 :
+			    64 - (unsigned int)__builtin_clzll(units - 1);
+}
+
+void *block_at(const struct region *region, uint32_t block)
+{
+	assert(block > 0 && block < region_area(region, AREA_BLOCKS)->used);
+	return (uint8_t *)region_start(region, AREA_BLOCKS) +
+	       (uint64_t)block * BLOCK_UNIT_BYTES;
+}
+
+int block_new(struct region *region, size_t size_bytes, uint32_t *ret_block)
+{
+	struct area_head *head = region_area(region, AREA_BLOCKS);
+	unsigned int class;
+	uint32_t *free_head;
+
+	if (size_bytes == 0) {
+		*ret_block = 0;
+		return 0;
+	}
+	class = block_class(size_bytes);
+	free_head = &region_state(region)->block_free[class];
+	if (*free_head != 0) {
+		*ret_block = *free_head;
+		*free_head = *(uint32_t *)block_at(region, *free_head);
+		return 0;
+	}
+	if (region_commit(region, AREA_BLOCKS,
+			  (uint64_t)head->used + (1u << class)) != 0)
+		return -ENOMEM;
+	*ret_block = head->used;
+	head->used += 1u << class;
+	return 0;
+}
+
+void block_free(struct region *region, uint32_t block, size_t size_bytes)
+{
+	uint32_t *free_head;
+
+	if (size_bytes == 0)
+		return;
+	free_head = &region_state(region)->block_free[block_class(size_bytes)];
+	*(uint32_t *)block_at(region, block) = *free_head;
+	*free_head = block;
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The stream of retired slots of one session: append-only at one end, taken
+ * at the other. One thread.
+ */
+#ifndef CORE_RETIRE_H
+#define CORE_RETIRE_H
+
+#include "core/state.h"
+
+/* An item is a slot, or an object whose last token has gone. */
+#define ITEM_OBJECT (UINT32_C(1) << 31)
+
+/* Takes the one chunk that a stream always has; 0 or -ENOMEM. */
+int stream_init(struct region *region, struct stream *stream);
+
+/* Gives that chunk back; asserts that the stream is empty. */
+void stream_deinit(struct region *region, struct stream *stream);
+
+/* Makes sure that count appends succeed; 0 or -ENOMEM. */
+int stream_reserve(struct region *region, struct stream *stream,
+		   uint32_t count);
+
+/* How many appends succeed without any reservation. */
+uint32_t stream_room(const struct region *region, const struct stream *stream);
+
+/* Appends; the caller has reserved. */
+void stream_append(struct region *region, struct stream *stream,
+		   uint32_t item);
+
+/* Copies up to count items from the front without taking them. */
+uint32_t stream_peek(const struct region *region, const struct stream *stream,
+		     uint32_t *ret_items, uint32_t count);
+
+/* Takes count items off the front. */
+void stream_pop(struct region *region, struct stream *stream, uint32_t count);
+
+#endif

@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Destroy rules: the whole of table A as one decision.
+ *
+ * The idea: decide everything here, on a state that nobody changes, and hand
+ * a list of slots to a commit that cannot fail. So a refused destroy has
+ * changed nothing (law 1) because nothing that could change was touched.
+ *
+ * Order of checks, visible when two rules are broken:
+ *
+ *	flags -> shape -> device handle -> device state -> resource
+ *	                                                \> entries, in order
+ *
+ *  flags     A74 A75
+ *  shape     A19 A12 A14 A13   (A10 A11 A16 A17 A18 pass)
+ *  device    A03 A04 A05 A06
+ *  state     A07               (A08 passes)
+ *  resource  A30 to A35        (A16 A37 to A40 pass)
+ *  entries   A56 A57 A58 A55 A54 A52 A53 A60
+ *
+ * To a client, a handle that was never issued, that is stale and that is
+ * another client's are one and the same: the owner check comes before the
+ * slot, so there is not even a different cache line to tell them by. For
+ * handles of its own it gets a better answer.
+ *
+ * Guarantees, cited by the tests:
+ *
+ *  G1  The state is the same before and after.
+ *  G2  Every slot in a verdict is LIVE, of the device, named once, and an
+ *      allocation of one private resource or of the device itself.
+ *  G3  A list that is not to be read is not read (A11 A14 A17 A18).
+ *
+ * Duplicates (A60) are found with a small hash table of slot indices, so the
+ * cost is linear in the list and nothing is written to a slot. A client knows
+ * the indices of its slots and may choose those that it names, so the hash
+ * has a multiplier that it cannot know: nobody can make them collide.
+ */
+#include "core/rules.h"
+
+#define FLAGS_KNOWN \
+	(TENURE_DESTROY_ASSUME_NOT_IN_USE | TENURE_DESTROY_SYNCHRONOUS)
+
+/* Whether an owner id is the session or one of its devices still in use. */
+static bool owner_is_own(const struct region *region, uint32_t session,
+			 uint32_t owner)
+{
+	if (!owner_is_device(owner))
+		return owner != 0 && owner == owner_of_session(session);
+	return device_at(region, owner_device(owner))->session == session &&
+	       device_at(region, owner_device(owner))->state != DEVICE_REMOVED;
+}
+
+struct slot *rules_find(const struct region *region, uint32_t session,
+			uint32_t device, enum kind kind, uint64_t wire,
+			enum tenure_reason invalid,
+			enum tenure_reason *ret_reason)
+{
+	struct handle handle = handle_from_wire(
+		wire, session_at(region, session)->secret);
+	uint32_t owner = table_owner(region, handle);
+	uint32_t expected = device == 0 ? owner_of_session(session) :
+					  owner_of_device(device);
+	struct slot *slot = NULL;
+
+	*ret_reason = invalid;
+	if (wire == 0)
+		return NULL;
+	if (owner == expected || owner_is_own(region, session, owner))
+		slot = table_peek(region, owner, handle);
+	if (slot == NULL)
+		return NULL;
+	if (owner == expected && handle_kind(handle) == kind)
+		return slot;
+	if (device != 0 && owner_is_device(owner) && owner != expected)
+		*ret_reason = TENURE_REASON_OTHER_DEVICE;
+	else
+		*ret_reason = TENURE_REASON_WRONG_TYPE;
+	return NULL;
+}
+
+uint32_t rules_device(const struct region *region, uint32_t session,
+		      uint64_t wire, struct outcome *ret)
+{
+	enum tenure_reason reason;
+	struct slot *slot = rules_find(region, session, 0, KIND_DEVICE, wire,
+				       TENURE_REASON_DEVICE_INVALID, &reason);
+
+	if (slot == NULL) {
+		*ret = refuse(-EINVAL, reason);
+		return 0;
+	}
+	if (device_at(region, slot->device.device)->state == DEVICE_REMOVED) {
+		*ret = refuse(-ENODEV, TENURE_REASON_DEVICE_REMOVED);
+		return 0;
+	}
+	*ret = outcome_ok();
+	return slot->device.device;
+}
+
+static struct outcome check_flags(uint32_t flags)
+{
+	if (flags & TENURE_DESTROY_SYSTEM_USE_ONLY)
+		return refuse(-EINVAL, TENURE_REASON_FLAGS_SYSTEM_ONLY);
+	if (flags & ~(uint32_t)FLAGS_KNOWN)
+		return refuse(-EINVAL, TENURE_REASON_FLAGS_RESERVED);
+	return outcome_ok();
+}
+
+static struct outcome check_shape(const struct destroy_args *args)
+{
+	if (args->resource != 0) {
+		if (args->list != NULL && args->count > 0)
+			return refuse(-EINVAL,
+				      TENURE_REASON_RESOURCE_AND_LIST);
+		return outcome_ok();
+	}
+	if (args->count == 0)
+		return outcome_ok();
+	if (args->list == NULL)
+		return refuse(-EINVAL, TENURE_REASON_LIST_MISSING);
+	if (args->count > LIST_ENTRIES_MAX)
+		return refuse(-EINVAL, TENURE_REASON_LIST_TOO_LONG);
+	if (args->list_bytes < args->count * sizeof(args->list[0]))
+		return refuse(-EINVAL, TENURE_REASON_LIST_TRUNCATED);
+	return outcome_ok();
+}
+
+static void judge_resource(const struct region *region, uint32_t session,
+			   const struct destroy_args *args,
+			   struct destroy_verdict *ret)
+{
+	enum tenure_reason reason;
+	struct slot *slot = rules_find(region, session, ret->device,
+				       KIND_RESOURCE, args->resource,
+				       TENURE_REASON_RESOURCE_INVALID, &reason);
+
+	if (slot == NULL) {
+		ret->outcome = refuse(-EINVAL, reason);
+		return;
+	}
+	ret->action = DESTROY_RESOURCE;
+	ret->resource = slot_index(region, slot);
+}
+
+/* Notes a slot; false when it had been noted before. */
+static bool note_slot(struct rules_scratch *scratch, uint32_t index)
+{
+	const uint32_t mask = ARRAY_SIZE(scratch->seen) - 1;
+	uint32_t at = (index * (scratch->multiplier | 1)) >>
+		      (32 - RULES_SEEN_LOG2);
+
+	static_assert(ARRAY_SIZE(scratch->seen) >= 2 * LIST_ENTRIES_MAX,
+		      "the hash table is at most half full");
+	while (scratch->seen[at & mask] != 0) {
+		if (scratch->seen[at & mask] == index)
+			return false;
+		at++;
+	}
+	scratch->seen[at & mask] = index;
+	return true;
+}
+
+/* Whether an allocation may stand in a list that began with first. */
+static enum tenure_reason judge_parent(const struct region *region,
+				       const struct slot *first,
+				       const struct slot *slot)
+{
+	uint32_t parent = slot->allocation.parent;
+
+	if (parent != 0 && slot_at(region, parent)->resource.object != 0)
+		return TENURE_REASON_ENTRY_OF_SHARED;
+	if (parent == first->allocation.parent)
+		return TENURE_REASON_NONE;
+	if (parent == 0 || first->allocation.parent == 0)
+		return TENURE_REASON_ENTRY_MIXED_OWNERS;
+	return TENURE_REASON_ENTRY_OTHER_RESOURCE;
+}
+
+static enum tenure_reason judge_entry(const struct region *region,
+				      uint32_t session, uint64_t entry,
+				      uint32_t position,
+				      struct rules_scratch *scratch,
+				      struct destroy_verdict *ret)
+{
+	enum tenure_reason reason;
+	struct slot *slot;
+
+	if (entry == 0)
+		return TENURE_REASON_ENTRY_ZERO;
+	slot = rules_find(region, session, ret->device, KIND_ALLOCATION, entry,
+			  TENURE_REASON_ENTRY_INVALID, &reason);
+	if (slot == NULL)
+		return reason;
+	scratch->slots[position] = slot_index(region, slot);
+	reason = judge_parent(region, slot_at(region, scratch->slots[0]), slot);
+	if (reason != TENURE_REASON_NONE)
+		return reason;
+	if (!note_slot(scratch, scratch->slots[position]))
+		return TENURE_REASON_ENTRY_TWICE;
+	return TENURE_REASON_NONE;
+}
+
+static void judge_list(const struct region *region, uint32_t session,
+		       const struct destroy_args *args,
+		       struct rules_scratch *scratch,
+		       struct destroy_verdict *ret)
+{
+	memset(scratch->seen, 0, sizeof(scratch->seen));
+	for (uint32_t i = 0; i < args->count; i++) {
+		enum tenure_reason reason = judge_entry(
+			region, session, args->list[i], i, scratch, ret);
+
+		if (reason != TENURE_REASON_NONE) {
+			ret->outcome = refuse_entry(-EINVAL, reason, i);
+			return;
+		}
+	}
+	ret->action = DESTROY_LIST;
+	ret->slots = scratch->slots;
+	ret->count = args->count;
+}
+
+void rules_destroy(const struct region *region, uint32_t session,
+		   const struct destroy_args *args,
+		   struct rules_scratch *scratch, struct destroy_verdict *ret)
+{
+	*ret = (struct destroy_verdict){ .outcome = check_flags(args->flags) };
+	if (ret->outcome.status != 0)
+		return;
+	ret->outcome = check_shape(args);
+	if (ret->outcome.status != 0)
+		return;
+	ret->device =
+		rules_device(region, session, args->device, &ret->outcome);
+	if (ret->device == 0)
+		return;
+	if (args->resource != 0)
+		judge_resource(region, session, args, ret);
+	else if (args->count > 0)
+		judge_list(region, session, args, scratch, ret);
+}

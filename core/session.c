@@ -1,0 +1,421 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Session: one connected client, as the broker knows it.
+ *
+ *	HELLO --hello--> ACTIVE --\
+ *	  \------------------------+--> ENDING --empty--> ENDED --taken--> gone
+ *
+ * A session belongs to a principal, uid plus cgroup, found or made when it
+ * connects. Both have an account and every charge is made at both levels,
+ * except for what a principal pays once for a shared object (core/object.c).
+ *
+ * ENDING is a phase with bounded work in it: core/device.c sweeps what the
+ * session held, core/reclaim.c gives it back, and when nothing is left the
+ * session ends with an obituary for the log. Its number is used again only
+ * when that has been taken, so a caller never confuses two clients.
+ *
+ * The ring of sessions with work is how work is shared fairly: whoever has
+ * had its quantum goes to the back.
+ *
+ * Waiters are requests that are answered later. A waiter counts down; at zero
+ * it joins the queue of answers, or vanishes if its session is no longer
+ * there to read one.
+ *
+ * Guarantees, cited by the tests:
+ *
+ *  G1  A refused session_new has changed nothing.
+ *  G2  session_end asserts that every account of the session is at zero.
+ *  G3  A waiter is answered exactly once, or never if its session ended.
+ */
+#include "core/session.h"
+
+#include "core/retire.h"
+
+static const enum tenure_reason client_reason[CHARGE_KINDS] = {
+	[CHARGE_BYTES] = TENURE_REASON_CLIENT_BYTES,
+	[CHARGE_HANDLES] = TENURE_REASON_CLIENT_HANDLES,
+	[CHARGE_STORES] = TENURE_REASON_CLIENT_STORES,
+	[CHARGE_TOKENS] = TENURE_REASON_CLIENT_TOKENS,
+	[CHARGE_WAITS] = TENURE_REASON_CLIENT_WAITS,
+	[CHARGE_CLIENTS] = TENURE_REASON_PRINCIPAL_CLIENTS,
+};
+
+static const enum tenure_reason principal_reason[CHARGE_KINDS] = {
+	[CHARGE_BYTES] = TENURE_REASON_PRINCIPAL_BYTES,
+	[CHARGE_HANDLES] = TENURE_REASON_PRINCIPAL_HANDLES,
+	[CHARGE_STORES] = TENURE_REASON_PRINCIPAL_STORES,
+	[CHARGE_TOKENS] = TENURE_REASON_PRINCIPAL_TOKENS,
+	[CHARGE_WAITS] = TENURE_REASON_PRINCIPAL_WAITS,
+	[CHARGE_CLIENTS] = TENURE_REASON_PRINCIPAL_CLIENTS,
+};
+
+static uint64_t hash_path(const char *path)
+{
+	uint64_t hash = UINT64_C(0xcbf29ce484222325);
+
+	for (; *path != '\0'; path++)
+		hash = (hash ^ (uint8_t)*path) * UINT64_C(0x100000001b3);
+	return hash;
+}
+
+/* A linear look: once for each connection, over those that are connected. */
+static uint32_t principal_find(const struct env *env, const struct peer *peer,
+			       uint64_t hash)
+{
+	uint32_t used = region_area(&env->region, AREA_PRINCIPALS)->used;
+
+	for (uint32_t i = 1; i < used; i++) {
+		const struct principal *p = principal_at(&env->region, i);
+
+		if (p->record.in_use && p->uid == peer->uid &&
+		    p->cgroup_hash == hash &&
+		    strncmp(p->cgroup, peer->cgroup, CGROUP_BYTES - 1) == 0)
+			return i;
+	}
+	return 0;
+}
+
+static uint32_t principal_new(struct env *env, const struct peer *peer,
+			      uint64_t hash)
+{
+	uint32_t index = pool_take(&env->region, AREA_PRINCIPALS);
+	struct principal *p = principal_at(&env->region, index);
+	size_t n = min_u64(strlen(peer->cgroup), CGROUP_BYTES - 1);
+
+	p->uid = peer->uid;
+	p->cgroup_hash = hash;
+	memcpy(p->cgroup, peer->cgroup, n);
+	return index;
+}
+
+void principal_ref(struct env *env, uint32_t principal)
+{
+	principal_at(&env->region, principal)->refs++;
+}
+
+void principal_unref(struct env *env, uint32_t principal)
+{
+	struct principal *p = principal_at(&env->region, principal);
+
+	assert(p->refs > 0);
+	if (--p->refs > 0)
+		return;
+	for (int kind = 0; kind < CHARGE_KINDS; kind++)
+		assert(p->account.used[kind] == 0);
+	pool_give(&env->region, AREA_PRINCIPALS, principal);
+}
+
+static struct outcome may_connect(const struct env *env, uint32_t principal)
+{
+	const struct state *state = region_state(&env->region);
+	const struct limits *limits = &env->config.limits;
+
+	if (state->stopping)
+		return refuse(-ESHUTDOWN, TENURE_REASON_DAEMON_STOPPING);
+	if (state->n_sessions >= limits->clients)
+		return refuse(-EDQUOT, TENURE_REASON_DAEMON_CLIENTS);
+	if (principal != 0 &&
+	    !account_fits(&principal_at(&env->region, principal)->account,
+			  CHARGE_CLIENTS, 1,
+			  limits->principal[CHARGE_CLIENTS]))
+		return refuse(-EDQUOT, TENURE_REASON_PRINCIPAL_CLIENTS);
+	if (principal == 0 && limits->principal[CHARGE_CLIENTS] == 0)
+		return refuse(-EDQUOT, TENURE_REASON_PRINCIPAL_CLIENTS);
+	return outcome_ok();
+}
+
+uint32_t session_new(struct env *env, const struct peer *peer, uint64_t now_ns,
+		     struct outcome *ret)
+{
+	struct region *region = &env->region;
+	uint64_t hash = hash_path(peer->cgroup), random;
+	uint32_t principal = principal_find(env, peer, hash), index;
+	struct stream stream;
+	struct session *s;
+
+	*ret = may_connect(env, principal);
+	if (ret->status != 0)
+		return 0;
+	if (pool_reserve(region, AREA_SESSIONS, 1) != 0 ||
+	    (principal == 0 &&
+	     pool_reserve(region, AREA_PRINCIPALS, 1) != 0) ||
+	    stream_init(region, &stream) != 0) {
+		*ret = refuse_memory();
+		return 0;
+	}
+	if (principal == 0)
+		principal = principal_new(env, peer, hash);
+	principal_ref(env, principal);
+	index = pool_take(region, AREA_SESSIONS);
+	s = session_at(region, index);
+	s->phase = SESSION_HELLO;
+	s->privileged = peer->privileged;
+	s->principal = principal;
+	s->pid = peer->pid;
+	s->began_ns = now_ns;
+	s->stream = stream;
+	s->owner.id = owner_of_session(index);
+	env->entropy.fill(env->entropy.context, &random, sizeof(random));
+	s->secret = secret_make(random);
+	session_charge(env, index, CHARGE_CLIENTS, 1);
+	region_state(region)->n_sessions++;
+	region_state(region)->clients_total++;
+	return index;
+}
+
+void session_end(struct env *env, uint32_t session, uint64_t now_ns)
+{
+	struct region *region = &env->region;
+	struct state *state = region_state(region);
+	struct session *s = session_at(region, session);
+
+	assert(s->phase == SESSION_ENDING);
+	session_release(env, session, CHARGE_CLIENTS, 1);
+	for (int kind = 0; kind < CHARGE_KINDS; kind++)
+		assert(s->account.used[kind] == 0);
+	stream_deinit(region, &s->stream);
+	table_abandon(region, &s->owner);
+	s->phase = SESSION_ENDED;
+	s->ended_ns = now_ns;
+	if (state->ended.tail != 0)
+		session_at(region, state->ended.tail)->next_ended = session;
+	else
+		state->ended.head = session;
+	state->ended.tail = session;
+	state->n_ending--;
+}
+
+uint32_t session_next_ended(struct env *env)
+{
+	return region_state(&env->region)->ended.head;
+}
+
+void session_free(struct env *env, uint32_t session)
+{
+	struct state *state = region_state(&env->region);
+	struct session *s = session_at(&env->region, session);
+
+	assert(s->phase == SESSION_ENDED && state->ended.head == session);
+	state->ended.head = s->next_ended;
+	if (state->ended.head == 0)
+		state->ended.tail = 0;
+	principal_unref(env, s->principal);
+	pool_give(&env->region, AREA_SESSIONS, session);
+	state->n_sessions--;
+}
+
+void session_wake(struct env *env, uint32_t session)
+{
+	struct state *state = region_state(&env->region);
+	struct session *s = session_at(&env->region, session);
+
+	if (s->is_ready)
+		return;
+	s->is_ready = 1;
+	s->next_ready = 0;
+	if (state->ready.tail != 0)
+		session_at(&env->region, state->ready.tail)->next_ready =
+			session;
+	else
+		state->ready.head = session;
+	state->ready.tail = session;
+}
+
+uint32_t session_next_ready(struct env *env)
+{
+	struct state *state = region_state(&env->region);
+	uint32_t session = state->ready.head;
+	struct session *s;
+
+	if (session == 0)
+		return 0;
+	s = session_at(&env->region, session);
+	state->ready.head = s->next_ready;
+	if (state->ready.head == 0)
+		state->ready.tail = 0;
+	return session;
+}
+
+/*
+ * Until here is_ready has kept the session off the ring, so that one that
+ * ended in its own turn, and may be forgotten any moment, is not on it.
+ */
+void session_served(struct env *env, uint32_t session, bool more)
+{
+	session_at(&env->region, session)->is_ready = 0;
+	if (more)
+		session_wake(env, session);
+}
+
+struct outcome session_afford(const struct env *env, uint32_t session,
+			      const struct bill *client,
+			      const struct bill *principal)
+{
+	const struct limits *limits = &env->config.limits;
+	const struct session *s = session_at(&env->region, session);
+	const struct principal *p = principal_at(&env->region, s->principal);
+
+	for (int kind = 0; kind < CHARGE_KINDS; kind++) {
+		enum charge_kind k = (enum charge_kind)kind;
+
+		if (client->amount[k] > 0 &&
+		    !account_fits(&s->account, k, client->amount[k],
+				  limits->client[k]))
+			return refuse(-EDQUOT, client_reason[k]);
+		if (principal->amount[k] > 0 &&
+		    !account_fits(&p->account, k, principal->amount[k],
+				  limits->principal[k]))
+			return refuse(-EDQUOT, principal_reason[k]);
+	}
+	return outcome_ok();
+}
+
+void session_charge(struct env *env, uint32_t session, enum charge_kind kind,
+		    uint64_t amount)
+{
+	struct session *s = session_at(&env->region, session);
+
+	account_charge(&s->account, kind, amount);
+	account_charge(&principal_at(&env->region, s->principal)->account, kind,
+		       amount);
+}
+
+void session_release(struct env *env, uint32_t session, enum charge_kind kind,
+		     uint64_t amount)
+{
+	struct session *s = session_at(&env->region, session);
+
+	account_release(&s->account, kind, amount);
+	account_release(&principal_at(&env->region, s->principal)->account,
+			kind, amount);
+}
+
+struct outcome session_slot_afford(struct env *env, uint32_t session)
+{
+	const struct bill bill = { .amount = { [CHARGE_HANDLES] = 1 } };
+	struct session *s = session_at(&env->region, session);
+	struct outcome outcome = session_afford(env, session, &bill, &bill);
+
+	if (outcome.status == 0 &&
+	    table_reserve(&env->region, &s->owner, 1) != 0)
+		return refuse_memory();
+	return outcome;
+}
+
+uint64_t session_slot_publish(struct env *env, uint32_t session, uint32_t slot,
+			    enum kind kind)
+{
+	session_charge(env, session, CHARGE_HANDLES, 1);
+	return handle_to_wire(table_publish(&env->region, slot, kind),
+			      session_at(&env->region, session)->secret);
+}
+
+/* A session's own slot dies at once: no memory hangs on it, nobody pins it. */
+void session_slot_free(struct env *env, uint32_t session, uint32_t slot)
+{
+	struct session *s = session_at(&env->region, session);
+	bool reclaimed;
+
+	table_retire(slot_at(&env->region, slot));
+	reclaimed = table_try_reclaim(&env->region, &s->owner, slot);
+	assert(reclaimed);
+	session_release(env, session, CHARGE_HANDLES, 1);
+}
+
+uint32_t waiter_new(struct env *env, uint32_t session, uint64_t id,
+		    uint32_t opcode, struct outcome *ret)
+{
+	const struct bill one = { .amount = { [CHARGE_WAITS] = 1 } };
+	struct waiter *w;
+	uint32_t index;
+
+	*ret = session_afford(env, session, &one, &one);
+	if (ret->status != 0)
+		return 0;
+	if (pool_reserve(&env->region, AREA_WAITERS, 1) != 0) {
+		*ret = refuse_memory();
+		return 0;
+	}
+	index = pool_take(&env->region, AREA_WAITERS);
+	w = waiter_at(&env->region, index);
+	w->session = session;
+	w->id = id;
+	w->opcode = opcode;
+	session_charge(env, session, CHARGE_WAITS, 1);
+	return index;
+}
+
+void waiter_drop(struct env *env, uint32_t waiter)
+{
+	struct waiter *w = waiter_at(&env->region, waiter);
+
+	assert(w->remaining == 0);
+	session_release(env, w->session, CHARGE_WAITS, 1);
+	pool_give(&env->region, AREA_WAITERS, waiter);
+}
+
+void waiter_expect(struct env *env, uint32_t waiter, uint32_t more)
+{
+	waiter_at(&env->region, waiter)->remaining += more;
+}
+
+void waiter_done(struct env *env, uint32_t waiter)
+{
+	struct state *state = region_state(&env->region);
+	struct waiter *w;
+
+	if (waiter == 0)
+		return;
+	w = waiter_at(&env->region, waiter);
+	assert(w->remaining > 0);
+	if (--w->remaining > 0)
+		return;
+	if (session_at(&env->region, w->session)->phase != SESSION_ACTIVE) {
+		waiter_drop(env, waiter);
+		return;
+	}
+	w->next = 0;
+	if (state->answered.tail != 0)
+		waiter_at(&env->region, state->answered.tail)->next = waiter;
+	else
+		state->answered.head = waiter;
+	state->answered.tail = waiter;
+}
+
+uint32_t waiter_next_answered(struct env *env)
+{
+	struct state *state = region_state(&env->region);
+	uint32_t waiter = state->answered.head;
+
+	if (waiter == 0)
+		return 0;
+	state->answered.head = waiter_at(&env->region, waiter)->next;
+	if (state->answered.head == 0)
+		state->answered.tail = 0;
+	return waiter;
+}
+
+void waiter_purge(struct env *env, uint32_t session)
+{
+	struct state *state = region_state(&env->region);
+	uint32_t waiter = state->answered.head;
+
+	state->answered = (struct queue){ 0 };
+	while (waiter != 0) {
+		struct waiter *w = waiter_at(&env->region, waiter);
+		uint32_t next = w->next;
+
+		if (w->session == session) {
+			waiter_drop(env, waiter);
+		} else {
+			w->next = 0;
+			if (state->answered.tail != 0)
+				waiter_at(&env->region, state->answered.tail)
+					->next = waiter;
+			else
+				state->answered.head = waiter;
+			state->answered.tail = waiter;
+		}
+		waiter = next;
+	}
+}

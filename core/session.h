@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Sessions and principals: who is connected, what he pays with, and the
+ * requests of his that wait for an answer. One thread.
+ */
+#ifndef CORE_SESSION_H
+#define CORE_SESSION_H
+
+#include "core/env.h"
+#include "core/outcome.h"
+#include "core/state.h"
+
+/* Who connects, from kernel facts only. */
+struct peer {
+	uint32_t uid;
+	int32_t pid; /* in the daemon's namespace; 0 when invisible */
+	const char *cgroup; /* path as in /proc/PID/cgroup, "" when none */
+	bool privileged; /* may ask for WIRE_OP_STATUS */
+};
+
+/* What a request will cost at one level. */
+struct bill {
+	uint64_t amount[CHARGE_KINDS];
+};
+
+/* Makes a session in phase HELLO; or the outcome says why not. */
+uint32_t session_new(struct env *env, const struct peer *peer, uint64_t now_ns,
+		     struct outcome *ret);
+
+/* The session is empty: it becomes ENDED and its obituary is queued. */
+void session_end(struct env *env, uint32_t session, uint64_t now_ns);
+
+/* The first session that has ended, or 0; session_free forgets it. */
+uint32_t session_next_ended(struct env *env);
+void session_free(struct env *env, uint32_t session);
+
+/* There may be something to reclaim or to sweep: puts it on the ring. */
+void session_wake(struct env *env, uint32_t session);
+
+/*
+ * Takes the next session with work off the ring, or 0; its turn lasts until
+ * session_served, which puts it back if there is more to do.
+ */
+uint32_t session_next_ready(struct env *env);
+void session_served(struct env *env, uint32_t session, bool more);
+
+/*
+ * Whether the session can pay client at its own level and principal at that
+ * of its principal; the outcome names the first limit that is in the way.
+ */
+struct outcome session_afford(const struct env *env, uint32_t session,
+			      const struct bill *client,
+			      const struct bill *principal);
+
+/* Charges an amount at both levels; the caller has asked before. */
+void session_charge(struct env *env, uint32_t session, enum charge_kind kind,
+		    uint64_t amount);
+void session_release(struct env *env, uint32_t session, enum charge_kind kind,
+		     uint64_t amount);
+
+/* Counts a reference of a principal; the last one forgets it. */
+void principal_ref(struct env *env, uint32_t principal);
+void principal_unref(struct env *env, uint32_t principal);
+
+/*
+ * The session's own slots, of adapters and devices: whether it can pay for
+ * one more, which is then reserved; publishing one, charged, as a wire
+ * handle; and its end, at once.
+ */
+struct outcome session_slot_afford(struct env *env, uint32_t session);
+uint64_t session_slot_publish(struct env *env, uint32_t session, uint32_t slot,
+			      enum kind kind);
+void session_slot_free(struct env *env, uint32_t session, uint32_t slot);
+
+/*
+ * A waiter answers request id of a session when session_waited has been
+ * called remaining times; a session that has gone is not answered. The caller
+ * has charged nothing: waiter_new does, and refuses with an outcome.
+ */
+uint32_t waiter_new(struct env *env, uint32_t session, uint64_t id,
+		    uint32_t opcode, struct outcome *ret);
+void waiter_expect(struct env *env, uint32_t waiter, uint32_t more);
+void waiter_done(struct env *env, uint32_t waiter);
+
+/* Gives up a waiter that nothing has been told to. */
+void waiter_drop(struct env *env, uint32_t waiter);
+
+/* Takes the next waiter whose answer is due, or 0; then waiter_drop it. */
+uint32_t waiter_next_answered(struct env *env);
+
+/* Forgets the answers of a session that nobody will read. */
+void waiter_purge(struct env *env, uint32_t session);
+
+#endif

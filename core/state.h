@@ -1,0 +1,318 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Every record of the state, with its invariants: the file to read first.
+ *
+ *	principal <---- session ----> device ----> segments of slots
+ *	    ^              |  |          |              |
+ *	    |              |  +-> tokens |              +-- resource --> run of
+ *	 holding           |        |    |              |   children slots
+ *	    |              +-> stream of retired slots  +-- allocation
+ *	    v                       |                           |
+ *	  object <------------------+                           v
+ *	    +---- layout, store <--------------------------- store
+ *
+ * A slot (core/table.h) is what a handle names: an *opening*. A private
+ * allocation has its memory to itself and its slot says all there is. A
+ * shared resource is an opening of an *object*: counted by openings and
+ * tokens, released by whoever lets go last. A *holding* is one principal's
+ * hold on one object and carries its charge, once, however often that
+ * principal opens it. A *store* is one memfd.
+ *
+ * core/check.c proves these invariants and more:
+ *
+ *	object.refs    == openings that name it + its tokens
+ *	holding.refs   == the same, of that principal
+ *	account.used   == sum over what that account's objects charge
+ *	store.refs     == allocations in it that have not been released
+ *	owner.live     == slots of that owner that are LIVE or RETIRED
+ *	stream.count   == RETIRED resources and stand-alone or listed allocations
+ */
+#ifndef CORE_STATE_H
+#define CORE_STATE_H
+
+#include "core/account.h"
+#include "core/handle.h"
+#include "core/limits.h"
+#include "core/region.h"
+#include "core/table.h"
+
+enum {
+	TOKEN_BUCKETS = 1 << 16,
+	BLOCK_UNIT_BYTES = 64,
+	BLOCK_UNITS_MAX = 1 << 27,
+	CHUNK_ITEMS = 252,
+};
+
+enum session_phase {
+	SESSION_HELLO, /* connected, has not said hello */
+	SESSION_ACTIVE,
+	SESSION_ENDING, /* gone; what it held is being given back */
+	SESSION_ENDED, /* nothing left; its obituary waits to be taken */
+};
+
+/* A FIFO of retired slots of one session, see core/retire.c. */
+struct stream {
+	uint32_t head, tail; /* chunks; tail has room or is full */
+	uint32_t read; /* items of head that are done */
+	uint32_t count; /* items that are not */
+};
+
+enum job_kind {
+	JOB_NONE,
+	JOB_ALLOCATIONS, /* the first items of the stream, one parent */
+	JOB_RESOURCE, /* the first item: a private resource, or its shell */
+	JOB_OBJECT, /* the first item: the last opening or a token's hold */
+};
+
+enum job_phase {
+	JOB_IDLE,
+	JOB_READY, /* waits to be handed out */
+	JOB_OUT, /* in the hands of the caller */
+};
+
+/* The one release job that a session may have. */
+struct job {
+	uint8_t kind; /* enum job_kind */
+	uint8_t phase; /* enum job_phase */
+	uint16_t items; /* of the stream that it covers */
+	uint32_t object; /* JOB_OBJECT */
+	uint32_t next; /* session behind this one in the queue of jobs */
+	uint32_t slots; /* that were looked at to start it */
+	uint64_t bytes; /* that it gives back */
+};
+
+struct session {
+	struct record record;
+	uint8_t phase; /* enum session_phase */
+	uint8_t privileged;
+	uint16_t fds_unacknowledged;
+	uint32_t principal;
+	uint64_t secret;
+	int32_t pid;
+	uint32_t first_device, n_devices;
+	uint32_t first_token;
+	uint32_t n_resources, n_allocations, n_tokens, n_retired;
+	uint32_t adapter_opens[ADAPTERS_MAX];
+	struct owner owner; /* adapter and device handles */
+	struct account account;
+	struct stream stream;
+	struct job job;
+	uint32_t next_ready; /* in the ring of sessions with work */
+	uint8_t is_ready;
+	uint32_t next_ended; /* in the queue of obituaries */
+	/* for the obituary */
+	uint64_t began_ns, ended_ns, freed_bytes;
+	uint64_t held_devices, held_resources, held_allocations;
+	uint64_t held_tokens, held_bytes;
+};
+
+struct principal {
+	struct record record;
+	uint32_t uid;
+	uint32_t refs; /* sessions and holdings */
+	uint64_t cgroup_hash; /* of the whole path */
+	char cgroup[CGROUP_BYTES]; /* as much of it as fits, for people */
+	struct account account;
+};
+
+enum device_state {
+	DEVICE_LIVE,
+	DEVICE_ERROR, /* still works for destroys (A08) */
+	DEVICE_REMOVED, /* calls get ENODEV; what it owns is going (A07) */
+};
+
+enum device_sweep {
+	SWEEP_NONE, /* not removed */
+	SWEEP_ALLOCATIONS, /* those that the device owns itself */
+	SWEEP_RESOURCES,
+	SWEEP_DRAIN, /* all retired; waiting for the last reclaim */
+	SWEEP_DONE, /* empty; the handle goes when it is destroyed */
+};
+
+struct device {
+	struct record record;
+	uint8_t state; /* enum device_state */
+	uint8_t sweep; /* enum device_sweep */
+	uint8_t closing; /* the handle goes too, at the end */
+	uint8_t adapter;
+	uint32_t session;
+	uint32_t slot;
+	uint32_t waiter; /* of device_destroy or the last adapter close */
+	uint32_t next, previous; /* of the session's devices */
+	uint32_t cursor_segment, cursor_slot; /* where the sweep stands */
+	struct owner owner; /* resources and allocations */
+};
+
+struct store {
+	struct record record;
+	uint32_t backing; /* the backend's id */
+	uint32_t refs;
+	uint64_t serial; /* what clients see: never used twice */
+	uint64_t size_bytes;
+	uint8_t adapter;
+};
+
+/* One allocation of a shared object. */
+struct layout_entry {
+	uint64_t size_bytes, offset;
+	uint64_t backing; /* hAllocation */
+};
+
+struct object {
+	struct record record;
+	uint32_t refs;
+	uint32_t holdings; /* list through holding.next */
+	uint32_t store;
+	uint32_t layout; /* block of count layout_entry */
+	uint32_t private_block;
+	uint16_t count, private_bytes;
+	uint64_t size_bytes; /* sum over the layout */
+	uint64_t backing; /* hResource */
+	uint8_t adapter;
+};
+
+struct holding {
+	struct record record;
+	uint32_t object, principal;
+	uint32_t refs;
+	uint32_t next;
+};
+
+struct token {
+	struct record record;
+	uint64_t value[2];
+	uint32_t object, session;
+	uint32_t rights;
+	uint32_t next_bucket;
+	uint32_t next, previous; /* of the session's tokens */
+};
+
+/* A request that is answered later. */
+struct waiter {
+	struct record record;
+	uint32_t session;
+	uint32_t remaining; /* slots or devices still to go */
+	uint64_t id; /* the request's */
+	uint32_t opcode;
+	uint32_t next; /* in the queue of answered ones */
+};
+
+struct chunk {
+	struct record record;
+	uint32_t next;
+	uint32_t used;
+	uint32_t items[CHUNK_ITEMS];
+};
+
+static_assert(sizeof(struct chunk) == 1024, "a chunk is 1 KiB");
+
+/* A queue of records linked by an index in each. */
+struct queue {
+	uint32_t head, tail;
+};
+
+struct adapter_state {
+	uint8_t stopped;
+};
+
+struct state {
+	struct region_head region;
+	uint32_t block_free[BLOCK_CLASSES];
+	uint32_t depot; /* segments of nobody, through segment.next */
+	uint32_t first_generation;
+	uint64_t next_store_serial;
+	uint8_t stopping;
+	struct adapter_state adapters[ADAPTERS_MAX];
+	struct queue ready; /* sessions with work, through next_ready */
+	struct queue jobs; /* sessions with a job READY, through job.next */
+	struct queue answered; /* waiters with nothing remaining */
+	struct queue ended; /* sessions, through next_ended */
+	/* totals */
+	uint32_t n_sessions, n_ending, n_devices;
+	uint64_t n_resources, n_allocations, n_stores, n_objects, n_tokens;
+	uint64_t store_bytes; /* of all allocations not yet given back */
+	uint64_t clients_total, created_total, destroyed_total, refused_total;
+	uint64_t released_bytes_total, release_failures_total;
+};
+
+static inline struct state *region_state(const struct region *region)
+{
+	return (struct state *)(void *)region->head;
+}
+
+static inline struct session *session_at(const struct region *region,
+					 uint32_t index)
+{
+	return pool_at(region, AREA_SESSIONS, index);
+}
+
+static inline struct principal *principal_at(const struct region *region,
+					     uint32_t index)
+{
+	return pool_at(region, AREA_PRINCIPALS, index);
+}
+
+static inline struct device *device_at(const struct region *region,
+				       uint32_t index)
+{
+	return pool_at(region, AREA_DEVICES, index);
+}
+
+static inline struct store *store_at(const struct region *region,
+				     uint32_t index)
+{
+	return pool_at(region, AREA_STORES, index);
+}
+
+static inline struct object *object_at(const struct region *region,
+				       uint32_t index)
+{
+	return pool_at(region, AREA_OBJECTS, index);
+}
+
+static inline struct holding *holding_at(const struct region *region,
+					 uint32_t index)
+{
+	return pool_at(region, AREA_HOLDINGS, index);
+}
+
+static inline struct token *token_at(const struct region *region,
+				     uint32_t index)
+{
+	return pool_at(region, AREA_TOKENS, index);
+}
+
+static inline struct waiter *waiter_at(const struct region *region,
+				       uint32_t index)
+{
+	return pool_at(region, AREA_WAITERS, index);
+}
+
+static inline struct chunk *chunk_at(const struct region *region,
+				     uint32_t index)
+{
+	return pool_at(region, AREA_CHUNKS, index);
+}
+
+/* Owner ids: sessions and devices share one number space. */
+static inline uint32_t owner_of_session(uint32_t session)
+{
+	return session;
+}
+
+static inline uint32_t owner_of_device(uint32_t device)
+{
+	return device | UINT32_C(1) << 31;
+}
+
+static inline bool owner_is_device(uint32_t owner)
+{
+	return owner >> 31 != 0;
+}
+
+static inline uint32_t owner_device(uint32_t owner)
+{
+	return owner & ~(UINT32_C(1) << 31);
+}
+
+#endif

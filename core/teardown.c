@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Teardown: death in named phases.
+ *
+ *	device:   ALLOCATIONS -> RESOURCES -> DRAIN -> DONE -> handle, record
+ *	session:  devices -> tokens -> adapter handles -> ENDED
+ *
+ * The order is that of the rules: device-owned allocations, then resources,
+ * then the device handle; for a client its devices first, then its tokens,
+ * then the session. Handles are dead before a backend is told: removing a
+ * device and ending a session make every request fail at once.
+ *
+ * A step retires no more than fits into the chunk that a stream always has,
+ * and runs only when the stream is empty: so teardown never needs memory, and
+ * the work of one tick is bounded however much a client held. The sweep walks
+ * the device's segments with a cursor, a million slots in as many ticks as
+ * their number asks for, while everybody else is served.
+ *
+ * Guarantees, cited by the tests:
+ *
+ *  G1  A step never fails and never allocates.
+ *  G2  After DRAIN no slot of the device is left (asserted).
+ *  G3  A session becomes ENDED when nothing that it charged is left.
+ */
+#include "core/teardown.h"
+
+#include "core/destroy.h"
+#include "core/device.h"
+#include "core/object.h"
+#include "core/retire.h"
+#include "core/session.h"
+
+void teardown_begin(struct env *env, uint32_t session)
+{
+	struct state *state = region_state(&env->region);
+	struct session *s = session_at(&env->region, session);
+	uint32_t device = s->first_device;
+
+	assert(s->phase == SESSION_HELLO || s->phase == SESSION_ACTIVE);
+	s->phase = SESSION_ENDING;
+	state->n_ending++;
+	waiter_purge(env, session);
+	for (; device != 0; device = device_at(&env->region, device)->next)
+		device_close(env, device);
+	session_wake(env, session);
+}
+
+/* Whether the pass that a device is in retires this slot. */
+static bool is_due(const struct device *d, const struct slot *slot)
+{
+	if (slot_state(slot) != SLOT_LIVE)
+		return false;
+	if (d->sweep == SWEEP_RESOURCES)
+		return slot_kind(slot) == KIND_RESOURCE;
+	return slot_kind(slot) == KIND_ALLOCATION &&
+	       slot->allocation.parent == 0;
+}
+
+static void retire_due(struct env *env, const struct device *d,
+		       uint32_t index, uint32_t *budget)
+{
+	uint32_t cost = 1;
+
+	if (d->sweep == SWEEP_RESOURCES) {
+		cost += slot_at(&env->region, index)->resource.count;
+		resource_retire(env, d->session, index);
+	} else {
+		allocation_retire(env, d->session, index);
+	}
+	*budget -= (uint32_t)min_u64(*budget, cost);
+}
+
+/* Moves the cursor over one segment, as far as budget and room allow. */
+static void sweep_segment(struct env *env, struct device *d, uint32_t *budget)
+{
+	struct region *region = &env->region;
+	const struct stream *stream = &session_at(region, d->session)->stream;
+	uint32_t first = d->cursor_segment << SEGMENT_SLOTS_LOG2;
+
+	while (d->cursor_slot < SEGMENT_SLOTS && *budget > 0 &&
+	       stream_room(region, stream) > 0) {
+		uint32_t index = first + d->cursor_slot++;
+
+		if (is_due(d, slot_at(region, index)))
+			retire_due(env, d, index, budget);
+		else
+			--*budget;
+	}
+	if (d->cursor_slot < SEGMENT_SLOTS)
+		return;
+	d->cursor_segment = segment_at(region, d->cursor_segment)->next;
+	d->cursor_slot = 0;
+}
+
+static void sweep_pass(struct env *env, struct device *d, uint32_t *budget)
+{
+	if (d->cursor_segment != 0) {
+		sweep_segment(env, d, budget);
+		return;
+	}
+	d->sweep = d->sweep == SWEEP_ALLOCATIONS ? SWEEP_RESOURCES :
+						   SWEEP_DRAIN;
+	d->cursor_segment = d->owner.segments;
+}
+
+/* One step of one device; false when there is nothing to do for it. */
+static bool sweep_device(struct env *env, uint32_t device, uint32_t *budget)
+{
+	struct device *d = device_at(&env->region, device);
+
+	switch ((enum device_sweep)d->sweep) {
+	case SWEEP_NONE:
+		return false;
+	case SWEEP_ALLOCATIONS:
+	case SWEEP_RESOURCES:
+		sweep_pass(env, d, budget);
+		return true;
+	case SWEEP_DRAIN:
+		table_abandon(&env->region, &d->owner);
+		d->sweep = SWEEP_DONE;
+		return true;
+	case SWEEP_DONE:
+		if (!d->closing)
+			return false;
+		device_free(env, device);
+		return true;
+	}
+	return false;
+}
+
+static bool sweep_devices(struct env *env, uint32_t session, uint32_t *budget)
+{
+	uint32_t device = session_at(&env->region, session)->first_device;
+
+	while (device != 0) {
+		uint32_t next = device_at(&env->region, device)->next;
+
+		if (sweep_device(env, device, budget))
+			return true;
+		device = next;
+	}
+	return false;
+}
+
+static void sweep_tokens(struct env *env, uint32_t session, uint32_t *budget)
+{
+	struct region *region = &env->region;
+	struct session *s = session_at(region, session);
+
+	while (s->first_token != 0 && *budget > 0 &&
+	       stream_room(region, &s->stream) > 0) {
+		uint32_t object = token_at(region, s->first_token)->object;
+
+		if (token_free(env, s->first_token))
+			stream_append(region, &s->stream, object | ITEM_OBJECT);
+		--*budget;
+	}
+}
+
+/* The adapter handles: at most ADAPTER_OPENS_PER_CLIENT_MAX of them. */
+static void free_adapters(struct env *env, uint32_t session)
+{
+	struct region *region = &env->region;
+	struct session *s = session_at(region, session);
+	uint32_t segment = s->owner.segments;
+
+	for (; segment != 0; segment = segment_at(region, segment)->next)
+		for (uint32_t i = 0; i < SEGMENT_SLOTS; i++) {
+			uint32_t slot = (segment << SEGMENT_SLOTS_LOG2) + i;
+
+			if (slot_state(slot_at(region, slot)) == SLOT_LIVE)
+				session_slot_free(env, session, slot);
+		}
+}
+
+bool teardown_step(struct env *env, uint32_t session, uint64_t now_ns,
+		   uint32_t *budget)
+{
+	struct session *s = session_at(&env->region, session);
+
+	assert(s->stream.count == 0 && s->job.kind == JOB_NONE);
+	if (sweep_devices(env, session, budget)) {
+		*budget -= (uint32_t)min_u64(*budget, 1);
+		return true;
+	}
+	if (s->phase != SESSION_ENDING)
+		return false;
+	if (s->first_token != 0) {
+		sweep_tokens(env, session, budget);
+		return true;
+	}
+	assert(s->n_devices == 0);
+	free_adapters(env, session);
+	session_end(env, session, now_ns);
+	return false;
+}

@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The whole protocol: every message, every layout, every limit of a message.
+ * docs/PROTOCOL.md says the same in prose.
+ *
+ * A message is one datagram on a SOCK_SEQPACKET unix socket: a fixed head of
+ * 64 bytes and, for some requests and replies, a block of arguments behind
+ * it. The head of a request is what a ring entry will carry; its arguments
+ * will then lie in the ring's arena at args_offset, which is 0 on the socket.
+ *
+ * All integers are in the byte order of the host (a socket never leaves it);
+ * a peer of another order fails the magic. Reserved fields must be zero.
+ * Handles on the wire are the native handle XOR the connection's secret; 0 is
+ * never valid.
+ *
+ * Clients send no descriptors, ever. The daemon sends at most one with a
+ * reply, and at most FDS_UNACKNOWLEDGED_MAX before the client says, in
+ * fds_acked of any request, how many it has received.
+ */
+#ifndef CORE_WIRE_MSG_H
+#define CORE_WIRE_MSG_H
+
+#include "core/base.h"
+#include "core/limits.h"
+
+#define WIRE_MAGIC UINT64_C(0x00314552554e4554) /* "TENURE1", little endian */
+
+enum { WIRE_VERSION_MIN = 1, WIRE_VERSION_MAX = 1 };
+
+enum wire_op {
+	WIRE_OP_INVALID = 0,
+	WIRE_OP_HELLO = 1,
+	WIRE_OP_PING = 2,
+	WIRE_OP_ADAPTER_OPEN = 3,
+	WIRE_OP_ADAPTER_CLOSE = 4,
+	WIRE_OP_DEVICE_CREATE = 5,
+	WIRE_OP_DEVICE_DESTROY = 6,
+	WIRE_OP_CREATE = 7,
+	WIRE_OP_DESTROY = 8,
+	WIRE_OP_SHARE = 9,
+	WIRE_OP_TOKEN_REVOKE = 10,
+	WIRE_OP_QUERY = 11,
+	WIRE_OP_OPEN = 12,
+	WIRE_OP_MAP = 13,
+	WIRE_OP_UNMAP = 14,
+	WIRE_OP_STAT = 15,
+	WIRE_OP_STATUS = 16,
+	/* Answered only by a broker configured for tests. */
+	WIRE_OP_TEST_EVENT = 240,
+};
+
+enum wire_form {
+	/* A list is present, even if its count is 0 (A11, A12, A18). */
+	WIRE_FORM_LIST = 1u << 0,
+};
+
+enum wire_map_flags {
+	WIRE_MAP_WRITE = 1u << 0,
+	/* Send the descriptor of the store with the reply. */
+	WIRE_MAP_WANT_FD = 1u << 1,
+};
+
+enum wire_test_event {
+	WIRE_TEST_ADAPTER_STOP = 1, /* object: an adapter handle */
+	WIRE_TEST_ADAPTER_START = 2, /* object: an adapter handle */
+	WIRE_TEST_DEVICE_ERROR = 3, /* device */
+};
+
+/*
+ * Fields by request; what is not named must be 0.
+ *
+ *  HELLO           object = WIRE_MAGIC, value[0] = oldest version spoken,
+ *                  value[1] = newest
+ *  PING            -
+ *  ADAPTER_OPEN    value[0..1] = name, NUL padded
+ *  ADAPTER_CLOSE   object = adapter
+ *  DEVICE_CREATE   object = adapter
+ *  DEVICE_DESTROY  device
+ *  CREATE          device, object = resource to add to or 0, flags =
+ *                  tenure_create_flags, count, value[0] = private data bytes;
+ *                  args: count * struct wire_allocation, private data
+ *  DESTROY         device, object = resource or 0, flags =
+ *                  tenure_destroy_flags, form, count; args: count * handle
+ *  SHARE           device, object = resource, flags = tenure_rights
+ *  TOKEN_REVOKE    value[0..1] = token
+ *  QUERY           value[0..1] = token
+ *  OPEN            device, value[0..1] = token, count, object = private data
+ *                  bytes, flags = rights wanted (0: all that the token gives)
+ *  MAP             device, object = allocation, flags = wire_map_flags
+ *  UNMAP           device, object = allocation
+ *  STAT, STATUS    -
+ *  TEST_EVENT      flags = wire_test_event, device or object
+ */
+struct wire_request {
+	uint8_t opcode;
+	uint8_t form;
+	uint16_t fds_acked; /* descriptors received since the last request */
+	uint32_t flags;
+	uint64_t id; /* chosen by the client, echoed in the reply */
+	uint64_t device;
+	uint64_t object;
+	uint32_t count;
+	uint32_t args_bytes; /* length of the block behind this head */
+	uint32_t args_offset; /* 0 on the socket */
+	uint32_t reserved;
+	uint64_t value[2];
+};
+
+static_assert(sizeof(struct wire_request) == 64, "a request is one line");
+static_assert(offsetof(struct wire_request, device) == 16, "layout");
+static_assert(offsetof(struct wire_request, count) == 32, "layout");
+static_assert(offsetof(struct wire_request, value) == 48, "layout");
+
+/*
+ * Fields by reply; what is not named is 0.
+ *
+ *  HELLO           count = version chosen, value[0] = client id, value[1] =
+ *                  page size; refused: value[0..1] = versions supported
+ *  ADAPTER_OPEN    value[0] = adapter
+ *  DEVICE_CREATE   value[0] = device
+ *  CREATE          value[0] = resource or 0, value[1] = bytes charged, count;
+ *                  data: count * handle
+ *  SHARE           value[0..1] = token
+ *  QUERY           count, value[0] = private data bytes, value[1] = bytes,
+ *                  value[2] = rights; data: count * size
+ *  OPEN            value[0] = resource, value[1] = rights, count; data: count
+ *                  * handle, private data
+ *  MAP             value[0] = store, value[1] = offset, value[2] = size,
+ *                  value[3] = bytes of the whole store; perhaps a descriptor
+ *  STAT            data: struct wire_stat
+ *  STATUS          data: struct wire_status
+ */
+struct wire_reply {
+	uint8_t opcode;
+	uint8_t reserved;
+	uint16_t fds; /* descriptors attached: 0 or 1 */
+	int32_t status; /* 0 or a negative errno */
+	uint64_t id;
+	uint32_t reason; /* enum tenure_reason */
+	uint32_t index; /* first bad entry, or WIRE_NO_INDEX */
+	uint32_t count;
+	uint32_t data_bytes;
+	uint64_t value[4];
+};
+
+static_assert(sizeof(struct wire_reply) == 64, "a reply is one line");
+static_assert(offsetof(struct wire_reply, reason) == 16, "layout");
+static_assert(offsetof(struct wire_reply, value) == 32, "layout");
+
+#define WIRE_NO_INDEX UINT32_MAX
+
+struct wire_allocation {
+	uint64_t size_bytes; /* rounded up to whole pages by the daemon */
+	uint64_t reserved;
+};
+
+static_assert(sizeof(struct wire_allocation) == 16, "layout");
+
+/* What the asking client holds. */
+struct wire_stat {
+	uint64_t bytes, bytes_limit;
+	uint64_t handles, handles_limit;
+	uint64_t tokens, stores;
+	uint64_t devices, resources, allocations;
+	uint64_t retired; /* handles dead, memory not yet given back */
+};
+
+static_assert(sizeof(struct wire_stat) == 80, "layout");
+
+/* What the daemon holds; answered to root and to the daemon's own user. */
+struct wire_status {
+	uint64_t clients, clients_ending;
+	uint64_t devices, resources, allocations, handles;
+	uint64_t objects, tokens, stores;
+	uint64_t bytes; /* of all allocations not yet given back */
+	uint64_t releases_pending;
+	uint64_t clients_total, created_total, destroyed_total;
+	uint64_t refused_total, released_bytes_total, release_failures_total;
+};
+
+static_assert(sizeof(struct wire_status) == 136, "layout");
+
+enum {
+	WIRE_ARGS_BYTES_MAX =
+		LIST_ENTRIES_MAX * (int)sizeof(struct wire_allocation) +
+		PRIVATE_DATA_MAX,
+	WIRE_REQUEST_BYTES_MAX =
+		(int)sizeof(struct wire_request) + WIRE_ARGS_BYTES_MAX,
+	WIRE_DATA_BYTES_MAX =
+		LIST_ENTRIES_MAX * (int)sizeof(uint64_t) + PRIVATE_DATA_MAX,
+	WIRE_REPLY_BYTES_MAX =
+		(int)sizeof(struct wire_reply) + WIRE_DATA_BYTES_MAX,
+};
+
+#endif

@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Reasons: one sentence for each, the same in the library, the daemon's log
+ * and the tools. A sentence says what was wrong with the call and, where the
+ * cure is not obvious, what to do; it says nothing about other clients.
+ *
+ * A reason without a sentence fails the unit test, which asks for all of them.
+ */
+#include "core/wire/reason.h"
+
+#include "core/base.h"
+
+static const char *destroy_sentence(enum tenure_reason reason)
+{
+	switch ((unsigned int)reason) {
+	case TENURE_REASON_FLAGS_RESERVED:
+		return "a reserved flag bit is set";
+	case TENURE_REASON_FLAGS_SYSTEM_ONLY:
+		return "SYSTEM_USE_ONLY is for the daemon itself";
+	case TENURE_REASON_RESOURCE_AND_LIST:
+		return "both a resource and a list were given: name the "
+		       "resource alone to destroy all of it";
+	case TENURE_REASON_LIST_MISSING:
+		return "a count was given without a list";
+	case TENURE_REASON_LIST_TOO_LONG:
+		return "the list has more than 1024 entries: split it";
+	case TENURE_REASON_LIST_TRUNCATED:
+		return "the list is shorter than its count says";
+	case TENURE_REASON_ENTRY_ZERO:
+		return "the entry is the handle 0";
+	case TENURE_REASON_ENTRY_INVALID:
+		return "the entry names no allocation of this client";
+	case TENURE_REASON_ENTRY_OF_SHARED:
+		return "the entry belongs to a shared or opened resource: "
+		       "destroy the resource instead";
+	case TENURE_REASON_ENTRY_OTHER_RESOURCE:
+		return "the entry belongs to another resource than the first";
+	case TENURE_REASON_ENTRY_MIXED_OWNERS:
+		return "the list mixes allocations of a resource with "
+		       "allocations of the device";
+	case TENURE_REASON_ENTRY_TWICE:
+		return "the entry stands in the list twice";
+	}
+	return NULL;
+}
+
+static const char *handle_sentence(enum tenure_reason reason)
+{
+	switch ((unsigned int)reason) {
+	case TENURE_REASON_DEVICE_INVALID:
+		return "the handle names no device of this client";
+	case TENURE_REASON_DEVICE_REMOVED:
+		return "the device has been removed, or is being destroyed";
+	case TENURE_REASON_RESOURCE_INVALID:
+		return "the handle names no resource of this client";
+	case TENURE_REASON_ALLOCATION_INVALID:
+		return "the handle names no allocation of this client";
+	case TENURE_REASON_ADAPTER_INVALID:
+		return "the handle names no adapter of this client, or not "
+		       "the one that the memory lives on";
+	case TENURE_REASON_OTHER_DEVICE:
+		return "the handle belongs to another device of this client";
+	case TENURE_REASON_WRONG_TYPE:
+		return "the handle names an object of another type";
+	case TENURE_REASON_ADAPTER_UNKNOWN:
+		return "there is no adapter of that name";
+	case TENURE_REASON_ADAPTER_STOPPED:
+		return "the adapter has stopped";
+	}
+	return NULL;
+}
+
+static const char *create_sentence(enum tenure_reason reason)
+{
+	switch ((unsigned int)reason) {
+	case TENURE_REASON_COUNT_ZERO:
+		return "at least one allocation must be asked for";
+	case TENURE_REASON_COUNT_TOO_LARGE:
+		return "at most 1024 allocations can be created at once";
+	case TENURE_REASON_SIZE_ZERO:
+		return "the size of the allocation is 0";
+	case TENURE_REASON_SIZE_TOO_LARGE:
+		return "the size of the allocation is above 64 TiB";
+	case TENURE_REASON_RESOURCE_SEALED:
+		return "a shared or opened resource is sealed: nothing can "
+		       "be added to it";
+	case TENURE_REASON_RESOURCE_FULL:
+		return "the resource would hold more than 1024 allocations";
+	case TENURE_REASON_SHARED_NEEDS_RESOURCE:
+		return "CREATE_SHARED needs CREATE_RESOURCE";
+	case TENURE_REASON_CREATE_FLAGS_CONFLICT:
+		return "CREATE_RESOURCE and an existing resource exclude each "
+		       "other";
+	case TENURE_REASON_PRIVATE_DATA_TOO_LARGE:
+		return "private data is limited to 4096 bytes";
+	case TENURE_REASON_PRIVATE_DATA_NEEDS_NEW:
+		return "private data can only be given to a new resource";
+	}
+	return NULL;
+}
+
+static const char *access_sentence(enum tenure_reason reason)
+{
+	switch ((unsigned int)reason) {
+	case TENURE_REASON_NOT_SHAREABLE:
+		return "the resource is private: create it with CREATE_SHARED";
+	case TENURE_REASON_TOKEN_UNKNOWN:
+		return "the token names nothing: it was never made, was "
+		       "revoked, or its maker has ended";
+	case TENURE_REASON_RIGHTS_INVALID:
+		return "rights must be READ, perhaps with WRITE";
+	case TENURE_REASON_RIGHTS_EXCEEDED:
+		return "more rights were asked for than the opening or token "
+		       "gives";
+	case TENURE_REASON_OPEN_COUNT_MISMATCH:
+		return "the number of allocations is not that of the resource";
+	case TENURE_REASON_OPEN_PRIVATE_MISMATCH:
+		return "the size of the private data is not that of the "
+		       "resource";
+	case TENURE_REASON_NOT_MAPPED:
+		return "the allocation is not mapped";
+	case TENURE_REASON_MAPPED_TOO_OFTEN:
+		return "the allocation is mapped too often at once";
+	case TENURE_REASON_FDS_UNACKNOWLEDGED:
+		return "too many descriptors were sent that this client has "
+		       "not acknowledged";
+	}
+	return NULL;
+}
+
+static const char *limit_sentence(enum tenure_reason reason)
+{
+	switch ((unsigned int)reason) {
+	case TENURE_REASON_CLIENT_BYTES:
+		return "this client's limit on bytes is reached";
+	case TENURE_REASON_CLIENT_HANDLES:
+		return "this client's limit on handles is reached";
+	case TENURE_REASON_CLIENT_TOKENS:
+		return "this client's limit on share tokens is reached";
+	case TENURE_REASON_CLIENT_STORES:
+		return "this client's limit on stores (descriptors) is "
+		       "reached";
+	case TENURE_REASON_CLIENT_WAITS:
+		return "this client has too many requests waiting";
+	case TENURE_REASON_CLIENT_DEVICES:
+		return "this client has too many devices";
+	case TENURE_REASON_PRINCIPAL_BYTES:
+		return "the limit on bytes of this user or container is "
+		       "reached";
+	case TENURE_REASON_PRINCIPAL_HANDLES:
+		return "the limit on handles of this user or container is "
+		       "reached";
+	case TENURE_REASON_PRINCIPAL_TOKENS:
+		return "the limit on share tokens of this user or container "
+		       "is reached";
+	case TENURE_REASON_PRINCIPAL_STORES:
+		return "the limit on stores (descriptors) of this user or "
+		       "container is reached";
+	case TENURE_REASON_PRINCIPAL_CLIENTS:
+		return "this user or container has too many connections";
+	case TENURE_REASON_PRINCIPAL_WAITS:
+		return "this user or container has too many requests waiting";
+	}
+	return NULL;
+}
+
+static const char *daemon_sentence(enum tenure_reason reason)
+{
+	switch ((unsigned int)reason) {
+	case TENURE_REASON_DAEMON_CLIENTS:
+		return "the daemon has reached its limit on clients";
+	case TENURE_REASON_DAEMON_MEMORY:
+		return "the daemon has no memory for this; nothing was "
+		       "changed";
+	case TENURE_REASON_BACKEND:
+		return "the memory backend could not do it; the error number "
+		       "says why";
+	case TENURE_REASON_DAEMON_STOPPING:
+		return "the daemon is stopping";
+	case TENURE_REASON_DAEMON_BUSY:
+		return "the daemon cannot take this now: try again";
+	}
+	return NULL;
+}
+
+static const char *protocol_sentence(enum tenure_reason reason)
+{
+	switch ((unsigned int)reason) {
+	case TENURE_REASON_UNKNOWN_REQUEST:
+		return "the daemon does not know this request";
+	case TENURE_REASON_NOT_PERMITTED:
+		return "only root and the daemon's own user may ask this";
+	case TENURE_REASON_MALFORMED:
+		return "the message breaks the protocol";
+	case TENURE_REASON_VERSION:
+		return "no protocol version is spoken by both sides";
+	case TENURE_REASON_MAGIC:
+		return "the first message is not a hello of this protocol";
+	case TENURE_REASON_HELLO_EXPECTED:
+		return "a request came before the hello";
+	case TENURE_REASON_HELLO_TWICE:
+		return "a second hello came";
+	case TENURE_REASON_HELLO_TIMEOUT:
+		return "no hello came in time";
+	case TENURE_REASON_DESCRIPTORS_SENT:
+		return "a client may not send descriptors";
+	case TENURE_REASON_MESSAGE_TOO_LONG:
+		return "the message is longer than any request can be";
+	case TENURE_REASON_ACK_EXCESS:
+		return "more descriptors were acknowledged than were sent";
+	}
+	return NULL;
+}
+
+static const char *library_sentence(enum tenure_reason reason)
+{
+	switch ((unsigned int)reason) {
+	case TENURE_REASON_ARGUMENT:
+		return "an argument is NULL or out of range";
+	case TENURE_REASON_NO_DAEMON:
+		return "no daemon answers there: is tenured running?";
+	case TENURE_REASON_CONNECTION_LOST:
+		return "the connection to the daemon is lost";
+	case TENURE_REASON_FORKED:
+		return "the connection belongs to the process before fork: "
+		       "connect again";
+	case TENURE_REASON_DAEMON_PROTOCOL:
+		return "the peer does not follow the protocol: is it "
+		       "tenured?";
+	case TENURE_REASON_MAP_FAILED:
+		return "the memory could not be mapped; the error number "
+		       "says why";
+	case TENURE_REASON_SPAWN_FAILED:
+		return "no private daemon could be started: is tenured "
+		       "installed?";
+	case TENURE_REASON_PATH_TOO_LONG:
+		return "the socket path is too long for a unix socket";
+	case TENURE_REASON_LIBRARY_MEMORY:
+		return "this process has no memory for the library";
+	}
+	return NULL;
+}
+
+const char *reason_sentence(enum tenure_reason reason)
+{
+	const char *(*const groups[])(enum tenure_reason) = {
+		destroy_sentence, handle_sentence, create_sentence,
+		access_sentence,  limit_sentence,  daemon_sentence,
+		protocol_sentence, library_sentence,
+	};
+
+	if (reason == TENURE_REASON_NONE)
+		return "no reason was recorded";
+	for (unsigned int i = 0; i < sizeof(groups) / sizeof(groups[0]); i++) {
+		const char *sentence = groups[i](reason);
+
+		if (sentence != NULL)
+			return sentence;
+	}
+	return "a reason that this version does not know";
+}

@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a reason means, in words. Pure. */
+#ifndef CORE_WIRE_REASON_H
+#define CORE_WIRE_REASON_H
+
+#include "tenure/types.h"
+
+/* One sentence that a person can act on; static, never NULL. */
+const char *reason_sentence(enum tenure_reason reason);
+
+#endif
