@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Connect: where the library looks, and what it says when nobody is there. A
+ * thread plays the daemon; it answers one hello and waits for the end.
+ */
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "client/fake_daemon.h"
+
+static char directory[32];
+
+struct greeter {
+	char path[108];
+	int fd;
+	pthread_t thread;
+};
+
+static void *greet(void *argument)
+{
+	struct greeter *greeter = argument;
+	struct wire_request request;
+	struct wire_reply reply = { .opcode = WIRE_OP_HELLO, .count = 1 };
+	int fd = accept(greeter->fd, NULL, NULL);
+
+	assert(fd >= 0);
+	if (recv(fd, &request, sizeof(request), 0) == sizeof(request)) {
+		reply.id = request.id;
+		send(fd, &reply, sizeof(reply), MSG_NOSIGNAL);
+		recv(fd, &request, sizeof(request), 0);
+	}
+	close(fd);
+	return NULL;
+}
+
+static void greeter_start(struct greeter *greeter, const char *path)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+
+	strcpy(greeter->path, path);
+	strcpy(address.sun_path, path);
+	greeter->fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	assert_int_equal(bind(greeter->fd, (const struct sockaddr *)&address,
+			      sizeof(address)),
+			 0);
+	assert_int_equal(listen(greeter->fd, 1), 0);
+	assert_int_equal(pthread_create(&greeter->thread, NULL, greet, greeter),
+			 0);
+}
+
+static void greeter_stop(struct greeter *greeter)
+{
+	pthread_join(greeter->thread, NULL);
+	close(greeter->fd);
+	unlink(greeter->path);
+}
+
+static enum tenure_reason reason(void)
+{
+	struct tenure_refusal refusal;
+
+	tenure_last_refusal(&refusal);
+	return refusal.reason;
+}
+
+static void connects(const char *path, const char *expected)
+{
+	unsigned int fds_before = fake_open_fds();
+	struct greeter greeter;
+	struct tenure *connection;
+
+	greeter_start(&greeter, expected);
+	assert_int_equal(tenure_connect(path, 0, &connection), 0);
+	assert_string_equal(tenure_socket_path(connection), expected);
+	tenure_disconnect(connection);
+	greeter_stop(&greeter);
+	assert_int_equal(fake_open_fds(), fds_before);
+}
+
+static void test_search(void **state)
+{
+	char given[64], named[64], user[64];
+
+	(void)state;
+	snprintf(given, sizeof(given), "%s/given", directory);
+	snprintf(named, sizeof(named), "%s/named", directory);
+	snprintf(user, sizeof(user), "%s/tenured", directory);
+	assert_int_equal(mkdir(user, 0700), 0);
+	strcat(user, "/tenured.sock");
+	connects(given, given);
+	setenv("TENURE_SOCKET", named, 1);
+	connects(NULL, named);
+	connects(given, given);
+	setenv("XDG_RUNTIME_DIR", directory, 1);
+	connects(NULL, named);
+	setenv("TENURE_SOCKET", "", 1);
+	connects(NULL, user);
+	unsetenv("TENURE_SOCKET");
+	connects(NULL, user);
+	*strrchr(user, '/') = '\0';
+	rmdir(user);
+}
+
+static void fails(const char *path, int status, enum tenure_reason why)
+{
+	unsigned int fds_before = fake_open_fds();
+	struct tenure *connection = (void *)8;
+
+	assert_int_equal(tenure_connect(path, 0, &connection), status);
+	assert_int_equal(reason(), why);
+	assert_ptr_equal(connection, (void *)8);
+	assert_int_equal(fake_open_fds(), fds_before);
+}
+
+static void test_nobody(void **state)
+{
+	char path[200];
+
+	(void)state;
+	snprintf(path, sizeof(path), "%s/nobody", directory);
+	fails(path, -ENOENT, TENURE_REASON_NO_DAEMON);
+	fails("/dev/null/x", -ENOENT, TENURE_REASON_NO_DAEMON);
+	fails("/dev/null", -ECONNREFUSED, TENURE_REASON_NO_DAEMON);
+	setenv("TENURE_SOCKET", path, 1);
+	fails(NULL, -ENOENT, TENURE_REASON_NO_DAEMON);
+	memset(path, 'x', sizeof(path) - 1);
+	path[sizeof(path) - 1] = '\0';
+	fails(path, -ENAMETOOLONG, TENURE_REASON_PATH_TOO_LONG);
+	setenv("TENURE_SOCKET", path, 1);
+	fails(NULL, -ENAMETOOLONG, TENURE_REASON_PATH_TOO_LONG);
+	unsetenv("TENURE_SOCKET");
+	fails("", -EINVAL, TENURE_REASON_ARGUMENT);
+	assert_int_equal(tenure_connect(NULL, 0, NULL), -EINVAL);
+}
+
+static void test_unknown_flags(void **state)
+{
+	struct tenure *connection;
+
+	(void)state;
+	assert_int_equal(tenure_connect("/x", 2, &connection), -EINVAL);
+	assert_int_equal(reason(), TENURE_REASON_ARGUMENT);
+}
+
+/* Somebody else listens there. */
+static void test_no_tenured(void **state)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	(void)state;
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s/stream",
+		 directory);
+	assert_int_equal(bind(fd, (const struct sockaddr *)&address,
+			      sizeof(address)),
+			 0);
+	assert_int_equal(listen(fd, 1), 0);
+	fails(address.sun_path, -EPROTO, TENURE_REASON_DAEMON_PROTOCOL);
+	unlink(address.sun_path);
+	close(fd);
+}
+
+static void test_spawn_fails(void **state)
+{
+	unsigned int fds_before = fake_open_fds();
+	struct tenure *connection;
+
+	(void)state;
+	setenv("TENURE_DAEMON", "/nonexistent/tenured", 1);
+	assert_int_equal(tenure_connect("/nonexistent/x", TENURE_CONNECT_SPAWN,
+					&connection),
+			 -ENOENT);
+	assert_int_equal(reason(), TENURE_REASON_SPAWN_FAILED);
+	setenv("TENURE_DAEMON", "/bin/true", 1);
+	assert_int_equal(tenure_connect("/nonexistent/x", TENURE_CONNECT_SPAWN,
+					&connection),
+			 -EIO);
+	assert_int_equal(reason(), TENURE_REASON_SPAWN_FAILED);
+	assert_int_equal(fake_open_fds(), fds_before);
+	unsetenv("TENURE_DAEMON");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_search),
+		cmocka_unit_test(test_nobody),
+		cmocka_unit_test(test_unknown_flags),
+		cmocka_unit_test(test_no_tenured),
+		cmocka_unit_test(test_spawn_fails),
+	};
+	int failed;
+
+	strcpy(directory, "/tmp/tenure-test-XXXXXX");
+	assert(mkdtemp(directory));
+	failed = cmocka_run_group_tests_name("connect", tests, NULL, NULL);
+	rmdir(directory);
+	return failed;
+}

@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Connection
+ *
+ * One lock round one exchange and the bookkeeping that goes with it: calls of
+ * one connection are carried out one after the other, so a reply always
+ * belongs to the request before it and the ledger agrees with the daemon
+ * whenever the lock is free.
+ *
+ *	      enter            call                         leave
+ *	free -------> locked --------> reply judged, noted --------> free
+ *	                  |                |
+ *	                  |  no reply,     |  reply makes no sense
+ *	                  v                v
+ *	                 dead: every later call fails the same way
+ *
+ * The daemon is not trusted more than it has to be. What it sends is checked
+ * here for every request (id, opcode, sizes, descriptor) and by the caller for
+ * what that request means (counts, handles, offsets). The first thing that is
+ * wrong ends the connection: after it, nobody knows which reply is whose.
+ *
+ * Memory that a call will need is allocated before the request is sent, so
+ * that after the daemon's yes the library cannot say no.
+ *
+ * Guarantees, cited by the tests:
+ *
+ *  G1  No message of a daemon makes this process crash, hang on a lock or
+ *      lose a descriptor.
+ *  G2  A dead connection answers at once, and with the same error for ever.
+ *  G3  A forked child changes nothing and talks to nobody.
+ *  G4  Each descriptor that came is acknowledged exactly once, by the next
+ *      request.
+ */
+#include "client/connection.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+enum { ERRNO_MAX = 4095 };
+
+const char *tenure_version(void)
+{
+	return TENURE_VERSION;
+}
+
+int connection_enter(struct tenure *connection)
+{
+	int status;
+
+	if (!connection)
+		return refusal_set(-EINVAL, TENURE_REASON_ARGUMENT);
+	if (forkmark_forked(&connection->mark))
+		return refusal_set(-EOWNERDEAD, TENURE_REASON_FORKED);
+	pthread_mutex_lock(&connection->lock);
+	status = connection->dead_status;
+	if (status == 0)
+		return 0;
+	refusal_set(status, connection->dead_reason);
+	pthread_mutex_unlock(&connection->lock);
+	return status;
+}
+
+int connection_leave(struct tenure *connection, int status)
+{
+	pthread_mutex_unlock(&connection->lock);
+	return status;
+}
+
+static int die(struct tenure *connection, int status)
+{
+	connection->dead_status = status;
+	connection->dead_reason = status == -EPROTO ?
+					  TENURE_REASON_DAEMON_PROTOCOL :
+					  TENURE_REASON_CONNECTION_LOST;
+	return refusal_set(status, connection->dead_reason);
+}
+
+int connection_distrust_locked(struct tenure *connection)
+{
+	return die(connection, -EPROTO);
+}
+
+/*
+ * A daemon that throws a client out of its own accord (it is full, it stops)
+ * says why in a message that answers no request, and closes.
+ */
+static bool is_farewell(const struct wire_reply *reply)
+{
+	return reply->id == 0 && reply->status < 0 &&
+	       reply->status >= -ERRNO_MAX && reply->fds == 0 &&
+	       reply->data_bytes == 0;
+}
+
+static bool is_answer(const struct wire_request *request,
+		      const struct exchange *exchange)
+{
+	const struct wire_reply *reply = &exchange->reply;
+	unsigned int fds = exchange->fd >= 0 || exchange->fd_lost;
+
+	return reply->id == request->id && reply->opcode == request->opcode &&
+	       reply->reserved == 0 && reply->fds == fds &&
+	       reply->data_bytes == exchange->data_bytes &&
+	       reply->status <= 0 && reply->status >= -ERRNO_MAX &&
+	       (reply->status == 0 || fds == 0);
+}
+
+/* Sends and receives; 0 when what came is an answer to the request. */
+static int converse(struct tenure *connection, struct exchange *exchange)
+{
+	struct transport *transport = connection->transport;
+	int status;
+
+	exchange->fd = -1;
+	exchange->fd_lost = false;
+	status = transport->ops->exchange(transport, exchange);
+	if (status == -EFAULT)
+		return refusal_set(-EINVAL, TENURE_REASON_LIST_TRUNCATED);
+	if (status == -ENOMEM)
+		return refusal_set(-ENOMEM, TENURE_REASON_LIBRARY_MEMORY);
+	if (status < 0)
+		return die(connection, status);
+	if (is_answer(exchange->request, exchange))
+		return 0;
+	if (exchange->fd >= 0)
+		close(exchange->fd);
+	if (exchange->fd >= 0 || !is_farewell(&exchange->reply))
+		return die(connection, -EPROTO);
+	connection->dead_status = exchange->reply.status;
+	connection->dead_reason = exchange->reply.reason;
+	return refusal_set(connection->dead_status, connection->dead_reason);
+}
+
+/* Only a map that asks for a descriptor gets one, and it always does. */
+static bool wants_fd(const struct wire_request *request)
+{
+	return request->opcode == WIRE_OP_MAP &&
+	       (request->flags & WIRE_MAP_WANT_FD) != 0;
+}
+
+int connection_call_locked(struct tenure *connection, struct call *call)
+{
+	struct exchange exchange = {
+		.request = &call->request,
+		.args = call->args,
+		.args_bytes = call->args_bytes,
+		.data = connection->data,
+		.capacity = sizeof(connection->data),
+	};
+	int status;
+
+	assert(call->args_bytes <= WIRE_ARGS_BYTES_MAX);
+	call->fd = -1;
+	call->request.id = ++connection->last_id;
+	call->request.args_bytes = (uint32_t)call->args_bytes;
+	call->request.fds_acked = connection->fds_received;
+	status = converse(connection, &exchange);
+	if (status < 0)
+		return status;
+	call->reply = exchange.reply;
+	call->fd = exchange.fd;
+	call->fd_lost = exchange.fd_lost;
+	connection->fds_received = call->reply.fds;
+	if (call->reply.status < 0)
+		return refusal_set_at(call->reply.status, call->reply.reason,
+				      call->reply.index);
+	if (call->reply.fds == wants_fd(&call->request))
+		return 0;
+	if (call->fd >= 0)
+		close(call->fd);
+	return connection_distrust_locked(connection);
+}
+
+void connection_undo_locked(struct tenure *connection, struct call *call)
+{
+	struct tenure_refusal refusal;
+
+	tenure_last_refusal(&refusal);
+	if (connection->dead_status == 0)
+		connection_call_locked(connection, call);
+	refusal_restore(&refusal);
+}
+
+static int hello(struct tenure *connection)
+{
+	struct call call = {
+		.request = {
+			.opcode = WIRE_OP_HELLO,
+			.object = WIRE_MAGIC,
+			.value = { WIRE_VERSION_MIN, WIRE_VERSION_MAX },
+		},
+	};
+	int status = connection_call_locked(connection, &call);
+
+	if (status < 0)
+		return status;
+	if (call.reply.data_bytes != 0 || call.reply.count < WIRE_VERSION_MIN ||
+	    call.reply.count > WIRE_VERSION_MAX)
+		return connection_distrust_locked(connection);
+	return 0;
+}
+
+int connection_new(struct transport *transport, struct tenure **ret_connection)
+{
+	struct tenure *connection = calloc(1, sizeof(*connection));
+	int status;
+
+	if (!connection)
+		return refusal_set(-ENOMEM, TENURE_REASON_LIBRARY_MEMORY);
+	status = pthread_mutex_init(&connection->lock, NULL);
+	if (status != 0) {
+		free(connection);
+		return refusal_set(-status, TENURE_REASON_LIBRARY_MEMORY);
+	}
+	forkmark_init(&connection->mark);
+	ledger_init(&connection->ledger);
+	connection->transport = transport;
+	status = hello(connection);
+	if (status < 0) {
+		connection->transport = NULL;
+		tenure_disconnect(connection);
+		return status;
+	}
+	*ret_connection = connection;
+	return 0;
+}
+
+void tenure_disconnect(struct tenure *connection)
+{
+	bool forked, whole;
+
+	if (!connection)
+		return;
+	/*
+	 * In a forked child another thread of the parent may have held the
+	 * lock and been in the middle of a change: then the ledger cannot be
+	 * walked, and its memory is left alone.
+	 */
+	forked = forkmark_forked(&connection->mark);
+	whole = !forked || pthread_mutex_trylock(&connection->lock) == 0;
+	if (connection->transport)
+		connection->transport->ops->close(connection->transport);
+	if (whole)
+		ledger_deinit(&connection->ledger);
+	if (!forked)
+		pthread_mutex_destroy(&connection->lock);
+	forkmark_deinit(&connection->mark);
+	free(connection);
+}
+
+const char *tenure_socket_path(const struct tenure *connection)
+{
+	return connection ? connection->path : "";
+}
+
+int tenure_stat(struct tenure *connection, struct tenure_stat *ret_stat)
+{
+	struct call call = { .request.opcode = WIRE_OP_STAT };
+	struct wire_stat stat;
+	int status;
+
+	if (!ret_stat)
+		return refusal_set(-EINVAL, TENURE_REASON_ARGUMENT);
+	status = connection_enter(connection);
+	if (status < 0)
+		return status;
+	status = connection_call_locked(connection, &call);
+	if (status == 0 && call.reply.data_bytes != sizeof(stat))
+		status = connection_distrust_locked(connection);
+	if (status < 0)
+		return connection_leave(connection, status);
+	memcpy(&stat, connection->data, sizeof(stat));
+	*ret_stat = (struct tenure_stat){
+		.bytes = stat.bytes,
+		.bytes_limit = stat.bytes_limit,
+		.handles = stat.handles,
+		.handles_limit = stat.handles_limit,
+		.tokens = stat.tokens,
+		.stores = stat.stores,
+		.devices = stat.devices,
+		.resources = stat.resources,
+		.allocations = stat.allocations,
+		.retired = stat.retired,
+	};
+	return connection_leave(connection, 0);
+}
+
+/* What connection_request adds to converse: nothing is noted. */
+static int request_locked(struct tenure *connection,
+			  const struct wire_request *head, const void *args,
+			  size_t args_bytes, struct wire_reply *ret_reply,
+			  void *data, size_t capacity)
+{
+	struct wire_request request = *head;
+	struct exchange exchange = {
+		.request = &request,
+		.args = args,
+		.args_bytes = args_bytes,
+		.data = data,
+		.capacity = capacity,
+	};
+	int status;
+
+	if (request.id == 0)
+		request.id = ++connection->last_id;
+	status = converse(connection, &exchange);
+	if (status < 0)
+		return status;
+	if (exchange.fd >= 0)
+		close(exchange.fd);
+	*ret_reply = exchange.reply;
+	return 0;
+}
+
+int connection_request(struct tenure *connection,
+		       const struct wire_request *head, const void *args,
+		       size_t args_bytes, struct wire_reply *ret_reply,
+		       void *data, size_t capacity)
+{
+	int status = connection_enter(connection);
+
+	if (status < 0)
+		return status;
+	status = request_locked(connection, head, args, args_bytes, ret_reply,
+				data, capacity);
+	return connection_leave(connection, status);
+}

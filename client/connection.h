@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A connection: one transport, one lock, and what is remembered. Every public
+ * function is one connection_enter, some _locked steps and one
+ * connection_leave. See connection.c.
+ */
+#ifndef CLIENT_CONNECTION_H
+#define CLIENT_CONNECTION_H
+
+#include "client/api.h"
+#include "client/error.h"
+#include "client/forkmark.h"
+#include "client/ledger.h"
+#include "client/transport.h"
+#include "core/base.h"
+#include "core/wire/msg.h"
+
+#include <pthread.h>
+#include <sys/un.h>
+
+static_assert(sizeof(size_t) == 8, "stores are larger than 4 GiB");
+static_assert(sizeof(struct tenure_allocation) == sizeof(uint64_t),
+	      "a list of handles is sent as it stands");
+
+struct tenure {
+	pthread_mutex_t lock; /* of everything but mark and path */
+	struct forkmark mark;
+	struct transport *transport;
+	/* Once not 0, every call fails with it. */
+	int dead_status;
+	enum tenure_reason dead_reason;
+	uint64_t last_id;
+	uint16_t fds_received; /* not yet acknowledged */
+	struct ledger ledger;
+	/* Of the two-minute layer; 0 until it is needed. */
+	struct tenure_device default_device;
+	char path[sizeof(((struct sockaddr_un *)NULL)->sun_path)];
+	/* One request's arguments and one reply's data. */
+	_Alignas(8) uint8_t args[WIRE_ARGS_BYTES_MAX];
+	_Alignas(8) uint8_t data[WIRE_DATA_BYTES_MAX];
+};
+
+/* One request on its way, and what came of it. */
+struct call {
+	struct wire_request request; /* id, args_bytes, fds_acked are filled */
+	const void *args;
+	size_t args_bytes;
+	struct wire_reply reply; /* its data is in connection->data */
+	/* The caller's to close, after a map that asked for it; or -1. */
+	int fd;
+	bool fd_lost; /* one came, but this process had no room for it */
+};
+
+/*
+ * Begins a public function: refuses NULL, a forked child and a dead
+ * connection; otherwise takes the lock and returns 0.
+ */
+int connection_enter(struct tenure *connection);
+
+/* Ends it; returns status. */
+int connection_leave(struct tenure *connection, int status);
+
+/*
+ * Sends a request and judges the reply: 0, or the status of a refusal, which
+ * has been remembered. A reply that is none kills the connection.
+ */
+int connection_call_locked(struct tenure *connection, struct call *call);
+
+/* The same to undo an earlier call: the caller's refusal stays the last. */
+void connection_undo_locked(struct tenure *connection, struct call *call);
+
+/* The daemon broke a promise: the connection is dead. Returns -EPROTO. */
+int connection_distrust_locked(struct tenure *connection);
+
+#endif

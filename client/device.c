@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Adapters and devices
+ *
+ * The first two steps of every program. Both are small requests; what makes
+ * them more than that is their end: the last close of an adapter, and the
+ * destruction of a device, unmap everything that went with them, here and in
+ * this order: first the daemon agrees, then the addresses go.
+ *
+ * An adapter's name is sent in 16 bytes. A longer one is no adapter, so it is
+ * sent as the empty name, which none has: the daemon judges, not the library.
+ */
+#include "client/device.h"
+
+#include <stdlib.h>
+
+static void put_name(struct wire_request *request, const char *name)
+{
+	char bytes[ADAPTER_NAME_BYTES] = { 0 };
+
+	static_assert(sizeof(bytes) == sizeof(request->value), "layout");
+	if (strlen(name) < sizeof(bytes))
+		memcpy(bytes, name, strlen(name));
+	memcpy(request->value, bytes, sizeof(bytes));
+}
+
+int adapter_open_locked(struct tenure *connection, const char *name,
+			struct tenure_adapter *ret_adapter)
+{
+	struct ledger_adapter *record = malloc(sizeof(*record));
+	struct call call = { .request.opcode = WIRE_OP_ADAPTER_OPEN };
+	int status;
+
+	if (!record)
+		return refusal_set(-ENOMEM, TENURE_REASON_LIBRARY_MEMORY);
+	put_name(&call.request, name ? name : "system");
+	status = connection_call_locked(connection, &call);
+	if (status < 0) {
+		free(record);
+		return status;
+	}
+	status = ledger_adapter_opened(&connection->ledger, record,
+				       call.reply.value[0]);
+	if (status < 0)
+		return connection_distrust_locked(connection);
+	ret_adapter->value = call.reply.value[0];
+	return 0;
+}
+
+int adapter_close_locked(struct tenure *connection,
+			 struct tenure_adapter adapter)
+{
+	struct call call = {
+		.request.opcode = WIRE_OP_ADAPTER_CLOSE,
+		.request.object = adapter.value,
+	};
+	int status = connection_call_locked(connection, &call);
+
+	if (status < 0)
+		return status;
+	ledger_adapter_closed(&connection->ledger, adapter.value);
+	return 0;
+}
+
+int device_create_locked(struct tenure *connection,
+			 struct tenure_adapter adapter,
+			 struct tenure_device *ret_device)
+{
+	struct ledger_device *record = malloc(sizeof(*record));
+	struct call call = {
+		.request.opcode = WIRE_OP_DEVICE_CREATE,
+		.request.object = adapter.value,
+	};
+	int status;
+
+	if (!record)
+		return refusal_set(-ENOMEM, TENURE_REASON_LIBRARY_MEMORY);
+	status = connection_call_locked(connection, &call);
+	if (status == 0 &&
+	    ledger_device_publish(&connection->ledger, record,
+				  call.reply.value[0], adapter.value) < 0)
+		status = connection_distrust_locked(connection);
+	if (status < 0) {
+		free(record);
+		return status;
+	}
+	ret_device->value = call.reply.value[0];
+	return 0;
+}
+
+int tenure_adapter_open(struct tenure *connection, const char *name,
+			struct tenure_adapter *ret_adapter)
+{
+	int status;
+
+	if (!ret_adapter)
+		return refusal_set(-EINVAL, TENURE_REASON_ARGUMENT);
+	status = connection_enter(connection);
+	if (status < 0)
+		return status;
+	status = adapter_open_locked(connection, name, ret_adapter);
+	return connection_leave(connection, status);
+}
+
+int tenure_adapter_close(struct tenure *connection,
+			 struct tenure_adapter adapter)
+{
+	int status = connection_enter(connection);
+
+	if (status < 0)
+		return status;
+	status = adapter_close_locked(connection, adapter);
+	return connection_leave(connection, status);
+}
+
+int tenure_device_create(struct tenure *connection,
+			 struct tenure_adapter adapter,
+			 struct tenure_device *ret_device)
+{
+	int status;
+
+	if (!ret_device)
+		return refusal_set(-EINVAL, TENURE_REASON_ARGUMENT);
+	status = connection_enter(connection);
+	if (status < 0)
+		return status;
+	status = device_create_locked(connection, adapter, ret_device);
+	return connection_leave(connection, status);
+}
+
+int tenure_device_destroy(struct tenure *connection,
+			  struct tenure_device device)
+{
+	struct call call = {
+		.request.opcode = WIRE_OP_DEVICE_DESTROY,
+		.request.device = device.value,
+	};
+	int status = connection_enter(connection);
+
+	if (status < 0)
+		return status;
+	status = connection_call_locked(connection, &call);
+	if (status == 0)
+		ledger_device_forget(&connection->ledger, device.value);
+	return connection_leave(connection, status);
+}

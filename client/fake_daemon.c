@@ -1,0 +1,363 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Fake daemon
+ *
+ * The library's tests need a daemon that answers well enough for the library
+ * to work, and that then lies about exactly one thing. This one is a transport
+ * whose exchange is a function call. It keeps an array of allocations and real
+ * memfds, so what the library maps is memory; it applies none of the rules by
+ * which the real daemon refuses, because those are not the library's.
+ *
+ *	library --exchange--> answer honestly --> lie? --> reply
+ *
+ * Handles: an adapter is always 1, everything else counts up from 1000; an
+ * allocation's handle is ALLOCATION_BASE plus its place in the array. A token
+ * is the number of the store, twice.
+ */
+#include "client/fake_daemon.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+enum { ADAPTER = 1, FIRST_HANDLE = 1000, ALLOCATION_BASE = 1 << 20 };
+
+static struct fake_allocation *allocation_at(struct fake_daemon *fake,
+					     uint64_t handle)
+{
+	assert(handle >= ALLOCATION_BASE &&
+	       handle - ALLOCATION_BASE < FAKE_ALLOCATIONS_MAX);
+	return &fake->allocations[handle - ALLOCATION_BASE];
+}
+
+/* New allocations of a store; writes their handles. */
+static void give_birth(struct fake_daemon *fake, uint32_t store,
+		       const struct fake_allocation *like, uint64_t *handles)
+{
+	const struct fake_store *s = &fake->stores[store];
+	uint64_t offset = 0;
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; n < s->count; i++) {
+		assert(i < FAKE_ALLOCATIONS_MAX);
+		/* A handle is never issued twice: the place is used up. */
+		if (fake->allocations[i].size_bytes != 0)
+			continue;
+		fake->allocations[i] = *like;
+		fake->allocations[i].live = true;
+		fake->allocations[i].store = store;
+		fake->allocations[i].offset = offset;
+		fake->allocations[i].size_bytes = s->sizes[n];
+		offset += s->sizes[n];
+		handles[n++] = ALLOCATION_BASE + i;
+	}
+	fake->n_allocations += n;
+}
+
+static uint32_t new_store(struct fake_daemon *fake, const struct exchange *x)
+{
+	const struct wire_allocation *sizes = x->args;
+	uint32_t count = x->request->count;
+	struct fake_store *s = &fake->stores[++fake->n_stores];
+
+	assert(fake->n_stores < FAKE_STORES_MAX);
+	assert(count <= LIST_ENTRIES_MAX);
+	s->count = count;
+	for (uint32_t i = 0; i < count; i++) {
+		s->sizes[i] = align_up_u64(sizes[i].size_bytes, PAGE_BYTES);
+		s->size_bytes += s->sizes[i];
+	}
+	s->private_bytes = x->request->value[0];
+	assert(s->private_bytes <= FAKE_PRIVATE_MAX);
+	memcpy(s->private_data, sizes + count, s->private_bytes);
+	s->fd = memfd_create("fake", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	assert(s->fd >= 0);
+	assert(ftruncate(s->fd, (off_t)s->size_bytes) == 0);
+	assert(fcntl(s->fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW) == 0);
+	return fake->n_stores;
+}
+
+static void do_create(struct fake_daemon *fake, struct exchange *x)
+{
+	struct fake_allocation like = {
+		.device = x->request->device,
+		.resource = x->request->object,
+	};
+
+	if (x->request->flags & TENURE_CREATE_RESOURCE) {
+		like.resource = ++fake->last_handle;
+		fake->n_resources++;
+	}
+	x->reply.value[0] = like.resource;
+	x->reply.count = x->request->count;
+	x->reply.data_bytes = x->request->count * sizeof(uint64_t);
+	give_birth(fake, new_store(fake, x), &like, x->data);
+}
+
+static void do_open(struct fake_daemon *fake, struct exchange *x)
+{
+	uint32_t store = (uint32_t)x->request->value[0];
+	const struct fake_store *s = &fake->stores[store];
+	struct fake_allocation like = {
+		.device = x->request->device,
+		.resource = ++fake->last_handle,
+		.read_only = x->request->flags == TENURE_RIGHT_READ,
+	};
+	uint64_t *handles = x->data;
+
+	assert(store > 0 && store <= fake->n_stores);
+	fake->n_resources++;
+	x->reply.value[0] = like.resource;
+	x->reply.value[1] = TENURE_RIGHT_READ | TENURE_RIGHT_WRITE;
+	x->reply.count = s->count;
+	x->reply.data_bytes =
+		(uint32_t)(s->count * sizeof(uint64_t) + s->private_bytes);
+	give_birth(fake, store, &like, handles);
+	memcpy(handles + s->count, s->private_data, s->private_bytes);
+}
+
+static void do_query(struct fake_daemon *fake, struct exchange *x)
+{
+	const struct fake_store *s = &fake->stores[x->request->value[0]];
+
+	x->reply.count = s->count;
+	x->reply.value[0] = s->private_bytes;
+	x->reply.value[1] = s->size_bytes;
+	x->reply.value[2] = TENURE_RIGHT_READ | TENURE_RIGHT_WRITE;
+	x->reply.data_bytes = s->count * sizeof(uint64_t);
+	memcpy(x->data, s->sizes, x->reply.data_bytes);
+}
+
+static void do_share(struct fake_daemon *fake, struct exchange *x)
+{
+	for (uint32_t i = 0; i < FAKE_ALLOCATIONS_MAX; i++) {
+		if (fake->allocations[i].live &&
+		    fake->allocations[i].resource == x->request->object)
+			x->reply.value[0] = fake->allocations[i].store;
+	}
+	x->reply.value[1] = x->reply.value[0];
+}
+
+static void bury(struct fake_daemon *fake, struct fake_allocation *allocation)
+{
+	if (!allocation->live)
+		return;
+	allocation->live = false;
+	allocation->maps = 0;
+	fake->n_allocations--;
+}
+
+static void do_destroy(struct fake_daemon *fake, struct exchange *x)
+{
+	const uint64_t *list = x->args;
+
+	if (x->request->object != 0) {
+		for (uint32_t i = 0; i < FAKE_ALLOCATIONS_MAX; i++) {
+			if (fake->allocations[i].resource == x->request->object)
+				bury(fake, &fake->allocations[i]);
+		}
+		fake->n_resources--;
+		return;
+	}
+	for (uint32_t i = 0; i < x->args_bytes / sizeof(*list); i++)
+		bury(fake, allocation_at(fake, list[i]));
+}
+
+static void end_device(struct fake_daemon *fake, uint64_t device)
+{
+	for (uint32_t i = 0; i < FAKE_ALLOCATIONS_MAX; i++) {
+		if (fake->allocations[i].device == device)
+			bury(fake, &fake->allocations[i]);
+	}
+	fake->n_devices--;
+}
+
+static void do_map(struct fake_daemon *fake, struct exchange *x)
+{
+	struct fake_allocation *a = allocation_at(fake, x->request->object);
+	const struct fake_store *s = &fake->stores[a->store];
+
+	if (!a->live || ((x->request->flags & WIRE_MAP_WRITE) && a->read_only)) {
+		x->reply.status = a->live ? -EACCES : -EINVAL;
+		x->reply.reason = TENURE_REASON_ALLOCATION_INVALID;
+		return;
+	}
+	a->maps++;
+	x->reply.value[0] = a->store;
+	x->reply.value[1] = a->offset;
+	x->reply.value[2] = a->size_bytes;
+	x->reply.value[3] = s->size_bytes;
+	if (!(x->request->flags & WIRE_MAP_WANT_FD))
+		return;
+	x->fd = fcntl(s->fd, F_DUPFD_CLOEXEC, 0);
+	x->fd_lost = x->fd < 0;
+	x->reply.fds = 1;
+	fake->fds_out++;
+}
+
+static void do_unmap(struct fake_daemon *fake, struct exchange *x)
+{
+	struct fake_allocation *a = allocation_at(fake, x->request->object);
+
+	if (a->live && a->maps > 0) {
+		a->maps--;
+		return;
+	}
+	x->reply.status = -EINVAL;
+	x->reply.reason = TENURE_REASON_NOT_MAPPED;
+}
+
+static void do_stat(struct fake_daemon *fake, struct exchange *x)
+{
+	const struct wire_stat stat = {
+		.devices = fake->n_devices,
+		.resources = fake->n_resources,
+		.allocations = fake->n_allocations,
+	};
+
+	memcpy(x->data, &stat, sizeof(stat));
+	x->reply.data_bytes = sizeof(stat);
+}
+
+static void do_handles(struct fake_daemon *fake, struct exchange *x)
+{
+	switch (x->request->opcode) {
+	case WIRE_OP_HELLO:
+		x->reply.count = WIRE_VERSION_MAX;
+		x->reply.value[0] = 1;
+		break;
+	case WIRE_OP_ADAPTER_OPEN:
+		x->reply.value[0] = ADAPTER;
+		fake->n_adapters++;
+		break;
+	case WIRE_OP_ADAPTER_CLOSE:
+		fake->n_adapters--;
+		break;
+	case WIRE_OP_DEVICE_CREATE:
+		x->reply.value[0] = ++fake->last_handle;
+		fake->n_devices++;
+		break;
+	case WIRE_OP_DEVICE_DESTROY:
+		end_device(fake, x->request->device);
+		break;
+	}
+}
+
+static void answer(struct fake_daemon *fake, struct exchange *x)
+{
+	switch (x->request->opcode) {
+	case WIRE_OP_CREATE:
+		do_create(fake, x);
+		break;
+	case WIRE_OP_DESTROY:
+		do_destroy(fake, x);
+		break;
+	case WIRE_OP_SHARE:
+		do_share(fake, x);
+		break;
+	case WIRE_OP_QUERY:
+		do_query(fake, x);
+		break;
+	case WIRE_OP_OPEN:
+		do_open(fake, x);
+		break;
+	case WIRE_OP_MAP:
+		do_map(fake, x);
+		break;
+	case WIRE_OP_UNMAP:
+		do_unmap(fake, x);
+		break;
+	case WIRE_OP_STAT:
+		do_stat(fake, x);
+		break;
+	default:
+		do_handles(fake, x);
+		break;
+	}
+}
+
+static int fake_exchange(struct transport *transport, struct exchange *x)
+{
+	struct fake_daemon *fake = (struct fake_daemon *)transport;
+
+	fake->request = *x->request;
+	fake->n_requests++;
+	assert(x->request->fds_acked <= fake->fds_out);
+	fake->fds_out -= x->request->fds_acked;
+	x->reply = (struct wire_reply){
+		.opcode = x->request->opcode,
+		.id = x->request->id,
+		.index = WIRE_NO_INDEX,
+	};
+	if (fake->refuse_opcode == x->request->opcode) {
+		fake->refuse_opcode = 0;
+		x->reply.status = fake->refuse_status;
+		x->reply.reason = TENURE_REASON_BACKEND;
+	} else {
+		answer(fake, x);
+	}
+	x->data_bytes = x->reply.data_bytes;
+	if (fake->lie && fake->n_requests == fake->lie_at)
+		return fake->lie(fake->lie_context, x);
+	return 0;
+}
+
+static void fake_close(struct transport *transport)
+{
+	struct fake_daemon *fake = (struct fake_daemon *)transport;
+
+	fake->closed = true;
+}
+
+static const struct transport_ops fake_ops = {
+	.exchange = fake_exchange,
+	.close = fake_close,
+};
+
+struct fake_daemon *fake_daemon_new(void)
+{
+	struct fake_daemon *fake = mmap(NULL, sizeof(*fake),
+					PROT_READ | PROT_WRITE,
+					MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	/* Not from the heap: the tests count and fail the heap's calls. */
+	assert(fake != MAP_FAILED);
+	fake->transport.ops = &fake_ops;
+	fake->last_handle = FIRST_HANDLE;
+	return fake;
+}
+
+void fake_daemon_free(struct fake_daemon *fake)
+{
+	for (uint32_t i = 1; i <= fake->n_stores; i++)
+		close(fake->stores[i].fd);
+	munmap(fake, sizeof(*fake));
+}
+
+struct tenure *fake_daemon_connect(struct fake_daemon *fake)
+{
+	struct tenure *connection;
+
+	assert(connection_new(&fake->transport, &connection) == 0);
+	return connection;
+}
+
+unsigned int fake_daemon_maps(const struct fake_daemon *fake,
+			      struct tenure_allocation allocation)
+{
+	return fake->allocations[allocation.value - ALLOCATION_BASE].maps;
+}
+
+unsigned int fake_open_fds(void)
+{
+	DIR *directory = opendir("/proc/self/fd");
+	unsigned int n = 0;
+
+	assert(directory);
+	while (readdir(directory))
+		n++;
+	closedir(directory);
+	return n;
+}

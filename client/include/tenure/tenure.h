@@ -1,0 +1,354 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * libtenure: memory held by a daemon for exactly as long as it is used.
+ *
+ * A process connects, opens an adapter (a kind of memory), creates a device
+ * on it (its use of that memory), and on the device resources: groups of
+ * allocations that are born, shared and destroyed as one. Another process
+ * opens a shared resource by its token. Whoever dies, however he dies, gives
+ * back what he held; what others hold open lives on.
+ *
+ *	struct tenure *t;
+ *	struct tenure_memory m;
+ *
+ *	if (tenure_connect(NULL, TENURE_CONNECT_SPAWN, &t) == 0 &&
+ *	    tenure_alloc(t, 1 << 20, &m) == 0) {
+ *		memset(m.pointer, 1, m.size);
+ *		tenure_free(t, &m);
+ *	}
+ *	tenure_disconnect(t);
+ *
+ * Results. Every function that can fail returns 0 or a negative errno, and a
+ * function that fails has changed nothing; ret_ parameters are then as they
+ * were. tenure_last_refusal() says why the calling thread's last failed call
+ * failed, in a form that tenure_strreason() turns into a sentence.
+ *
+ * Threads. All functions may be called by any thread at any time on the same
+ * connection (MT-Safe), except tenure_disconnect(), which must be the last
+ * one. Calls of one connection are carried out one after the other.
+ *
+ * Fork. A connection belongs to the process that made it. In a forked child
+ * every call on it answers -EOWNERDEAD (TENURE_REASON_FORKED) and touches
+ * nothing; mappings stay where they are, as after any fork. The child may
+ * call tenure_disconnect() to free its copy, and connect for itself.
+ *
+ * The library starts no threads (nor processes, unless asked to spawn a
+ * daemon), installs no signal handlers, prints nothing, never exits, links
+ * libc only, and may be loaded with dlopen().
+ *
+ * Handles are values, not pointers: they may be copied and compared, are
+ * never issued twice, and 0 is never one. They mean something only on the
+ * connection that issued them.
+ */
+#ifndef TENURE_TENURE_H
+#define TENURE_TENURE_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <tenure/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define TENURE_VERSION_MAJOR 0
+#define TENURE_VERSION_MINOR 1
+#define TENURE_VERSION_PATCH 0
+
+/* A connection. Opaque. */
+struct tenure;
+
+struct tenure_adapter {
+	uint64_t value;
+};
+
+struct tenure_device {
+	uint64_t value;
+};
+
+struct tenure_resource {
+	uint64_t value;
+};
+
+struct tenure_allocation {
+	uint64_t value;
+};
+
+/* Whoever knows these 128 bits may open what they name, with their rights. */
+struct tenure_token {
+	uint8_t bytes[16];
+};
+
+/* "0.1.0": the version of the library in use, not of this header. */
+const char *tenure_version(void);
+
+/* ---- Connections ------------------------------------------------------ */
+
+enum tenure_connect_flags {
+	/* When no daemon answers, start a private one that ends when its last
+	 * client has gone. */
+	TENURE_CONNECT_SPAWN = 1u << 0,
+};
+
+/*
+ * Connects to the daemon at a socket path. NULL looks for $TENURE_SOCKET,
+ * then $XDG_RUNTIME_DIR/tenured/tenured.sock, then
+ * /run/tenured/tenured.sock; a path or $TENURE_SOCKET that is given is the
+ * only place looked at. -ENOENT or -ECONNREFUSED: no daemon there; -EDQUOT:
+ * too many clients; -EPROTONOSUPPORT: no common version; -EPROTO: that is no
+ * tenured. The caller owns *ret_connection.
+ */
+int tenure_connect(const char *path, unsigned int flags,
+		   struct tenure **ret_connection);
+
+/*
+ * Ends the connection: everything that it created or opened is destroyed, its
+ * tokens are revoked, its mappings are unmapped. NULL is allowed.
+ */
+void tenure_disconnect(struct tenure *connection);
+
+/* Where the daemon listens: for child processes. Lives as long as the
+ * connection. */
+const char *tenure_socket_path(const struct tenure *connection);
+
+struct tenure_stat {
+	uint64_t bytes, bytes_limit; /* held by this connection */
+	uint64_t handles, handles_limit;
+	uint64_t tokens, stores;
+	uint64_t devices, resources, allocations;
+	uint64_t retired; /* handles dead, memory not yet given back */
+};
+
+/* What this connection holds at the daemon. */
+int tenure_stat(struct tenure *connection, struct tenure_stat *ret_stat);
+
+/* ---- Adapters and devices --------------------------------------------- */
+
+/*
+ * Opens a kind of memory by name; NULL means "system" (pages of memfds).
+ * Opens are counted: each needs its close. -ENODEV: no such adapter, or it
+ * has stopped.
+ */
+int tenure_adapter_open(struct tenure *connection, const char *name,
+			struct tenure_adapter *ret_adapter);
+
+/*
+ * Closes one open. The last close of an adapter destroys the connection's
+ * devices on it, and returns when they are gone. Handle 0 is -EINVAL.
+ */
+int tenure_adapter_close(struct tenure *connection,
+			 struct tenure_adapter adapter);
+
+int tenure_device_create(struct tenure *connection,
+			 struct tenure_adapter adapter,
+			 struct tenure_device *ret_device);
+
+/*
+ * Destroys a device with all that it owns, and returns when the memory that
+ * nobody else holds has really been given back (B04). From the moment of the
+ * call other calls on the device get -ENODEV, and afterwards -EINVAL.
+ */
+int tenure_device_destroy(struct tenure *connection,
+			  struct tenure_device device);
+
+/* ---- Resources and allocations ---------------------------------------- */
+
+/*
+ * Creates a resource of count allocations (1 to 1024) atomically: all or
+ * nothing. Sizes are in bytes and are rounded up to whole pages. flags: 0 for
+ * a private resource, TENURE_CREATE_SHARED for one that can be shared
+ * (TENURE_CREATE_RESOURCE is implied). private_data (at most 4096 bytes, may
+ * be NULL when private_bytes is 0) is kept with the resource and given to
+ * whoever opens it. ret_allocations has room for count handles. -EDQUOT: a
+ * limit; the reason says which.
+ */
+int tenure_resource_create(struct tenure *connection,
+			   struct tenure_device device, unsigned int flags,
+			   const size_t *sizes, unsigned int count,
+			   const void *private_data, size_t private_bytes,
+			   struct tenure_resource *ret_resource,
+			   struct tenure_allocation *ret_allocations);
+
+/*
+ * Adds count allocations to a private resource, atomically. A shared or
+ * opened one is sealed: -EINVAL. A garbage resource handle is -EBADF.
+ */
+int tenure_resource_add(struct tenure *connection, struct tenure_device device,
+			struct tenure_resource resource, const size_t *sizes,
+			unsigned int count,
+			struct tenure_allocation *ret_allocations);
+
+/* Creates count allocations that the device owns itself, atomically. */
+int tenure_allocation_create(struct tenure *connection,
+			     struct tenure_device device, const size_t *sizes,
+			     unsigned int count,
+			     struct tenure_allocation *ret_allocations);
+
+/*
+ * Layer L1: destroys a resource that was created or opened, with all its
+ * allocations (B01 to B03). After a refusal the resource is still valid.
+ */
+int tenure_resource_destroy(struct tenure *connection,
+			    struct tenure_device device,
+			    struct tenure_resource resource);
+
+/*
+ * Layer L2, the general form, with exactly the arguments of the document and
+ * the rules of table A. Either resource names what to destroy, and list must
+ * be NULL or count 0; or resource is 0 and list names count allocations (at
+ * most 1024), all owned by the device or all of one private resource. All or
+ * nothing: after -EINVAL nothing has been destroyed.
+ */
+struct tenure_destroy {
+	struct tenure_device device;
+	struct tenure_resource resource;
+	const struct tenure_allocation *list;
+	unsigned int count;
+	unsigned int flags; /* enum tenure_destroy_flags */
+};
+
+int tenure_destroy(struct tenure *connection,
+		   const struct tenure_destroy *destroy);
+
+/* Destroys one allocation: a list of one, with flags. */
+int tenure_allocation_destroy(struct tenure *connection,
+			      struct tenure_device device,
+			      struct tenure_allocation allocation,
+			      unsigned int flags);
+
+/* ---- Sharing ---------------------------------------------------------- */
+
+/*
+ * Makes a token by which any client can open a resource that was created with
+ * TENURE_CREATE_SHARED, or that was opened with at least those rights. rights
+ * is TENURE_RIGHT_READ, perhaps with TENURE_RIGHT_WRITE. The token keeps the
+ * memory alive until it is revoked or this connection ends (A40).
+ *
+ * Read-only holds against other users. A process of the same user can undo
+ * it: between those it is a convention.
+ */
+int tenure_resource_share(struct tenure *connection,
+			  struct tenure_device device,
+			  struct tenure_resource resource, unsigned int rights,
+			  struct tenure_token *ret_token);
+
+/* Openings made with the token live on. Only its maker may revoke it. */
+int tenure_token_revoke(struct tenure *connection,
+			const struct tenure_token *token);
+
+struct tenure_resource_info {
+	unsigned int count; /* allocations */
+	unsigned int rights; /* that the token gives */
+	size_t private_bytes;
+	uint64_t bytes; /* of all allocations together */
+};
+
+/*
+ * What a token names. When ret_sizes is not NULL it has room for
+ * sizes_capacity sizes; -EOVERFLOW when that is too few (ret_info is then
+ * filled all the same).
+ */
+int tenure_resource_query(struct tenure *connection,
+			  const struct tenure_token *token,
+			  struct tenure_resource_info *ret_info,
+			  size_t *ret_sizes, unsigned int sizes_capacity);
+
+/*
+ * Opens what a token names: new handles, on this device. count and
+ * private_bytes must be exactly those of the resource (ask
+ * tenure_resource_query); rights 0 takes all that the token gives, more is
+ * -EACCES.
+ */
+int tenure_resource_open(struct tenure *connection,
+			 struct tenure_device device,
+			 const struct tenure_token *token, unsigned int rights,
+			 unsigned int count, void *ret_private_data,
+			 size_t private_bytes,
+			 struct tenure_resource *ret_resource,
+			 struct tenure_allocation *ret_allocations);
+
+/* ---- Memory ----------------------------------------------------------- */
+
+enum tenure_map_flags {
+	TENURE_MAP_READ = 1u << 0,
+	TENURE_MAP_WRITE = 1u << 1,
+	/* Fault all pages in now: an error here instead of a bus error there,
+	 * and this process's cgroup pays. */
+	TENURE_MAP_POPULATE = 1u << 2,
+};
+
+/*
+ * Maps an allocation and counts; mapping it again gives the same pointer. The
+ * memory is zero at first. Destroying the allocation, its resource or its
+ * device ends the count (A61) and unmaps: the pointer is then dead in this
+ * process. -EACCES: a read-only opening.
+ */
+int tenure_map(struct tenure *connection, struct tenure_device device,
+	       struct tenure_allocation allocation, unsigned int flags,
+	       void **ret_pointer, size_t *ret_size);
+
+/* Undoes one map. */
+int tenure_unmap(struct tenure *connection, struct tenure_device device,
+		 struct tenure_allocation allocation);
+
+/* ---- The two-minute layer --------------------------------------------- */
+
+/*
+ * One value for one piece of memory, on a default device of the connection.
+ * pointer and size may be read; the rest belongs to the library.
+ */
+struct tenure_memory {
+	void *pointer;
+	size_t size;
+	struct tenure_resource resource;
+	struct tenure_allocation allocation;
+};
+
+/* Private, zeroed, mapped memory of at least size bytes. */
+int tenure_alloc(struct tenure *connection, size_t size,
+		 struct tenure_memory *ret_memory);
+
+/* The same, and it can be shared. */
+int tenure_alloc_shared(struct tenure *connection, size_t size,
+			struct tenure_memory *ret_memory);
+
+/* A token for memory of tenure_alloc_shared or tenure_open_shared. */
+int tenure_share(struct tenure *connection, const struct tenure_memory *memory,
+		 unsigned int rights, struct tenure_token *ret_token);
+
+/* Opens and maps what tenure_share made a token for, with all its rights. */
+int tenure_open_shared(struct tenure *connection,
+		       const struct tenure_token *token,
+		       struct tenure_memory *ret_memory);
+
+/* Unmaps and destroys; *memory becomes all zero. An all-zero value is
+ * allowed and does nothing. */
+int tenure_free(struct tenure *connection, struct tenure_memory *memory);
+
+/* ---- Errors ----------------------------------------------------------- */
+
+struct tenure_refusal {
+	int status; /* the negative errno that was returned */
+	enum tenure_reason reason;
+	int index; /* first bad entry of a list, or -1 */
+};
+
+/* Why the calling thread's last failed call failed. */
+void tenure_last_refusal(struct tenure_refusal *ret_refusal);
+
+/* A sentence on what the error means; static storage, never NULL. */
+const char *tenure_strerror(int status);
+
+/* A sentence that a person can act on; static storage, never NULL. */
+const char *tenure_strreason(enum tenure_reason reason);
+
+/* The last refusal of the calling thread as one line, with the index where
+ * there is one ("entry 3 belongs to another resource"); at most size bytes
+ * with the NUL. Returns buffer. */
+char *tenure_explain(char *buffer, size_t size);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Ledger: what is forgotten is unmapped, exactly; lies change nothing.
+ */
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "client/ledger.h"
+
+enum { PAGE = 4096, DEVICE = 10, RESOURCE = 20, ADAPTER = 1 };
+
+static void add_device(struct ledger *ledger, uint64_t device)
+{
+	struct ledger_device *record = malloc(sizeof(*record));
+
+	assert_non_null(record);
+	assert_int_equal(
+		ledger_device_publish(ledger, record, device, ADAPTER), 0);
+}
+
+static int add_adapter(struct ledger *ledger, uint64_t adapter)
+{
+	struct ledger_adapter *record = malloc(sizeof(*record));
+
+	assert_non_null(record);
+	return ledger_adapter_opened(ledger, record, adapter);
+}
+
+/* A group of two with handles from first on. */
+static void add_pair(struct ledger *ledger, uint64_t device, uint64_t resource,
+		     uint64_t first)
+{
+	const uint64_t handles[] = { first, first + 1 };
+	struct ledger_group *group = ledger_group_new(2);
+
+	assert_non_null(group);
+	assert_int_equal(ledger_group_publish(ledger, group, device, resource,
+					      handles),
+			 0);
+}
+
+/* Maps one of a group; its store has two pages and the first handle's id. */
+static void map(struct ledger *ledger, uint64_t first, uint64_t handle)
+{
+	struct placement place = {
+		.store = first,
+		.offset = (handle - first) * PAGE,
+		.size_bytes = PAGE,
+		.store_bytes = 2 * PAGE,
+	};
+	struct view *view = view_find(&ledger->views, first, true);
+	int fd = memfd_create("ledger", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+	assert_int_equal(ftruncate(fd, 2 * PAGE), 0);
+	assert_int_equal(fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK), 0);
+	if (!view) {
+		view = malloc(sizeof(*view));
+		assert_non_null(view);
+		assert_int_equal(
+			view_map(&ledger->views, view, &place, true, fd), 0);
+	}
+	close(fd);
+	ledger_attach(ledger_allocation(ledger, handle), view, &place, true);
+}
+
+static bool knows(const struct ledger *ledger, uint64_t handle)
+{
+	return ledger_allocation(ledger, handle) != NULL;
+}
+
+/* Two devices; on the first a resource of two groups, and a pair of its own. */
+static void build(struct ledger *ledger)
+{
+	ledger_init(ledger);
+	assert_int_equal(add_adapter(ledger, ADAPTER), 0);
+	add_device(ledger, DEVICE);
+	add_device(ledger, DEVICE + 1);
+	add_pair(ledger, DEVICE, RESOURCE, 100);
+	add_pair(ledger, DEVICE, RESOURCE, 200);
+	add_pair(ledger, DEVICE, 0, 300);
+	add_pair(ledger, DEVICE + 1, RESOURCE + 1, 400);
+	add_pair(ledger, 99, 0, 500);
+	for (uint64_t first = 100; first <= 500; first += 100) {
+		map(ledger, first, first);
+		map(ledger, first, first + 1);
+	}
+	assert_int_equal(ledger->views.count, 5);
+}
+
+/* G1 */
+static void test_forget_allocation(void **state)
+{
+	struct ledger ledger;
+
+	(void)state;
+	build(&ledger);
+	ledger_allocation_forget(&ledger, 100);
+	assert_false(knows(&ledger, 100));
+	assert_true(knows(&ledger, 101));
+	assert_int_equal(ledger.views.count, 5);
+	ledger_allocation_forget(&ledger, 101);
+	assert_int_equal(ledger.views.count, 4);
+	ledger_allocation_forget(&ledger, 101);
+	ledger_allocation_forget(&ledger, 12345);
+	assert_true(knows(&ledger, 200));
+	ledger_deinit(&ledger);
+}
+
+/* G1 */
+static void test_forget_resource(void **state)
+{
+	struct ledger ledger;
+
+	(void)state;
+	build(&ledger);
+	ledger_allocation_forget(&ledger, 201);
+	ledger_resource_forget(&ledger, RESOURCE);
+	assert_false(knows(&ledger, 100) || knows(&ledger, 101) ||
+		     knows(&ledger, 200));
+	assert_true(knows(&ledger, 300) && knows(&ledger, 400));
+	assert_int_equal(ledger.views.count, 3);
+	ledger_resource_forget(&ledger, RESOURCE);
+	ledger_deinit(&ledger);
+}
+
+/* G1: also the device that is not known here */
+static void test_forget_device(void **state)
+{
+	struct ledger ledger;
+
+	(void)state;
+	build(&ledger);
+	ledger_device_forget(&ledger, DEVICE);
+	assert_int_equal(ledger.allocations.count, 4);
+	assert_int_equal(ledger.views.count, 2);
+	ledger_device_forget(&ledger, 99);
+	assert_false(knows(&ledger, 500));
+	assert_true(knows(&ledger, 400));
+	ledger_deinit(&ledger);
+}
+
+/* G1 */
+static void test_last_close(void **state)
+{
+	struct ledger ledger;
+
+	(void)state;
+	build(&ledger);
+	assert_int_equal(add_adapter(&ledger, ADAPTER), 0);
+	ledger_adapter_closed(&ledger, ADAPTER);
+	assert_int_equal(ledger.devices.count, 2);
+	ledger_adapter_closed(&ledger, ADAPTER);
+	assert_int_equal(ledger.devices.count, 0);
+	assert_int_equal(ledger.allocations.count, 2);
+	assert_true(knows(&ledger, 500));
+	ledger_adapter_closed(&ledger, ADAPTER);
+	ledger_deinit(&ledger);
+}
+
+static void refuse_group(struct ledger *ledger, uint64_t a, uint64_t b)
+{
+	const uint64_t handles[] = { 600, a, b };
+	struct ledger_group *group = ledger_group_new(3);
+
+	assert_int_equal(ledger_group_publish(ledger, group, DEVICE, RESOURCE,
+					      handles),
+			 -EPROTO);
+	free(group);
+	assert_false(knows(ledger, 600));
+	assert_int_equal(ledger->allocations.count, 10);
+}
+
+/* G2 */
+static void test_lies(void **state)
+{
+	struct ledger_device *record = malloc(sizeof(*record));
+	struct ledger ledger;
+
+	(void)state;
+	build(&ledger);
+	refuse_group(&ledger, 0, 601);
+	refuse_group(&ledger, 601, 0);
+	refuse_group(&ledger, 601, 600);
+	refuse_group(&ledger, 601, 601);
+	refuse_group(&ledger, 601, 100);
+	assert_int_equal(ledger_device_publish(&ledger, record, 0, ADAPTER),
+			 -EPROTO);
+	assert_int_equal(
+		ledger_device_publish(&ledger, record, DEVICE, ADAPTER),
+		-EPROTO);
+	free(record);
+	assert_int_equal(add_adapter(&ledger, 0), -EPROTO);
+	ledger_deinit(&ledger);
+}
+
+/* A resource emptied by list destroys leaves no record behind (G3). */
+static void test_emptied(void **state)
+{
+	struct ledger ledger;
+
+	(void)state;
+	ledger_init(&ledger);
+	add_device(&ledger, DEVICE);
+	add_pair(&ledger, DEVICE, RESOURCE, 100);
+	ledger_allocation_forget(&ledger, 100);
+	ledger_allocation_forget(&ledger, 101);
+	assert_int_equal(ledger.resources.count, 0);
+	ledger_resource_forget(&ledger, RESOURCE);
+	ledger_deinit(&ledger);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_forget_allocation),
+		cmocka_unit_test(test_forget_resource),
+		cmocka_unit_test(test_forget_device),
+		cmocka_unit_test(test_last_close),
+		cmocka_unit_test(test_lies),
+		cmocka_unit_test(test_emptied),
+	};
+
+	return cmocka_run_group_tests_name("ledger", tests, NULL, NULL);
+}

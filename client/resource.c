@@ -1,0 +1,449 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Resources: their birth and their death
+ *
+ * Create, open and destroy are one request each, for a whole group (B03), so
+ * all-or-nothing is the daemon's to keep. The library keeps two promises of
+ * its own:
+ *
+ *  - It does not judge. Whatever the caller passes in a destroy (a list and a
+ *    resource, a count of 2000, handle 0, reserved flags) goes to the daemon
+ *    as it is, so that there is one law and one place that applies it. Only
+ *    what cannot be sent is judged here: NULL where an answer must go.
+ *  - It cannot fail half-way. The group's record is made before the request;
+ *    afterwards there is only a daemon that lies.
+ *
+ * A list that is longer than the law allows is announced and not sent: the
+ * daemon refuses by the number alone. A list that cannot be read is found by
+ * the kernel while it copies it, before anything has been sent.
+ */
+#include "client/resource.h"
+
+#include <stdlib.h>
+
+/* Lays the arguments out; what breaks a limit is announced, not sent. */
+static size_t put_creation(uint8_t *args, const struct creation *creation)
+{
+	size_t at = 0;
+
+	if (creation->count > LIST_ENTRIES_MAX ||
+	    creation->private_bytes > PRIVATE_DATA_MAX)
+		return 0;
+	for (unsigned int i = 0; i < creation->count; i++) {
+		struct wire_allocation a = { creation->sizes[i], 0 };
+
+		memcpy(args + at, &a, sizeof(a));
+		at += sizeof(a);
+	}
+	if (creation->private_bytes > 0)
+		memcpy(args + at, creation->private_data,
+		       creation->private_bytes);
+	return at + creation->private_bytes;
+}
+
+/* The record of as many as a daemon can say yes to. */
+static struct ledger_group *new_group(unsigned int count)
+{
+	return ledger_group_new(count <= LIST_ENTRIES_MAX ? count : 0);
+}
+
+/*
+ * Checks what came into being and enters it. The data begins with the handles
+ * and continues with private_bytes of private data.
+ */
+static int note_birth(struct tenure *connection, const struct call *call,
+		      struct ledger_group *group, uint64_t resource,
+		      unsigned int count, size_t private_bytes)
+{
+	const uint64_t *handles = (const void *)connection->data;
+
+	if (group->count != count || call->reply.count != count ||
+	    call->reply.data_bytes != count * sizeof(*handles) + private_bytes ||
+	    ledger_group_publish(&connection->ledger, group,
+				 call->request.device, resource, handles) < 0)
+		return connection_distrust_locked(connection);
+	return 0;
+}
+
+int create_locked(struct tenure *connection, const struct creation *creation,
+		  struct tenure_resource *ret_resource,
+		  struct tenure_allocation *ret_allocations)
+{
+	bool is_new = creation->flags & TENURE_CREATE_RESOURCE;
+	struct call call = {
+		.request = {
+			.opcode = WIRE_OP_CREATE,
+			.flags = creation->flags,
+			.device = creation->device.value,
+			.object = creation->resource.value,
+			.count = creation->count,
+			.value[0] = creation->private_bytes,
+		},
+		.args = connection->args,
+		.args_bytes = put_creation(connection->args, creation),
+	};
+	struct ledger_group *group = new_group(creation->count);
+	uint64_t resource;
+	int status;
+
+	if (!group)
+		return refusal_set(-ENOMEM, TENURE_REASON_LIBRARY_MEMORY);
+	status = connection_call_locked(connection, &call);
+	resource = is_new ? call.reply.value[0] : creation->resource.value;
+	if (status == 0 && is_new && resource == 0)
+		status = connection_distrust_locked(connection);
+	if (status == 0)
+		status = note_birth(connection, &call, group, resource,
+				    creation->count, 0);
+	if (status < 0) {
+		free(group);
+		return status;
+	}
+	memcpy(ret_allocations, connection->data, call.reply.data_bytes);
+	if (is_new)
+		ret_resource->value = resource;
+	return 0;
+}
+
+/* The list is copied first: it may lie in memory that is now unmapped. */
+static void forget_destroyed(struct tenure *connection,
+			     const struct tenure_destroy *destroy)
+{
+	const uint64_t *handles = (const void *)connection->args;
+	unsigned int count = destroy->count;
+
+	if (destroy->resource.value != 0) {
+		ledger_resource_forget(&connection->ledger,
+				       destroy->resource.value);
+		return;
+	}
+	if (count > 0)
+		memcpy(connection->args, destroy->list,
+		       count * sizeof(*handles));
+	for (unsigned int i = 0; i < count; i++)
+		ledger_allocation_forget(&connection->ledger, handles[i]);
+}
+
+int destroy_locked(struct tenure *connection,
+		   const struct tenure_destroy *destroy)
+{
+	bool readable = destroy->list && destroy->count <= LIST_ENTRIES_MAX;
+	struct call call = {
+		.request = {
+			.opcode = WIRE_OP_DESTROY,
+			.form = destroy->list ? WIRE_FORM_LIST : 0,
+			.flags = destroy->flags,
+			.device = destroy->device.value,
+			.object = destroy->resource.value,
+			.count = destroy->count,
+		},
+		.args = destroy->list,
+		.args_bytes = readable ? destroy->count * sizeof(uint64_t) : 0,
+	};
+	int status = connection_call_locked(connection, &call);
+
+	if (status < 0)
+		return status;
+	/* A list that was not sent cannot have been destroyed. */
+	if (destroy->resource.value == 0 && destroy->count > 0 && !readable)
+		return connection_distrust_locked(connection);
+	forget_destroyed(connection, destroy);
+	return 0;
+}
+
+int share_locked(struct tenure *connection, struct tenure_device device,
+		 struct tenure_resource resource, unsigned int rights,
+		 struct tenure_token *ret_token)
+{
+	struct call call = {
+		.request.opcode = WIRE_OP_SHARE,
+		.request.device = device.value,
+		.request.object = resource.value,
+		.request.flags = rights,
+	};
+	int status = connection_call_locked(connection, &call);
+
+	if (status < 0)
+		return status;
+	static_assert(sizeof(ret_token->bytes) == 2 * sizeof(uint64_t),
+		      "a token is two words");
+	memcpy(ret_token->bytes, call.reply.value, sizeof(ret_token->bytes));
+	return 0;
+}
+
+static void put_token(struct wire_request *request,
+		      const struct tenure_token *token)
+{
+	memcpy(request->value, token->bytes, sizeof(request->value));
+}
+
+int query_locked(struct tenure *connection, const struct tenure_token *token,
+		 struct tenure_resource_info *ret_info)
+{
+	struct call call = { .request.opcode = WIRE_OP_QUERY };
+	const struct wire_reply *reply = &call.reply;
+	int status;
+
+	put_token(&call.request, token);
+	status = connection_call_locked(connection, &call);
+	if (status < 0)
+		return status;
+	if (reply->count > LIST_ENTRIES_MAX ||
+	    reply->data_bytes != reply->count * sizeof(uint64_t) ||
+	    reply->value[0] > PRIVATE_DATA_MAX ||
+	    reply->value[2] > UINT32_MAX)
+		return connection_distrust_locked(connection);
+	*ret_info = (struct tenure_resource_info){
+		.count = reply->count,
+		.rights = (unsigned int)reply->value[2],
+		.private_bytes = reply->value[0],
+		.bytes = reply->value[1],
+	};
+	return 0;
+}
+
+int open_locked(struct tenure *connection, const struct opening_request *opening,
+		void *ret_private_data, struct tenure_resource *ret_resource,
+		struct tenure_allocation *ret_allocations)
+{
+	struct call call = {
+		.request = {
+			.opcode = WIRE_OP_OPEN,
+			.flags = opening->rights,
+			.device = opening->device.value,
+			.object = opening->private_bytes,
+			.count = opening->count,
+		},
+	};
+	struct ledger_group *group = new_group(opening->count);
+	size_t handles_bytes = opening->count * sizeof(uint64_t);
+	int status;
+
+	if (!group)
+		return refusal_set(-ENOMEM, TENURE_REASON_LIBRARY_MEMORY);
+	put_token(&call.request, opening->token);
+	status = connection_call_locked(connection, &call);
+	if (status == 0 && call.reply.value[0] == 0)
+		status = connection_distrust_locked(connection);
+	if (status == 0)
+		status = note_birth(connection, &call, group,
+				    call.reply.value[0], opening->count,
+				    opening->private_bytes);
+	if (status < 0) {
+		free(group);
+		return status;
+	}
+	memcpy(ret_allocations, connection->data, handles_bytes);
+	if (ret_private_data && opening->private_bytes > 0)
+		memcpy(ret_private_data, connection->data + handles_bytes,
+		       opening->private_bytes);
+	ret_resource->value = call.reply.value[0];
+	return 0;
+}
+
+/* Arguments without which a creation cannot be sent or answered. */
+static bool creation_is_complete(const struct creation *creation,
+				 const struct tenure_allocation *allocations)
+{
+	if (creation->count > 0 && (!creation->sizes || !allocations))
+		return false;
+	return creation->private_data || creation->private_bytes == 0;
+}
+
+static int create(struct tenure *connection, const struct creation *creation,
+		  struct tenure_resource *ret_resource,
+		  struct tenure_allocation *ret_allocations)
+{
+	int status;
+
+	if (!creation_is_complete(creation, ret_allocations))
+		return refusal_set(-EINVAL, TENURE_REASON_ARGUMENT);
+	status = connection_enter(connection);
+	if (status < 0)
+		return status;
+	status = create_locked(connection, creation, ret_resource,
+			       ret_allocations);
+	return connection_leave(connection, status);
+}
+
+int tenure_resource_create(struct tenure *connection,
+			   struct tenure_device device, unsigned int flags,
+			   const size_t *sizes, unsigned int count,
+			   const void *private_data, size_t private_bytes,
+			   struct tenure_resource *ret_resource,
+			   struct tenure_allocation *ret_allocations)
+{
+	const struct creation creation = {
+		.device = device,
+		.flags = flags | TENURE_CREATE_RESOURCE,
+		.sizes = sizes,
+		.count = count,
+		.private_data = private_data,
+		.private_bytes = private_bytes,
+	};
+
+	if (!ret_resource)
+		return refusal_set(-EINVAL, TENURE_REASON_ARGUMENT);
+	return create(connection, &creation, ret_resource, ret_allocations);
+}
+
+int tenure_resource_add(struct tenure *connection, struct tenure_device device,
+			struct tenure_resource resource, const size_t *sizes,
+			unsigned int count,
+			struct tenure_allocation *ret_allocations)
+{
+	const struct creation creation = {
+		.device = device,
+		.resource = resource,
+		.sizes = sizes,
+		.count = count,
+	};
+
+	/* On the wire, no resource means: of the device itself. */
+	if (resource.value == 0)
+		return refusal_set(-EBADF, TENURE_REASON_RESOURCE_INVALID);
+	return create(connection, &creation, NULL, ret_allocations);
+}
+
+int tenure_allocation_create(struct tenure *connection,
+			     struct tenure_device device, const size_t *sizes,
+			     unsigned int count,
+			     struct tenure_allocation *ret_allocations)
+{
+	const struct creation creation = {
+		.device = device,
+		.sizes = sizes,
+		.count = count,
+	};
+
+	return create(connection, &creation, NULL, ret_allocations);
+}
+
+int tenure_destroy(struct tenure *connection,
+		   const struct tenure_destroy *destroy)
+{
+	int status;
+
+	if (!destroy)
+		return refusal_set(-EINVAL, TENURE_REASON_ARGUMENT);
+	status = connection_enter(connection);
+	if (status < 0)
+		return status;
+	status = destroy_locked(connection, destroy);
+	return connection_leave(connection, status);
+}
+
+int tenure_resource_destroy(struct tenure *connection,
+			    struct tenure_device device,
+			    struct tenure_resource resource)
+{
+	const struct tenure_destroy destroy = {
+		.device = device,
+		.resource = resource,
+	};
+
+	/* In the general form, no resource and no list mean: nothing to do. */
+	if (resource.value == 0)
+		return refusal_set(-EINVAL, TENURE_REASON_RESOURCE_INVALID);
+	return tenure_destroy(connection, &destroy);
+}
+
+int tenure_allocation_destroy(struct tenure *connection,
+			      struct tenure_device device,
+			      struct tenure_allocation allocation,
+			      unsigned int flags)
+{
+	const struct tenure_destroy destroy = {
+		.device = device,
+		.list = &allocation,
+		.count = 1,
+		.flags = flags,
+	};
+
+	return tenure_destroy(connection, &destroy);
+}
+
+int tenure_resource_share(struct tenure *connection,
+			  struct tenure_device device,
+			  struct tenure_resource resource, unsigned int rights,
+			  struct tenure_token *ret_token)
+{
+	int status;
+
+	if (!ret_token)
+		return refusal_set(-EINVAL, TENURE_REASON_ARGUMENT);
+	status = connection_enter(connection);
+	if (status < 0)
+		return status;
+	status = share_locked(connection, device, resource, rights, ret_token);
+	return connection_leave(connection, status);
+}
+
+int tenure_token_revoke(struct tenure *connection,
+			const struct tenure_token *token)
+{
+	struct call call = { .request.opcode = WIRE_OP_TOKEN_REVOKE };
+	int status;
+
+	if (!token)
+		return refusal_set(-EINVAL, TENURE_REASON_ARGUMENT);
+	status = connection_enter(connection);
+	if (status < 0)
+		return status;
+	put_token(&call.request, token);
+	status = connection_call_locked(connection, &call);
+	return connection_leave(connection, status);
+}
+
+int tenure_resource_query(struct tenure *connection,
+			  const struct tenure_token *token,
+			  struct tenure_resource_info *ret_info,
+			  size_t *ret_sizes, unsigned int sizes_capacity)
+{
+	struct tenure_resource_info info;
+	int status;
+
+	if (!token || !ret_info)
+		return refusal_set(-EINVAL, TENURE_REASON_ARGUMENT);
+	status = connection_enter(connection);
+	if (status < 0)
+		return status;
+	status = query_locked(connection, token, &info);
+	if (status < 0)
+		return connection_leave(connection, status);
+	*ret_info = info;
+	if (ret_sizes && sizes_capacity < info.count)
+		status = refusal_set(-EOVERFLOW, TENURE_REASON_ARGUMENT);
+	else if (ret_sizes)
+		memcpy(ret_sizes, connection->data,
+		       info.count * sizeof(*ret_sizes));
+	return connection_leave(connection, status);
+}
+
+int tenure_resource_open(struct tenure *connection,
+			 struct tenure_device device,
+			 const struct tenure_token *token, unsigned int rights,
+			 unsigned int count, void *ret_private_data,
+			 size_t private_bytes,
+			 struct tenure_resource *ret_resource,
+			 struct tenure_allocation *ret_allocations)
+{
+	const struct opening_request opening = {
+		.device = device,
+		.token = token,
+		.rights = rights,
+		.count = count,
+		.private_bytes = private_bytes,
+	};
+	int status;
+
+	if (!token || !ret_resource || (count > 0 && !ret_allocations) ||
+	    (private_bytes > 0 && !ret_private_data))
+		return refusal_set(-EINVAL, TENURE_REASON_ARGUMENT);
+	status = connection_enter(connection);
+	if (status < 0)
+		return status;
+	status = open_locked(connection, &opening, ret_private_data,
+			     ret_resource, ret_allocations);
+	return connection_leave(connection, status);
+}
