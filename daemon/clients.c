@@ -1,0 +1,496 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Clients
+ *
+ * A client is a connection with a name that the broker gave it. This module
+ * carries messages from the one to the other and decides nothing: the broker
+ * says what to answer and whom to throw out.
+ *
+ *	accepted --> peer facts --> broker_connect --- refused --> told, closed
+ *	                                 | admitted
+ *	                            hello awaited ---- too late --> ended
+ *	                                 |
+ *	                              greeted -- over, killed, stop --> ended
+ *
+ * Whoever is refused (a quota, a daemon that stops) is told why in answer to
+ * its hello, so a few refused connections stay open until it comes; when there
+ * are many of them, the next are told at once, unasked.
+ *
+ * Ending has two halves, as with any handle of an event loop. At once: the
+ * broker is told, the descriptors are closed, the name is forgotten. At the
+ * end of the turn: the memory is freed, since somebody further up the stack
+ * may still hold a pointer.
+ *
+ * Guarantees, cited by the tests:
+ *
+ *  G1  For every broker_connect that succeeded there is one broker_disconnect.
+ *  G2  Every refusal is told, with its reason, as long as the peer reads.
+ *  G3  Failing allocations and descriptors cost one client, never more.
+ */
+#include "daemon/clients.h"
+
+#include "core/wire/reason.h"
+#include "daemon/log.h"
+#include "daemon/peer.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+struct client {
+	struct conn conn;
+	struct clients *clients;
+	struct client *next_in_bucket;
+	struct client *next, *previous;
+	uint32_t id; /* the broker's name for it; 0: refused */
+	enum tenure_reason refusal;
+	int refusal_status;
+	bool greeted;
+	uint64_t hello_until_ns;
+};
+
+static struct client *client_of(struct conn *conn)
+{
+	return (struct client *)((char *)conn - offsetof(struct client, conn));
+}
+
+static struct client **bucket_of(struct clients *clients, uint32_t id)
+{
+	return &clients->bucket[id % CLIENTS_BUCKETS];
+}
+
+static struct client *find(struct clients *clients, uint32_t id)
+{
+	struct client *client = *bucket_of(clients, id);
+
+	while (client && client->id != id)
+		client = client->next_in_bucket;
+	return client;
+}
+
+static struct client_list *list_of(struct client *client)
+{
+	return client->greeted ? &client->clients->greeted :
+				 &client->clients->waiting;
+}
+
+static void append(struct client *client)
+{
+	struct client_list *list = list_of(client);
+
+	client->next = NULL;
+	client->previous = list->last;
+	if (list->last)
+		list->last->next = client;
+	else
+		list->first = client;
+	list->last = client;
+}
+
+static void unlink_client(struct client *client)
+{
+	struct client_list *list = list_of(client);
+
+	if (client->previous)
+		client->previous->next = client->next;
+	else
+		list->first = client->next;
+	if (client->next)
+		client->next->previous = client->previous;
+	else
+		list->last = client->previous;
+}
+
+static void enlist(struct client *client)
+{
+	struct clients *clients = client->clients;
+	struct client **bucket = bucket_of(clients, client->id);
+
+	append(client);
+	if (client->id == 0) {
+		clients->refused++;
+		return;
+	}
+	client->next_in_bucket = *bucket;
+	*bucket = client;
+	clients->count++;
+}
+
+static void delist(struct client *client)
+{
+	struct clients *clients = client->clients;
+	struct client **at = bucket_of(clients, client->id);
+
+	unlink_client(client);
+	if (client->id == 0) {
+		clients->refused--;
+		return;
+	}
+	while (*at != client)
+		at = &(*at)->next_in_bucket;
+	*at = client->next_in_bucket;
+	clients->count--;
+}
+
+static void greet(struct client *client)
+{
+	unlink_client(client);
+	client->greeted = true;
+	append(client);
+}
+
+static const char *plural(uint64_t n)
+{
+	return n == 1 ? "" : "s";
+}
+
+static void log_end(const struct obituary *held, const char *cause)
+{
+	log_write(LOG_LEVEL_INFO, LOG_CLIENT_ENDED,
+		  "client %" PRIu32 " (pid %" PRId32 ", uid %" PRIu32
+		  ", cgroup %s) ended: %s; held %" PRIu64 " resource%s, %" PRIu64
+		  " allocation%s, %" PRIu64 " token%s, %" PRIu64 " byte%s",
+		  held->client, held->pid, held->uid,
+		  held->cgroup[0] ? held->cgroup : "-", cause, held->resources,
+		  plural(held->resources), held->allocations,
+		  plural(held->allocations), held->tokens,
+		  plural(held->tokens), held->bytes, plural(held->bytes));
+}
+
+static void log_obituary(const struct obituary *o)
+{
+	log_write(LOG_LEVEL_INFO, LOG_CLIENT_RECLAIMED,
+		  "client %" PRIu32 " (pid %" PRId32
+		  "): everything reclaimed in %.1f ms; %" PRIu64
+		  " byte%s given back%s",
+		  o->client, o->pid, (double)(o->ended_ns - o->began_ns) / 1e6,
+		  o->freed_bytes, plural(o->freed_bytes),
+		  o->freed_bytes < o->bytes ? ", the rest is held by others" :
+					      "");
+}
+
+/* The one way out for every client. */
+static void end(struct client *client, const char *cause)
+{
+	struct clients *clients = client->clients;
+	struct obituary held;
+
+	if (!conn_is_open(&client->conn))
+		return;
+	delist(client);
+	conn_close(&client->conn);
+	client->next = clients->buried;
+	clients->buried = client;
+	if (client->id == 0)
+		return;
+	broker_disconnect(clients->broker, client->id, clients->now_ns(),
+			  &held);
+	log_end(&held, cause);
+}
+
+/* What is said last to somebody: not the answer to any request of his. */
+static struct wire_reply last_word(int status, enum tenure_reason reason)
+{
+	return (struct wire_reply){
+		.opcode = WIRE_OP_INVALID,
+		.status = status,
+		.reason = reason,
+		.index = WIRE_NO_INDEX,
+	};
+}
+
+/* Throws a client out, and tells it why. */
+static void throw_out(struct client *client, int status,
+		      enum tenure_reason reason)
+{
+	struct wire_reply word = last_word(status, reason);
+
+	conn_send(&client->conn, &word, NULL, NULL);
+	client->clients->counters.killed++;
+	end(client, reason_sentence(reason));
+}
+
+static void send_reply(struct client *client, const struct broker_reply *reply)
+{
+	struct backend_system *system = client->clients->system;
+	struct conn_attachment attachment;
+	int r;
+
+	if (reply->head.fds == 0) {
+		r = conn_send(&client->conn, &reply->head, reply->data, NULL);
+	} else {
+		assert(reply->head.fds == 1 && reply->adapter == 0);
+		attachment = (struct conn_attachment){
+			.fd = backend_system_acquire(system, reply->store,
+						     reply->read_only),
+			.store = reply->store,
+			.read_only = reply->read_only,
+		};
+		r = conn_send(&client->conn, &reply->head, reply->data,
+			      &attachment);
+	}
+	if (r == -ENOMEM)
+		throw_out(client, -ENOMEM, TENURE_REASON_DAEMON_BUSY);
+	else if (r < 0)
+		end(client, "end of file");
+}
+
+/* The hello of a client that is not wanted. */
+static void answer_refused(struct client *client, const void *bytes,
+			   size_t size)
+{
+	struct wire_reply word = last_word(client->refusal_status,
+					   client->refusal);
+	struct wire_request request;
+
+	word.opcode = WIRE_OP_HELLO;
+	if (size >= sizeof(request)) {
+		memcpy(&request, bytes, sizeof(request));
+		word.opcode = request.opcode;
+		word.id = request.id;
+	}
+	conn_send(&client->conn, &word, NULL, NULL);
+	end(client, "refused");
+}
+
+static void on_message(struct conn *conn, const void *bytes, size_t size)
+{
+	struct client *client = client_of(conn);
+	struct clients *clients = client->clients;
+	struct broker_reply reply = { .client = client->id };
+
+	if (client->id == 0) {
+		answer_refused(client, bytes, size);
+		return;
+	}
+	switch (broker_receive(clients->broker, client->id, bytes, size,
+			       clients->now_ns(), &reply)) {
+	case BROKER_REPLY:
+		if (!client->greeted && reply.head.status == 0 &&
+		    reply.head.opcode == WIRE_OP_HELLO)
+			greet(client);
+		send_reply(client, &reply);
+		break;
+	case BROKER_LATER:
+		conn_expect(conn);
+		break;
+	case BROKER_KILL:
+		if (reply.head.opcode != WIRE_OP_INVALID)
+			conn_send(conn, &reply.head, reply.data, NULL);
+		clients->counters.killed++;
+		end(client, reason_sentence(reply.head.reason));
+		break;
+	}
+}
+
+static void on_over(struct conn *conn, enum conn_end how)
+{
+	struct client *client = client_of(conn);
+
+	switch (how) {
+	case CONN_END_OF_FILE:
+		/* The socket closes a moment before the process is dead. */
+		end(client, peer_is_dead(conn->process.fd) ? "died" :
+							     "end of file");
+		break;
+	case CONN_DIED:
+		end(client, "died");
+		break;
+	case CONN_DESCRIPTORS_SENT:
+		throw_out(client, -EPROTO, TENURE_REASON_DESCRIPTORS_SENT);
+		break;
+	case CONN_MESSAGE_TOO_LONG:
+		throw_out(client, -EPROTO, TENURE_REASON_MESSAGE_TOO_LONG);
+		break;
+	}
+}
+
+static void on_detach(struct conn *conn, const struct conn_attachment *a)
+{
+	backend_system_release(client_of(conn)->clients->system, a->store,
+			       a->read_only);
+}
+
+static void on_blocked(struct conn *conn)
+{
+	client_of(conn)->clients->is_blocked = true;
+}
+
+static const struct conn_ops conn_ops = {
+	.message = on_message,
+	.over = on_over,
+	.detach = on_detach,
+	.blocked = on_blocked,
+};
+
+void clients_init(struct clients *clients, struct broker *broker,
+		  struct backend_system *system, struct poller *poller,
+		  uint64_t hello_timeout_ns, uint64_t (*now_ns)(void))
+{
+	memset(clients, 0, sizeof(*clients));
+	clients->broker = broker;
+	clients->system = system;
+	clients->poller = poller;
+	clients->hello_timeout_ns = hello_timeout_ns;
+	clients->now_ns = now_ns;
+}
+
+static void bury(struct clients *clients)
+{
+	while (clients->buried) {
+		struct client *client = clients->buried;
+
+		clients->buried = client->next;
+		free(client);
+	}
+}
+
+void clients_deinit(struct clients *clients)
+{
+	assert(!clients->waiting.first && !clients->greeted.first);
+	assert(clients->count == 0 && clients->refused == 0);
+	bury(clients);
+}
+
+void clients_refuse(struct clients *clients, int socket_fd,
+		    enum tenure_reason reason)
+{
+	struct wire_reply word = last_word(-EBUSY, reason);
+
+	word.opcode = WIRE_OP_HELLO;
+	clients->counters.refused++;
+	log_write(LOG_LEVEL_WARNING, LOG_CLIENT_REFUSED,
+		  "a client was refused: %s", reason_sentence(reason));
+	conn_refuse(socket_fd, &word);
+}
+
+/* A client whose connection is read from, but who has no name yet. */
+static struct client *client_new(struct clients *clients, int socket_fd,
+				 int pidfd)
+{
+	struct client *client = calloc(1, sizeof(*client));
+
+	if (!client)
+		return NULL;
+	if (conn_init(&client->conn, &conn_ops, clients->poller,
+		      &clients->buffer, socket_fd, pidfd) < 0) {
+		free(client);
+		return NULL;
+	}
+	client->clients = clients;
+	client->hello_until_ns = clients->now_ns() + clients->hello_timeout_ns;
+	return client;
+}
+
+/* Asks the broker for a name; a refused client keeps none. */
+static void introduce(struct clients *clients, struct client *client,
+		      const struct peer_facts *facts)
+{
+	const struct peer peer = {
+		.uid = facts->uid,
+		.pid = facts->pid,
+		.cgroup = facts->cgroup,
+		.privileged = facts->uid == 0 || facts->uid == geteuid(),
+	};
+
+	client->refusal_status = broker_connect(clients->broker, &peer,
+						clients->now_ns(), &client->id,
+						&client->refusal);
+	if (client->refusal_status == 0) {
+		clients->counters.connected++;
+		log_write(LOG_LEVEL_DEBUG, LOG_CLIENT_CONNECTED,
+			  "client %" PRIu32 " (pid %" PRId32 ", uid %" PRIu32
+			  ", cgroup %s) connected", client->id, facts->pid,
+			  facts->uid, facts->cgroup[0] ? facts->cgroup : "-");
+		return;
+	}
+	client->id = 0;
+	clients->counters.refused++;
+	log_write(LOG_LEVEL_WARNING, LOG_CLIENT_REFUSED,
+		  "pid %" PRId32 " (uid %" PRIu32 ", cgroup %s) was refused: %s",
+		  facts->pid, facts->uid, facts->cgroup[0] ? facts->cgroup : "-",
+		  reason_sentence(client->refusal));
+}
+
+void clients_admit(struct clients *clients, int socket_fd)
+{
+	struct peer_facts facts;
+	struct client *client;
+	int r = peer_read(socket_fd, &facts);
+
+	if (r == -ESRCH) {
+		close(socket_fd);
+		return;
+	}
+	if (r < 0) {
+		clients_refuse(clients, socket_fd, TENURE_REASON_DAEMON_BUSY);
+		return;
+	}
+	client = client_new(clients, socket_fd, facts.pidfd);
+	if (!client) {
+		if (facts.pidfd >= 0)
+			close(facts.pidfd);
+		clients_refuse(clients, socket_fd, TENURE_REASON_DAEMON_BUSY);
+		return;
+	}
+	introduce(clients, client, &facts);
+	enlist(client);
+	if (client->id == 0 && clients->refused > CLIENTS_REFUSED_MAX)
+		answer_refused(client, NULL, 0);
+}
+
+void clients_settle(struct clients *clients)
+{
+	struct broker_reply reply;
+	struct obituary obituary;
+
+	while (broker_next_reply(clients->broker, &reply)) {
+		struct client *client = find(clients, reply.client);
+
+		if (!client)
+			continue;
+		send_reply(client, &reply);
+		conn_expected(&client->conn);
+	}
+	while (broker_next_obituary(clients->broker, &obituary))
+		log_obituary(&obituary);
+	bury(clients);
+}
+
+/* Who waits longest stands first, so the first that is early ends the walk. */
+uint64_t clients_expire(struct clients *clients)
+{
+	uint64_t now_ns = clients->now_ns();
+	struct client *client;
+
+	while ((client = clients->waiting.first)) {
+		if (client->hello_until_ns > now_ns)
+			return client->hello_until_ns;
+		clients->counters.timed_out++;
+		throw_out(client, -ETIMEDOUT, TENURE_REASON_HELLO_TIMEOUT);
+	}
+	return 0;
+}
+
+/* Whoever is blocked has been answered something, so he is in the list of the
+ * greeted or is waited for no longer than a hello may take. */
+void clients_retry(struct clients *clients)
+{
+	struct client *client, *next;
+
+	clients->is_blocked = false;
+	for (client = clients->greeted.first; client; client = next) {
+		next = client->next;
+		conn_retry(&client->conn);
+		clients->is_blocked |= client->conn.is_blocked;
+	}
+}
+
+void clients_end_all(struct clients *clients, const char *cause)
+{
+	while (clients->waiting.first)
+		end(clients->waiting.first, cause);
+	while (clients->greeted.first)
+		end(clients->greeted.first, cause);
+}

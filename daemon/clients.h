@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The clients: connections on one side, the broker on the other.
+ */
+#ifndef DAEMON_CLIENTS_H
+#define DAEMON_CLIENTS_H
+
+#include "core/broker.h"
+#include "daemon/backend_system.h"
+#include "daemon/conn.h"
+
+enum {
+	CLIENTS_BUCKETS = 4096,
+	/* Refused clients whose hello is waited for, to be answered. */
+	CLIENTS_REFUSED_MAX = 64,
+};
+
+struct client;
+
+/* In the order in which they were put there. */
+struct client_list {
+	struct client *first, *last;
+};
+
+/* What has happened since the start. */
+struct clients_counters {
+	uint64_t connected, refused, killed, timed_out;
+};
+
+struct clients {
+	struct broker *broker;
+	struct backend_system *system;
+	struct poller *poller;
+	uint64_t hello_timeout_ns;
+	uint64_t (*now_ns)(void);
+	struct conn_buffer buffer;
+	struct client *bucket[CLIENTS_BUCKETS];
+	struct client_list waiting; /* for a hello */
+	struct client_list greeted;
+	struct client *buried; /* closed, to be freed at the end of the turn */
+	uint32_t count, refused;
+	bool is_blocked; /* clients_retry is wanted in CONN_RETRY_MS */
+	struct clients_counters counters;
+};
+
+/* Everything pointed to must outlive the clients. */
+void clients_init(struct clients *clients, struct broker *broker,
+		  struct backend_system *system, struct poller *poller,
+		  uint64_t hello_timeout_ns, uint64_t (*now_ns)(void));
+
+/* Every client must have ended. */
+void clients_deinit(struct clients *clients);
+
+/* Takes an accepted socket; whatever becomes of it is settled inside. */
+void clients_admit(struct clients *clients, int socket_fd);
+
+/* Tells an accepted socket why it is not wanted, and closes it. */
+void clients_refuse(struct clients *clients, int socket_fd,
+		    enum tenure_reason reason);
+
+/* Sends the broker's late replies, logs its obituaries, frees what has been
+ * closed in this turn; to be called when no connection is being served. */
+void clients_settle(struct clients *clients);
+
+/* Ends those who have not said hello in time. Returns when to call again, or
+ * 0 when nobody is waited for. */
+uint64_t clients_expire(struct clients *clients);
+
+/* Lets the blocked connections try again. */
+void clients_retry(struct clients *clients);
+
+/* Ends all of them; cause is for the log. */
+void clients_end_all(struct clients *clients, const char *cause);
+
+#endif
