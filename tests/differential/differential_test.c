@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Differential test: the broker against the naive model
+ *
+ *	differential_test [--seed N] [--ops N] [--run-ops N] [--run N] [--trace]
+ *
+ * Many short runs, each with its own limits, pace, share of wrong requests
+ * and set of operations (a swarm: each run leaves some out, so that those
+ * that are left get further). A divergence ends the program with the command
+ * that repeats it; --run-ops 50 looks for a small one. --seed 0 takes a seed
+ * that nobody has tried.
+ */
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "tests/differential/draw.h"
+
+struct options {
+	uint64_t seed, ops, run_ops;
+	bool one_run, trace;
+	uint32_t run;
+};
+
+static uint64_t parse_number(const char *text)
+{
+	char *end;
+	uint64_t number = strtoull(text, &end, 0);
+
+	if (*text == '\0' || *end != '\0') {
+		fprintf(stderr, "not a number: %s\n", text);
+		exit(64);
+	}
+	return number;
+}
+
+static void parse(int argc, char **argv, struct options *ret)
+{
+	static const struct option known[] = {
+		{ "seed", required_argument, NULL, 's' },
+		{ "ops", required_argument, NULL, 'o' },
+		{ "run-ops", required_argument, NULL, 'p' },
+		{ "run", required_argument, NULL, 'r' },
+		{ "trace", no_argument, NULL, 't' },
+		{ 0 },
+	};
+	int c;
+
+	while ((c = getopt_long(argc, argv, "", known, NULL)) != -1) {
+		switch (c) {
+		case 's':
+			ret->seed = parse_number(optarg);
+			break;
+		case 'o':
+			ret->ops = parse_number(optarg);
+			break;
+		case 'p':
+			ret->run_ops = parse_number(optarg);
+			break;
+		case 'r':
+			ret->run = (uint32_t)parse_number(optarg);
+			ret->one_run = true;
+			break;
+		case 't':
+			ret->trace = true;
+			break;
+		default:
+			exit(64);
+		}
+	}
+	if (ret->seed == 0)
+		ret->seed = (uint64_t)time(NULL);
+	if (ret->run_ops == 0)
+		ret->run_ops = 1;
+}
+
+/* Which steps this run makes, and how often. */
+static uint32_t draw_weights(struct run *run, uint32_t *weights)
+{
+	uint32_t sum = 0;
+
+	for (uint32_t i = 0; i < n_steps; i++) {
+		bool is_in = steps[i].always || random_chance(&run->random, 75);
+		uint32_t factor = 1 + random_below(&run->random, 4);
+
+		weights[i] = is_in ? steps[i].weight * factor : 0;
+		sum += weights[i];
+	}
+	return sum;
+}
+
+static void make_step(struct run *run, const uint32_t *weights, uint32_t sum)
+{
+	uint32_t at = random_below(&run->random, sum), i = 0;
+	int client = draw_client(run);
+
+	while (at >= weights[i])
+		at -= weights[i++];
+	if (client != MODEL_NOTHING || steps[i].any_client)
+		steps[i].make(run, client);
+}
+
+/* Most of what there is to draw needs a client with a device. */
+static void make_ground(struct run *run)
+{
+	for (uint32_t i = 0; i < 3; i++)
+		for (uint32_t times = 1 + random_below(&run->random, 3);
+		     times > 0; times--) {
+			int client = draw_client(run);
+
+			if (client != MODEL_NOTHING || steps[i].any_client)
+				steps[i].make(run, client);
+		}
+}
+
+static void make_run(const struct options *options, uint32_t index,
+		     uint64_t *requests, uint64_t *refused)
+{
+	uint32_t weights[64], sum;
+	struct run run;
+
+	run_begin(&run, options->seed, index, options->trace);
+	assert(n_steps <= ARRAY_SIZE(weights));
+	sum = draw_weights(&run, weights);
+	run.ops = options->run_ops;
+	make_ground(&run);
+	for (run.op = 0; run.op < run.ops; run.op++) {
+		make_step(&run, weights, sum);
+		if (run.op % CHECK_PERIOD == 0)
+			inproc_check(run.world);
+	}
+	run_end(&run);
+	*requests += run.requests;
+	*refused += run.refused;
+}
+
+int main(int argc, char **argv)
+{
+	struct options options = { .seed = 1, .ops = 200000, .run_ops = 2000 };
+	uint64_t requests = 0, refused = 0;
+
+	parse(argc, argv, &options);
+	printf("seed %ju\n", (uintmax_t)options.seed);
+	fflush(stdout);
+	if (options.one_run) {
+		make_run(&options, options.run, &requests, &refused);
+	} else {
+		for (uint32_t i = 0; i < options.ops / options.run_ops; i++)
+			make_run(&options, i, &requests, &refused);
+	}
+	printf("%ju requests, %ju of them refused, no divergence\n",
+	       (uintmax_t)requests, (uintmax_t)refused);
+	return 0;
+}

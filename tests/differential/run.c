@@ -1,0 +1,599 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One run of the differential test
+ *
+ * Every step is made on the broker and judged by the model: the model says
+ * which answers are right before the broker is asked, and follows when the
+ * answer is success. On top of the answers these are compared: what each
+ * client is charged, totals of the daemon, obituaries, places of memory, and
+ * whether a handle was ever issued twice.
+ */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "tests/differential/differential.h"
+
+static void print_request(const struct wire_request *q)
+{
+	fprintf(stderr,
+		"  op %u form %u flags %#x device %#jx object %#jx count %u "
+		"args %u value %#jx %#jx\n",
+		q->opcode, q->form, q->flags, (uintmax_t)q->device,
+		(uintmax_t)q->object, q->count, q->args_bytes,
+		(uintmax_t)q->value[0], (uintmax_t)q->value[1]);
+}
+
+void diverge(const struct run *run, const char *format, ...)
+{
+	va_list list;
+
+	va_start(list, format);
+	fprintf(stderr, "DIVERGENCE in operation %ju: ", (uintmax_t)run->op);
+	vfprintf(stderr, format, list);
+	fprintf(stderr, "\nrepeat with: --seed %ju --run %u --run-ops %ju\n",
+		(uintmax_t)run->seed, run->index, (uintmax_t)run->ops);
+	va_end(list);
+	abort();
+}
+
+/* ---- Begin and end ---- */
+
+static const struct peer principals[MODEL_PRINCIPALS] = {
+	{ .uid = 1000, .pid = 10, .cgroup = "/a" },
+	{ .uid = 1000, .pid = 11, .cgroup = "/b" },
+	{ .uid = 1001, .pid = 12, .cgroup = "/b", .privileged = true },
+};
+
+/* Half of the runs have limits that hurt. */
+static void draw_limits(struct run *run, struct limits *limits)
+{
+	struct random *r = &run->random;
+
+	if (random_chance(r, 50))
+		return;
+	limits->client[CHARGE_BYTES] = (8 + random_below(r, 200)) * PAGE_BYTES;
+	limits->client[CHARGE_HANDLES] = 12 + random_below(r, 200);
+	limits->client[CHARGE_STORES] = 2 + random_below(r, 40);
+	limits->client[CHARGE_TOKENS] = 1 + random_below(r, 8);
+	limits->client[CHARGE_WAITS] = 1 + random_below(r, 4);
+	limits->principal[CHARGE_BYTES] =
+		limits->client[CHARGE_BYTES] + random_below(r, 100) * PAGE_BYTES;
+	limits->principal[CHARGE_HANDLES] =
+		limits->client[CHARGE_HANDLES] + random_below(r, 100);
+	limits->principal[CHARGE_STORES] =
+		limits->client[CHARGE_STORES] + random_below(r, 20);
+	limits->principal[CHARGE_TOKENS] = 1 + random_below(r, 10);
+	limits->principal[CHARGE_WAITS] = 1 + random_below(r, 6);
+	limits->principal[CHARGE_CLIENTS] = 1 + random_below(r, 4);
+	limits->clients = 2 + random_below(r, 6);
+}
+
+void run_begin(struct run *run, uint64_t seed, uint32_t index, bool trace)
+{
+	static const uint32_t budgets[] = { 1, 3, 16, 256 };
+	static const uint32_t bad[] = { 1, 5, 20, 50 };
+	static const uint32_t acknowledge[] = { 0, 5, 30 };
+	struct inproc_config config;
+
+	memset(run, 0, sizeof(*run));
+	run->seed = seed;
+	run->index = index;
+	run->trace = trace;
+	run->random.state = seed + index * UINT64_C(0xd1342543de82ef95);
+	run->next_id = 1;
+	inproc_config_default(&config);
+	config.seed = random_next(&run->random);
+	config.memfds = false;
+	config.tick_budget = budgets[random_below(&run->random, 4)];
+	run->bad_percent = bad[random_below(&run->random, 4)];
+	run->acknowledge_percent = acknowledge[random_below(&run->random, 3)];
+	if (random_chance(&run->random, 25))
+		config.first_generation =
+			UINT32_MAX - 2 - random_below(&run->random, 4);
+	draw_limits(run, &config.limits);
+	run->world = inproc_new(&config);
+	inproc_pump_by_itself(run->world, false);
+	run->model = model_new(&config.limits);
+	run->issued = calloc((size_t)1 << ISSUED_LOG2, sizeof(*run->issued));
+	assert(run->issued);
+}
+
+void run_end(struct run *run)
+{
+	for (int c = 0; c < MODEL_CLIENTS; c++)
+		if (run->model->clients[c].alive)
+			run_die(run, c);
+	run->mode = INPROC_RELEASES_PROMPT;
+	inproc_releases(run->world, run->mode);
+	run_settle(run);
+	inproc_free(run->world);
+	model_free(run->model);
+	free(run->issued);
+}
+
+/* ---- Handles ---- */
+
+/* G1 of the handle table: no value is issued twice. */
+static void note_issued(struct run *run, int client, uint64_t handle)
+{
+	const size_t mask = ((size_t)1 << ISSUED_LOG2) - 1;
+	uint64_t key = handle ^ (run->incarnation[client] *
+				 UINT64_C(0x9e3779b97f4a7c15));
+	size_t at;
+
+	key = (key ^ key >> 31) * UINT64_C(0xbf58476d1ce4e5b9);
+	key |= 1;
+	for (at = (size_t)(key >> 20) & mask; run->issued[at] != 0;
+	     at = (at + 1) & mask)
+		if (run->issued[at] == key)
+			diverge(run, "handle %#jx issued twice",
+				(uintmax_t)handle);
+	run->issued[at] = key;
+}
+
+static void note_stale(struct run *run, int client, uint64_t handle)
+{
+	if (handle != 0)
+		run->stale[client][random_below(&run->random, STALE_MAX)] =
+			handle;
+}
+
+static void note_handles(struct run *run, int client,
+			 const struct wire_request *q,
+			 const struct inproc_reply *reply)
+{
+	uint64_t handle;
+
+	switch (q->opcode) {
+	case WIRE_OP_CREATE:
+	case WIRE_OP_OPEN:
+		for (uint32_t i = 0; i < reply->head.count; i++) {
+			memcpy(&handle, reply->data + i * sizeof(handle),
+			       sizeof(handle));
+			note_issued(run, client, handle);
+			note_stale(run, client, handle);
+		}
+		if (reply->head.value[0] == 0)
+			break;
+		/* fall through */
+	case WIRE_OP_ADAPTER_OPEN:
+	case WIRE_OP_DEVICE_CREATE:
+		note_issued(run, client, reply->head.value[0]);
+		note_stale(run, client, reply->head.value[0]);
+	}
+}
+
+/* ---- Requests ---- */
+
+static void explain(const struct run *run, const struct wire_request *q,
+		    const struct model_answers *right, const char *got,
+		    const struct wire_reply *reply)
+{
+	print_request(q);
+	for (uint32_t i = 0; i < right->n; i++)
+		fprintf(stderr, "  right: status %d reason %d index %d\n",
+			right->of[i].status, (int)right->of[i].reason,
+			(int)right->of[i].index);
+	diverge(run, "%s: status %d reason %u index %d", got, reply->status,
+		reply->reason, (int)reply->index);
+}
+
+static bool is_right(const struct model_answers *right,
+		     const struct wire_reply *reply)
+{
+	for (uint32_t i = 0; i < right->n; i++)
+		if (right->of[i].status == reply->status &&
+		    (uint32_t)right->of[i].reason == reply->reason &&
+		    right->of[i].index == reply->index)
+			return true;
+	return false;
+}
+
+static bool may_wait(const struct wire_request *q)
+{
+	return q->opcode == WIRE_OP_DEVICE_DESTROY ||
+	       q->opcode == WIRE_OP_ADAPTER_CLOSE ||
+	       (q->opcode == WIRE_OP_DESTROY &&
+		(q->flags & TENURE_DESTROY_SYNCHRONOUS));
+}
+
+static void accept(struct run *run, int client, const struct wire_request *q,
+		   const void *args, const struct inproc_reply *reply)
+{
+	const char *wrong;
+
+	if (reply)
+		note_handles(run, client, q, reply);
+	wrong = model_apply(run->model, client, q, args,
+			    reply ? &reply->head : NULL,
+			    reply ? reply->data : NULL);
+	if (!wrong)
+		return;
+	print_request(q);
+	diverge(run, "%s", wrong);
+}
+
+static void accept_later(struct run *run, int client,
+			 const struct wire_request *q, const void *args)
+{
+	assert(run->n_pending < PENDING_MAX);
+	run->pending[run->n_pending++] =
+		(struct pending){ .client = client, .request = *q };
+	accept(run, client, q, args, NULL);
+}
+
+static void trace_request(const struct run *run, int client,
+			  const struct wire_request *q)
+{
+	if (!run->trace)
+		return;
+	fprintf(stderr, "%ju: client %d", (uintmax_t)run->op, client);
+	print_request(q);
+}
+
+/* Faults are for one request; what they left behind must go away. */
+static void end_fault(struct run *run)
+{
+	if (!run->fault)
+		return;
+	run->fault = false;
+	run->model->backend_fails = 0;
+	run->model->memory_may_fail = false;
+	inproc_pages(run->world)->fail_commit = 0;
+	for (uint32_t i = 0; i < INPROC_ADAPTERS; i++) {
+		checking_fail(inproc_backend(run->world, i), CHECKING_CREATE, 0,
+			      0);
+		checking_fail(inproc_backend(run->world, i), CHECKING_OPEN, 0,
+			      0);
+	}
+	run_settle(run);
+}
+
+void run_request(struct run *run, int client, struct wire_request *q,
+		 const void *args, size_t args_bytes)
+{
+	uint32_t unacknowledged = run->model->clients[client].fds_unacknowledged;
+	struct model_answers right;
+	struct inproc_reply reply;
+	enum broker_verdict verdict;
+
+	q->id = run->next_id++;
+	q->args_bytes = (uint32_t)args_bytes;
+	if (unacknowledged > 0 &&
+	    random_chance(&run->random, run->acknowledge_percent))
+		q->fds_acked = (uint16_t)(1 + random_below(&run->random,
+							   unacknowledged));
+	trace_request(run, client, q);
+	model_judge(run->model, client, q, args, args_bytes, &right);
+	memset(&reply.head, 0, sizeof(reply.head));
+	verdict = inproc_send(run->world, run->model->clients[client].id, q,
+			      args, args_bytes, &reply);
+	run->requests++;
+	if (run->trace)
+		fprintf(stderr, "    verdict %d status %d reason %u index %d\n",
+			(int)verdict, reply.head.status, reply.head.reason,
+			(int)reply.head.index);
+	if (verdict == BROKER_KILL)
+		explain(run, q, &right, "killed", &reply.head);
+	model_acknowledge(run->model, client, q->fds_acked);
+	if (verdict == BROKER_LATER) {
+		reply.head = (struct wire_reply){ .index = WIRE_NO_INDEX };
+		if (!may_wait(q) || !is_right(&right, &reply.head))
+			explain(run, q, &right, "later", &reply.head);
+		accept_later(run, client, q, args);
+	} else {
+		if (reply.head.id != q->id || reply.head.opcode != q->opcode)
+			diverge(run, "a reply to another request");
+		if (!is_right(&right, &reply.head))
+			explain(run, q, &right, "answered", &reply.head);
+		if (reply.head.status == 0)
+			accept(run, client, q, args, &reply);
+		else
+			run->refused++;
+		/* The words behind a refusal are empty. */
+		if (reply.head.status != 0 && reply.head.data_bytes != 0)
+			diverge(run, "a refusal with data");
+	}
+	end_fault(run);
+}
+
+/* ---- Clients ---- */
+
+void run_connect(struct run *run)
+{
+	int principal = (int)random_below(&run->random, MODEL_PRINCIPALS);
+	struct model_answers right;
+	struct wire_reply got = { .index = WIRE_NO_INDEX };
+	enum tenure_reason reason;
+	uint32_t id;
+	int c;
+
+	model_judge_connect(run->model, principal, &right);
+	got.status = inproc_connect(run->world, &principals[principal], &id,
+				    &reason);
+	got.reason = (uint32_t)reason;
+	if (run->trace)
+		fprintf(stderr, "%ju: connect: %d\n", (uintmax_t)run->op,
+			got.status);
+	if (!is_right(&right, &got))
+		explain(run, &(struct wire_request){ 0 }, &right, "connect",
+			&got);
+	if (got.status == 0) {
+		c = model_connect(run->model, id, principal);
+		run->model->clients[c].privileged =
+			principals[principal].privileged;
+		run->incarnation[c] = ++run->incarnations;
+		memset(run->stale[c], 0, sizeof(run->stale[c]));
+		if (inproc_hello(run->world, id) != 0)
+			diverge(run, "hello was refused");
+	}
+	end_fault(run);
+}
+
+static void collect_answers(struct run *run);
+
+static void note_will(struct run *run, int client)
+{
+	const struct model *m = run->model;
+	struct last_will *w = &run->wills[client];
+	uint64_t slack = m->clients[client].garbage[CHARGE_HANDLES];
+
+	*w = (struct last_will){
+		.devices = { model_count(m, client, MODEL_DEVICE) },
+		.resources = { model_count(m, client, MODEL_RESOURCE) },
+		.allocations = { model_count(m, client, MODEL_ALLOCATION) },
+		.tokens = model_client_holds(m, client, CHARGE_TOKENS),
+		.bytes = { model_client_holds(m, client, CHARGE_BYTES) },
+	};
+	w->devices[1] = w->devices[0] + slack;
+	w->resources[1] = w->resources[0] + slack;
+	w->allocations[1] = w->allocations[0] + slack;
+	w->bytes[1] = w->bytes[0] + m->clients[client].garbage[CHARGE_BYTES];
+}
+
+static void forget_client(struct run *run, int client)
+{
+	note_will(run, client);
+	for (uint32_t i = run->n_pending; i-- > 0;)
+		if (run->pending[i].client == client)
+			run->pending[i] = run->pending[--run->n_pending];
+	model_die(run->model, client);
+}
+
+void run_die(struct run *run, int client)
+{
+	if (run->trace)
+		fprintf(stderr, "%ju: client %d dies\n", (uintmax_t)run->op,
+			client);
+	forget_client(run, client);
+	inproc_kill(run->world, run->model->clients[client].id);
+	collect_answers(run);
+}
+
+static bool between(const uint64_t range[2], uint64_t value)
+{
+	return range[0] <= value && value <= range[1];
+}
+
+static void judge_obituary(struct run *run, int client,
+			   const struct obituary *o)
+{
+	const struct last_will *w = &run->wills[client];
+	const struct peer *peer =
+		&principals[run->model->clients[client].principal];
+
+	if (o->uid != peer->uid || o->pid != peer->pid ||
+	    strcmp(o->cgroup, peer->cgroup) != 0)
+		diverge(run, "an obituary with a wrong name");
+	if (!between(w->devices, o->devices) ||
+	    !between(w->resources, o->resources) ||
+	    !between(w->allocations, o->allocations) ||
+	    !between(w->bytes, o->bytes) || o->tokens != w->tokens)
+		diverge(run,
+			"obituary: %ju devices, %ju resources, %ju "
+			"allocations, %ju tokens, %ju bytes; right: %ju, %ju, "
+			"%ju, %ju, %ju (at least)",
+			(uintmax_t)o->devices, (uintmax_t)o->resources,
+			(uintmax_t)o->allocations, (uintmax_t)o->tokens,
+			(uintmax_t)o->bytes, (uintmax_t)w->devices[0],
+			(uintmax_t)w->resources[0],
+			(uintmax_t)w->allocations[0], (uintmax_t)w->tokens,
+			(uintmax_t)w->bytes[0]);
+}
+
+/* ---- Work ---- */
+
+static void collect_answers(struct run *run)
+{
+	struct inproc_reply reply;
+
+	for (uint32_t i = run->n_pending; i-- > 0;) {
+		struct pending p = run->pending[i];
+
+		if (!inproc_take_reply(run->world,
+				       run->model->clients[p.client].id,
+				       p.request.id, &reply))
+			continue;
+		if (reply.head.status != 0 ||
+		    reply.head.opcode != p.request.opcode) {
+			print_request(&p.request);
+			diverge(run, "a late reply with status %d",
+				reply.head.status);
+		}
+		run->pending[i] = run->pending[--run->n_pending];
+		if (run->trace)
+			fprintf(stderr, "    client %d: late reply to op %u\n",
+				p.client, p.request.opcode);
+		model_answered(run->model, p.client, &p.request);
+	}
+}
+
+static void collect_obituaries(struct run *run)
+{
+	struct obituary obituary;
+
+	for (int c = 0; c < MODEL_CLIENTS; c++) {
+		const struct model_client *client = &run->model->clients[c];
+
+		if (!client->used || client->alive ||
+		    !inproc_take_obituary(run->world, client->id, &obituary))
+			continue;
+		judge_obituary(run, c, &obituary);
+		model_buried(run->model, c);
+	}
+}
+
+static void judge_range(const struct run *run, const char *what, uint64_t said,
+			uint64_t low, uint64_t slack)
+{
+	if (said < low || said > low + slack)
+		diverge(run, "%ju %s, %ju to %ju are right", (uintmax_t)said,
+			what, (uintmax_t)low, (uintmax_t)(low + slack));
+}
+
+static uint64_t bytes_in_backends(struct run *run)
+{
+	uint64_t sum = 0;
+
+	for (uint32_t i = 0; i < INPROC_ADAPTERS; i++)
+		sum += checking_bytes(inproc_backend(run->world, i));
+	return sum;
+}
+
+/* What is held lies between what lives and that plus all garbage. */
+static void judge_bytes(struct run *run)
+{
+	const struct model *m = run->model;
+	struct wire_status s;
+
+	broker_status(inproc_broker(run->world), &s);
+	judge_range(run, "bytes", s.bytes, model_bytes(m), m->garbage_bytes);
+	judge_range(run, "bytes in the backends", bytes_in_backends(run),
+		    model_bytes(m), m->garbage_bytes);
+}
+
+void run_pump(struct run *run)
+{
+	inproc_pump(run->world);
+	collect_answers(run);
+	collect_obituaries(run);
+	judge_bytes(run);
+}
+
+static void judge_total(const struct run *run, const char *what, uint64_t said,
+			uint64_t right)
+{
+	if (said != right)
+		diverge(run, "all is quiet: %ju %s, %ju is right",
+			(uintmax_t)said, what, (uintmax_t)right);
+}
+
+static void judge_totals(struct run *run)
+{
+	const struct model *m = run->model;
+	struct wire_status s;
+	uint64_t clients = 0, tokens = 0;
+
+	for (int c = 0; c < MODEL_CLIENTS; c++) {
+		clients += m->clients[c].used;
+		if (m->clients[c].used)
+			tokens += model_client_holds(m, c, CHARGE_TOKENS);
+	}
+	broker_status(inproc_broker(run->world), &s);
+	judge_total(run, "clients", s.clients, clients);
+	judge_total(run, "clients ending", s.clients_ending, 0);
+	judge_total(run, "devices", s.devices,
+		    model_count(m, MODEL_NOTHING, MODEL_DEVICE));
+	judge_total(run, "resources", s.resources,
+		    model_count(m, MODEL_NOTHING, MODEL_RESOURCE));
+	judge_total(run, "allocations", s.allocations,
+		    model_count(m, MODEL_NOTHING, MODEL_ALLOCATION));
+	judge_total(run, "objects", s.objects, model_objects(m));
+	judge_total(run, "tokens", s.tokens, tokens);
+	judge_total(run, "bytes", s.bytes, model_bytes(m));
+	judge_total(run, "bytes in the backends", bytes_in_backends(run),
+		    model_bytes(m));
+	judge_total(run, "releases pending", s.releases_pending, 0);
+}
+
+static void judge_stats(struct run *run)
+{
+	for (int c = 0; c < MODEL_CLIENTS; c++) {
+		struct wire_request stat = { .opcode = WIRE_OP_STAT };
+
+		if (run->model->clients[c].alive)
+			run_request(run, c, &stat, NULL, 0);
+	}
+}
+
+void run_settle(struct run *run)
+{
+	inproc_pump_all(run->world);
+	collect_answers(run);
+	collect_obituaries(run);
+	if (inproc_releases_out(run->world) > 0) {
+		judge_bytes(run);
+		return;
+	}
+	if (run->n_pending > 0) {
+		print_request(&run->pending[0].request);
+		diverge(run, "all is quiet, but this waits for an answer");
+	}
+	model_quiet(run->model);
+	judge_totals(run);
+	judge_stats(run);
+}
+
+/* ---- Violations ---- */
+
+static void draw_violation(struct run *run, int client, struct wire_request *q)
+{
+	switch (random_below(&run->random, 5)) {
+	case 0: /* hello twice */
+		*q = (struct wire_request){ .opcode = WIRE_OP_HELLO,
+					    .object = WIRE_MAGIC,
+					    .value = { 1, 1 } };
+		break;
+	case 1: /* a field that must be 0 */
+		*q = (struct wire_request){ .opcode = WIRE_OP_PING,
+					    .reserved = 1 };
+		break;
+	case 2: /* descriptors that were never sent */
+		*q = (struct wire_request){ .opcode = WIRE_OP_PING };
+		q->fds_acked = (uint16_t)(run->model->clients[client]
+						  .fds_unacknowledged +
+					  1);
+		break;
+	case 3: /* a length that is not true */
+		*q = (struct wire_request){ .opcode = WIRE_OP_PING,
+					    .args_bytes = 8 };
+		break;
+	case 4: /* an argument that the request does not have */
+		*q = (struct wire_request){ .opcode = WIRE_OP_STAT,
+					    .value = { 0, 7 } };
+		break;
+	}
+}
+
+void run_violate(struct run *run, int client)
+{
+	struct wire_request q;
+	struct inproc_reply reply;
+
+	draw_violation(run, client, &q);
+	q.id = run->next_id++;
+	trace_request(run, client, &q);
+	memset(&reply.head, 0, sizeof(reply.head));
+	forget_client(run, client);
+	if (inproc_send(run->world, run->model->clients[client].id, &q, NULL, 0,
+			&reply) != BROKER_KILL) {
+		print_request(&q);
+		diverge(run, "a violation was not punished");
+	}
+	if (reply.head.reason < TENURE_REASON_MALFORMED)
+		diverge(run, "a violation punished for reason %u",
+			reply.head.reason);
+	collect_answers(run);
+}

@@ -1,0 +1,783 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The naive model: which answers are right
+ *
+ * One function per request, in the order of the rules: flags, shape, device
+ * handle, device state, then the resource or the list. Within one of these
+ * steps the law orders nothing but the entries of a list; where two rules of
+ * one step are broken, each of the two answers is right.
+ *
+ * A limit that would be exceeded by what surely lives must refuse; one that
+ * would be exceeded only together with garbage may refuse, because nobody can
+ * say here whether that garbage has been given back yet.
+ */
+#include "tests/model/model.h"
+
+static void may(struct model_answers *ret, int status,
+		enum tenure_reason reason, uint32_t index)
+{
+	assert(ret->n < MODEL_ANSWERS);
+	ret->of[ret->n++] = (struct model_answer){ status, reason, index };
+}
+
+static void refuse(struct model_answers *ret, int status,
+		   enum tenure_reason reason)
+{
+	may(ret, status, reason, WIRE_NO_INDEX);
+}
+
+static void succeed(struct model_answers *ret)
+{
+	may(ret, 0, TENURE_REASON_NONE, WIRE_NO_INDEX);
+}
+
+/* Of the daemon's own account: a fault that the test ordered. */
+static void may_lack_memory(const struct model *m, struct model_answers *ret)
+{
+	if (m->memory_may_fail)
+		refuse(ret, -ENOMEM, TENURE_REASON_DAEMON_MEMORY);
+}
+
+/* ---- Limits ---- */
+
+struct cost {
+	uint64_t client[CHARGE_KINDS];
+	uint64_t principal[CHARGE_KINDS];
+	/* Perhaps the principal pays this much less, see judge_open. */
+	uint64_t perhaps_less[CHARGE_KINDS];
+};
+
+static const enum tenure_reason client_reasons[CHARGE_KINDS] = {
+	[CHARGE_BYTES] = TENURE_REASON_CLIENT_BYTES,
+	[CHARGE_HANDLES] = TENURE_REASON_CLIENT_HANDLES,
+	[CHARGE_STORES] = TENURE_REASON_CLIENT_STORES,
+	[CHARGE_TOKENS] = TENURE_REASON_CLIENT_TOKENS,
+	[CHARGE_WAITS] = TENURE_REASON_CLIENT_WAITS,
+};
+
+static const enum tenure_reason principal_reasons[CHARGE_KINDS] = {
+	[CHARGE_BYTES] = TENURE_REASON_PRINCIPAL_BYTES,
+	[CHARGE_HANDLES] = TENURE_REASON_PRINCIPAL_HANDLES,
+	[CHARGE_STORES] = TENURE_REASON_PRINCIPAL_STORES,
+	[CHARGE_TOKENS] = TENURE_REASON_PRINCIPAL_TOKENS,
+	[CHARGE_WAITS] = TENURE_REASON_PRINCIPAL_WAITS,
+	[CHARGE_CLIENTS] = TENURE_REASON_PRINCIPAL_CLIENTS,
+};
+
+/* Adds the refusal of one limit; returns whether it must come. */
+static bool judge_limit(struct model_answers *ret, uint64_t surely,
+			uint64_t perhaps, uint64_t limit,
+			enum tenure_reason reason)
+{
+	if (perhaps > limit)
+		refuse(ret, -EDQUOT, reason);
+	return surely > limit;
+}
+
+/* Success, unless a limit must refuse; what may refuse is added. */
+static void judge_cost(const struct model *m, int client,
+		       const struct cost *cost, struct model_answers *ret)
+{
+	const struct model_client *c = &m->clients[client];
+	bool must = false;
+
+	for (enum charge_kind k = 0; k < CHARGE_CLIENTS; k++) {
+		uint64_t own = model_client_holds(m, client, k);
+		uint64_t all = model_principal_holds(m, c->principal, k);
+
+		if (cost->client[k] > 0)
+			must |= judge_limit(ret, own + cost->client[k],
+					    own + c->garbage[k] +
+						    cost->client[k],
+					    m->limits.client[k],
+					    client_reasons[k]);
+		if (cost->principal[k] == 0)
+			continue;
+		must |= judge_limit(ret,
+				    all + cost->principal[k] -
+					    cost->perhaps_less[k],
+				    all + cost->principal[k] +
+					    m->principal_garbage[c->principal][k],
+				    m->limits.principal[k],
+				    principal_reasons[k]);
+	}
+	may_lack_memory(m, ret);
+	if (!must)
+		succeed(ret);
+}
+
+static struct cost cost_of(uint64_t bytes, uint64_t handles, uint64_t stores)
+{
+	struct cost cost = { 0 };
+
+	cost.client[CHARGE_BYTES] = cost.principal[CHARGE_BYTES] = bytes;
+	cost.client[CHARGE_HANDLES] = cost.principal[CHARGE_HANDLES] = handles;
+	cost.client[CHARGE_STORES] = cost.principal[CHARGE_STORES] = stores;
+	return cost;
+}
+
+/* Success at once or later. A wait that has to be paid for may be refused. */
+static void judge_wait(const struct model *m, int client,
+		       struct model_answers *ret)
+{
+	struct cost wait = { 0 };
+
+	wait.client[CHARGE_WAITS] = wait.principal[CHARGE_WAITS] = 1;
+	judge_cost(m, client, &wait, ret);
+	/* Nothing to wait for: nothing to pay. */
+	if (ret->n == 0 || ret->of[ret->n - 1].status != 0)
+		succeed(ret);
+}
+
+void model_judge_connect(const struct model *m, int principal,
+			 struct model_answers *ret)
+{
+	uint64_t here = 0, all = 0, dying = 0;
+	bool must;
+
+	ret->n = 0;
+	for (int c = 0; c < MODEL_CLIENTS; c++) {
+		all += m->clients[c].used && m->clients[c].alive;
+		dying += m->clients[c].used && !m->clients[c].alive;
+		here += m->clients[c].used && m->clients[c].alive &&
+			m->clients[c].principal == principal;
+	}
+	must = judge_limit(ret, here + 1,
+			   here + 1 +
+				   m->principal_garbage[principal][CHARGE_CLIENTS],
+			   m->limits.principal[CHARGE_CLIENTS],
+			   TENURE_REASON_PRINCIPAL_CLIENTS);
+	must |= judge_limit(ret, all + 1, all + dying + 1, m->limits.clients,
+			    TENURE_REASON_DAEMON_CLIENTS);
+	may_lack_memory(m, ret);
+	if (!must)
+		succeed(ret);
+}
+
+/* ---- Handles ---- */
+
+/*
+ * A handle where a kind is expected. Returns the thing if it is one and
+ * nothing has been refused.
+ */
+static int judge_device(const struct model *m, int client, uint64_t handle,
+			struct model_answers *ret)
+{
+	int thing = model_find(m, client, handle);
+	const struct model_thing *t = &m->things[thing < 0 ? 0 : thing];
+
+	if (thing == MODEL_NOTHING || (t->kind != MODEL_DEVICE && t->dying)) {
+		refuse(ret, -EINVAL, TENURE_REASON_DEVICE_INVALID);
+		/* Its device is going, but it may not have died yet. */
+		if (thing != MODEL_NOTHING)
+			refuse(ret, -EINVAL, TENURE_REASON_WRONG_TYPE);
+		return MODEL_NOTHING;
+	}
+	if (t->kind != MODEL_DEVICE) {
+		refuse(ret, -EINVAL, TENURE_REASON_WRONG_TYPE);
+		return MODEL_NOTHING;
+	}
+	if (t->state == MODEL_DEVICE_GOING_OR_GONE)
+		refuse(ret, -EINVAL, TENURE_REASON_DEVICE_INVALID);
+	if (t->state != MODEL_DEVICE_LIVE) {
+		refuse(ret, -ENODEV, TENURE_REASON_DEVICE_REMOVED);
+		return MODEL_NOTHING;
+	}
+	return thing;
+}
+
+static int judge_adapter(const struct model *m, int client, uint64_t handle,
+			 struct model_answers *ret)
+{
+	int thing = model_find(m, client, handle);
+
+	if (thing == MODEL_NOTHING || m->things[thing].dying)
+		refuse(ret, -EINVAL, TENURE_REASON_ADAPTER_INVALID);
+	if (thing == MODEL_NOTHING)
+		return MODEL_NOTHING;
+	if (m->things[thing].kind == MODEL_ADAPTER)
+		return thing;
+	refuse(ret, -EINVAL, TENURE_REASON_WRONG_TYPE);
+	return MODEL_NOTHING;
+}
+
+/*
+ * A thing that must be of a kind and of that device. garbage is what anything
+ * but an own handle gets. With an index, an entry of a list.
+ */
+static int judge_owned(const struct model *m, int client, int device,
+		       uint64_t handle, enum model_kind kind, int status,
+		       enum tenure_reason garbage, uint32_t index,
+		       struct model_answers *ret)
+{
+	int thing = model_find(m, client, handle);
+	const struct model_thing *t = &m->things[thing < 0 ? 0 : thing];
+	bool owned = thing != MODEL_NOTHING && (t->kind == MODEL_RESOURCE ||
+						t->kind == MODEL_ALLOCATION);
+
+	if (thing == MODEL_NOTHING || t->dying)
+		may(ret, status, garbage, index);
+	if (thing == MODEL_NOTHING)
+		return MODEL_NOTHING;
+	if (owned && t->device != device) {
+		may(ret, status, TENURE_REASON_OTHER_DEVICE, index);
+		return MODEL_NOTHING;
+	}
+	if (t->kind != kind) {
+		may(ret, status, TENURE_REASON_WRONG_TYPE, index);
+		return MODEL_NOTHING;
+	}
+	return t->dying ? MODEL_NOTHING : thing;
+}
+
+/* ---- Adapters and devices ---- */
+
+int model_adapter_named(const struct wire_request *q)
+{
+	static const char *const names[MODEL_ADAPTERS] = { "system", "other" };
+
+	for (int i = 0; i < MODEL_ADAPTERS; i++) {
+		char name[ADAPTER_NAME_BYTES] = "";
+
+		memcpy(name, names[i], strlen(names[i]));
+		if (memcmp(name, q->value, sizeof(name)) == 0)
+			return i;
+	}
+	return MODEL_NOTHING;
+}
+
+static void judge_adapter_open(const struct model *m, int client,
+			       const struct wire_request *q,
+			       struct model_answers *ret)
+{
+	int adapter = model_adapter_named(q);
+	struct cost cost = cost_of(0, 1, 0);
+
+	if (adapter == MODEL_NOTHING)
+		refuse(ret, -ENODEV, TENURE_REASON_ADAPTER_UNKNOWN);
+	else if (m->stopped[adapter])
+		refuse(ret, -ENODEV, TENURE_REASON_ADAPTER_STOPPED);
+	else if (model_count(m, client, MODEL_ADAPTER) >=
+		 ADAPTER_OPENS_PER_CLIENT_MAX)
+		refuse(ret, -EDQUOT, TENURE_REASON_CLIENT_HANDLES);
+	else
+		judge_cost(m, client, &cost, ret);
+}
+
+static void judge_adapter_close(const struct model *m, int client,
+				const struct wire_request *q,
+				struct model_answers *ret)
+{
+	int thing = judge_adapter(m, client, q->object, ret);
+	int opens = 0;
+
+	if (thing == MODEL_NOTHING)
+		return;
+	for (int i = 0; i < m->n_things; i++)
+		opens += m->things[i].kind == MODEL_ADAPTER &&
+			 m->things[i].client == client &&
+			 m->things[i].adapter == m->things[thing].adapter;
+	if (opens > 1)
+		succeed(ret);
+	else
+		judge_wait(m, client, ret);
+}
+
+static uint64_t devices_with_going(const struct model *m, int client)
+{
+	uint64_t n = 0;
+
+	for (int i = 0; i < m->n_things; i++)
+		n += m->things[i].kind == MODEL_DEVICE &&
+		     m->things[i].client == client;
+	return n;
+}
+
+static void judge_device_create(const struct model *m, int client,
+				const struct wire_request *q,
+				struct model_answers *ret)
+{
+	int adapter = judge_adapter(m, client, q->object, ret);
+	struct cost cost = cost_of(0, 1, 0);
+
+	if (adapter == MODEL_NOTHING)
+		return;
+	if (m->stopped[m->things[adapter].adapter]) {
+		refuse(ret, -ENODEV, TENURE_REASON_ADAPTER_STOPPED);
+		return;
+	}
+	/* Those that are going count until they have gone. */
+	if (devices_with_going(m, client) >= DEVICES_PER_CLIENT_MAX)
+		refuse(ret, -EDQUOT, TENURE_REASON_CLIENT_DEVICES);
+	if (model_count(m, client, MODEL_DEVICE) < DEVICES_PER_CLIENT_MAX)
+		judge_cost(m, client, &cost, ret);
+}
+
+static void judge_device_destroy(const struct model *m, int client,
+				 const struct wire_request *q,
+				 struct model_answers *ret)
+{
+	int thing = model_find(m, client, q->device);
+
+	if (thing != MODEL_NOTHING && m->things[thing].kind == MODEL_DEVICE &&
+	    m->things[thing].state == MODEL_DEVICE_STOPPED)
+		judge_wait(m, client, ret);
+	else if (judge_device(m, client, q->device, ret) != MODEL_NOTHING)
+		judge_wait(m, client, ret);
+}
+
+/* ---- Create ---- */
+
+static uint64_t pages(uint64_t size_bytes)
+{
+	uint64_t page = PAGE_BYTES;
+
+	return (size_bytes + page - 1) / page * page;
+}
+
+static void judge_create_flags(const struct wire_request *q,
+			       struct model_answers *ret)
+{
+	const uint32_t known = TENURE_CREATE_RESOURCE | TENURE_CREATE_SHARED;
+
+	if (q->flags & ~known)
+		refuse(ret, -EINVAL, TENURE_REASON_FLAGS_RESERVED);
+	if ((q->flags & TENURE_CREATE_SHARED) &&
+	    !(q->flags & TENURE_CREATE_RESOURCE))
+		refuse(ret, -EINVAL, TENURE_REASON_SHARED_NEEDS_RESOURCE);
+	if (q->object != 0 && (q->flags & known))
+		refuse(ret, -EINVAL, TENURE_REASON_CREATE_FLAGS_CONFLICT);
+}
+
+static void judge_create_shape(const struct wire_request *q,
+			       struct model_answers *ret)
+{
+	if (q->count == 0)
+		refuse(ret, -EINVAL, TENURE_REASON_COUNT_ZERO);
+	if (q->count > LIST_ENTRIES_MAX)
+		refuse(ret, -EINVAL, TENURE_REASON_COUNT_TOO_LARGE);
+	if (q->value[0] > PRIVATE_DATA_MAX)
+		refuse(ret, -EINVAL, TENURE_REASON_PRIVATE_DATA_TOO_LARGE);
+	if (q->value[0] > 0 && !(q->flags & TENURE_CREATE_RESOURCE))
+		refuse(ret, -EINVAL, TENURE_REASON_PRIVATE_DATA_NEEDS_NEW);
+}
+
+/* Entries in their order: the first bad one. */
+static void judge_create_sizes(const struct wire_request *q, const void *args,
+			       struct model_answers *ret)
+{
+	const struct wire_allocation *sizes = args;
+
+	for (uint32_t i = 0; i < q->count; i++) {
+		if (sizes[i].size_bytes == 0)
+			may(ret, -EINVAL, TENURE_REASON_SIZE_ZERO, i);
+		else if (sizes[i].size_bytes > ALLOCATION_BYTES_MAX)
+			may(ret, -EINVAL, TENURE_REASON_SIZE_TOO_LARGE, i);
+		else
+			continue;
+		return;
+	}
+}
+
+static uint32_t children(const struct model *m, int resource)
+{
+	uint32_t n = 0;
+
+	for (int i = 0; i < m->n_things; i++)
+		n += m->things[i].kind == MODEL_ALLOCATION &&
+		     m->things[i].resource == resource;
+	return n;
+}
+
+static void judge_create_resource(const struct model *m, int client, int device,
+				  const struct wire_request *q,
+				  struct model_answers *ret)
+{
+	int resource = judge_owned(m, client, device, q->object, MODEL_RESOURCE,
+				   -EBADF, TENURE_REASON_RESOURCE_INVALID,
+				   WIRE_NO_INDEX, ret);
+
+	if (resource == MODEL_NOTHING)
+		return;
+	if (m->things[resource].sealed)
+		refuse(ret, -EINVAL, TENURE_REASON_RESOURCE_SEALED);
+	else if (children(m, resource) + q->count > RESOURCE_CHILDREN_MAX)
+		refuse(ret, -EINVAL, TENURE_REASON_RESOURCE_FULL);
+}
+
+/* The backend may refuse when the test has told it to, and limits do not. */
+static void judge_backend(const struct model *m, struct model_answers *ret)
+{
+	if (m->backend_fails == 0 || ret->n == 0 ||
+	    ret->of[ret->n - 1].status != 0)
+		return;
+	refuse(ret, m->backend_fails, TENURE_REASON_BACKEND);
+}
+
+static void judge_create(const struct model *m, int client,
+			 const struct wire_request *q, const void *args,
+			 struct model_answers *ret)
+{
+	const struct wire_allocation *sizes = args;
+	struct cost cost;
+	uint64_t bytes = 0;
+	int device;
+
+	judge_create_flags(q, ret);
+	judge_create_shape(q, ret);
+	if (ret->n > 0)
+		return;
+	device = judge_device(m, client, q->device, ret);
+	if (device == MODEL_NOTHING)
+		return;
+	if (q->object != 0)
+		judge_create_resource(m, client, device, q, ret);
+	judge_create_sizes(q, args, ret);
+	if (ret->n > 0)
+		return;
+	for (uint32_t i = 0; i < q->count; i++)
+		bytes += pages(sizes[i].size_bytes);
+	cost = cost_of(bytes,
+		       q->count + !!(q->flags & TENURE_CREATE_RESOURCE), 1);
+	judge_cost(m, client, &cost, ret);
+	judge_backend(m, ret);
+}
+
+/* ---- Destroy: table A ---- */
+
+/* A74, A75. */
+static void judge_destroy_flags(const struct wire_request *q,
+				struct model_answers *ret)
+{
+	const uint32_t known = TENURE_DESTROY_ASSUME_NOT_IN_USE |
+			       TENURE_DESTROY_SYNCHRONOUS;
+	const uint32_t system = TENURE_DESTROY_SYSTEM_USE_ONLY;
+
+	if (q->flags & ~(known | system))
+		refuse(ret, -EINVAL, TENURE_REASON_FLAGS_RESERVED);
+	if (q->flags & system)
+		refuse(ret, -EINVAL, TENURE_REASON_FLAGS_SYSTEM_ONLY);
+}
+
+/* A10 to A19. */
+static void judge_destroy_shape(const struct wire_request *q, size_t args_bytes,
+				struct model_answers *ret)
+{
+	bool list = q->form & WIRE_FORM_LIST;
+
+	if (q->object != 0) {
+		if (list && q->count > 0)
+			refuse(ret, -EINVAL, TENURE_REASON_RESOURCE_AND_LIST);
+	} else if (!list) {
+		if (q->count > 0)
+			refuse(ret, -EINVAL, TENURE_REASON_LIST_MISSING);
+	} else if (q->count > LIST_ENTRIES_MAX) {
+		refuse(ret, -EINVAL, TENURE_REASON_LIST_TOO_LONG);
+	} else if (args_bytes < q->count * sizeof(uint64_t)) {
+		refuse(ret, -EINVAL, TENURE_REASON_LIST_TRUNCATED);
+	}
+}
+
+/* A52 to A60 for entry i, given that those before it are good. */
+static void judge_entry(const struct model *m, int client, int device,
+			const uint64_t *list, uint32_t i,
+			struct model_answers *ret)
+{
+	const struct model_thing *t, *first;
+	int entry, first_entry;
+
+	if (list[i] == 0) {
+		may(ret, -EINVAL, TENURE_REASON_ENTRY_ZERO, i);
+		return;
+	}
+	entry = judge_owned(m, client, device, list[i], MODEL_ALLOCATION,
+			    -EINVAL, TENURE_REASON_ENTRY_INVALID, i, ret);
+	if (entry == MODEL_NOTHING)
+		return;
+	t = &m->things[entry];
+	if (t->resource != MODEL_NOTHING && m->things[t->resource].sealed) {
+		may(ret, -EINVAL, TENURE_REASON_ENTRY_OF_SHARED, i);
+		return;
+	}
+	first_entry = model_find(m, client, list[0]);
+	first = &m->things[first_entry];
+	if ((t->resource == MODEL_NOTHING) != (first->resource == MODEL_NOTHING))
+		may(ret, -EINVAL, TENURE_REASON_ENTRY_MIXED_OWNERS, i);
+	else if (t->resource != first->resource)
+		may(ret, -EINVAL, TENURE_REASON_ENTRY_OTHER_RESOURCE, i);
+	for (uint32_t j = 0; j < i; j++)
+		if (list[j] == list[i]) {
+			may(ret, -EINVAL, TENURE_REASON_ENTRY_TWICE, i);
+			return;
+		}
+}
+
+static void judge_destroy(const struct model *m, int client,
+			  const struct wire_request *q, const void *args,
+			  size_t args_bytes, struct model_answers *ret)
+{
+	int device;
+
+	judge_destroy_flags(q, ret);
+	if (ret->n == 0)
+		judge_destroy_shape(q, args_bytes, ret);
+	if (ret->n > 0)
+		return;
+	device = judge_device(m, client, q->device, ret);
+	if (device == MODEL_NOTHING)
+		return;
+	if (q->object != 0)
+		judge_owned(m, client, device, q->object, MODEL_RESOURCE,
+			    -EINVAL, TENURE_REASON_RESOURCE_INVALID,
+			    WIRE_NO_INDEX, ret);
+	else if (q->form & WIRE_FORM_LIST)
+		for (uint32_t i = 0; i < q->count && ret->n == 0; i++)
+			judge_entry(m, client, device, args, i, ret);
+	if (ret->n > 0)
+		return;
+	if (q->flags & TENURE_DESTROY_SYNCHRONOUS) {
+		judge_wait(m, client, ret);
+		return;
+	}
+	may_lack_memory(m, ret);
+	succeed(ret);
+}
+
+/* ---- Sharing ---- */
+
+static bool rights_are_valid(uint32_t rights)
+{
+	return rights == TENURE_RIGHT_READ ||
+	       rights == (TENURE_RIGHT_READ | TENURE_RIGHT_WRITE);
+}
+
+static void judge_share(const struct model *m, int client,
+			const struct wire_request *q, struct model_answers *ret)
+{
+	struct cost cost = { 0 };
+	int device, resource;
+
+	if (!rights_are_valid(q->flags)) {
+		refuse(ret, -EINVAL, TENURE_REASON_RIGHTS_INVALID);
+		return;
+	}
+	device = judge_device(m, client, q->device, ret);
+	if (device == MODEL_NOTHING)
+		return;
+	resource = judge_owned(m, client, device, q->object, MODEL_RESOURCE,
+			       -EINVAL, TENURE_REASON_RESOURCE_INVALID,
+			       WIRE_NO_INDEX, ret);
+	if (resource == MODEL_NOTHING)
+		return;
+	if (m->things[resource].object == MODEL_NOTHING) {
+		refuse(ret, -EINVAL, TENURE_REASON_NOT_SHAREABLE);
+		return;
+	}
+	if (q->flags & ~m->things[resource].rights) {
+		refuse(ret, -EACCES, TENURE_REASON_RIGHTS_EXCEEDED);
+		return;
+	}
+	cost.client[CHARGE_TOKENS] = cost.principal[CHARGE_TOKENS] = 1;
+	judge_cost(m, client, &cost, ret);
+}
+
+static void judge_revoke(const struct model *m, int client,
+			 const struct wire_request *q,
+			 struct model_answers *ret)
+{
+	int token = model_token(m, q->value);
+
+	if (token == MODEL_NOTHING || m->tokens[token].client != client)
+		refuse(ret, -EINVAL, TENURE_REASON_TOKEN_UNKNOWN);
+	else
+		succeed(ret);
+	may_lack_memory(m, ret);
+}
+
+static void judge_query(const struct model *m, const struct wire_request *q,
+			struct model_answers *ret)
+{
+	if (model_token(m, q->value) == MODEL_NOTHING)
+		refuse(ret, -EINVAL, TENURE_REASON_TOKEN_UNKNOWN);
+	else
+		succeed(ret);
+}
+
+/* The principal pays for an object once. Whether a dying opening of it still
+ * pays cannot be known here. */
+static struct cost cost_of_opening(const struct model *m, int client,
+				   int object)
+{
+	int principal = m->clients[client].principal;
+	const struct model_object *o = &m->objects[object];
+	struct cost cost = cost_of(o->bytes, 1 + o->count, 1);
+
+	if (model_is_held(m, object, principal)) {
+		cost.principal[CHARGE_BYTES] = 0;
+		cost.principal[CHARGE_STORES] = 0;
+	} else if (m->principal_garbage[principal][CHARGE_STORES] > 0) {
+		cost.perhaps_less[CHARGE_BYTES] = o->bytes;
+		cost.perhaps_less[CHARGE_STORES] = 1;
+	}
+	return cost;
+}
+
+static void judge_open(const struct model *m, int client,
+		       const struct wire_request *q, struct model_answers *ret)
+{
+	int token = model_token(m, q->value);
+	const struct model_token *t = &m->tokens[token < 0 ? 0 : token];
+	const struct model_object *object = &m->objects[t->object];
+	struct cost cost;
+	int device;
+
+	if (q->flags != 0 && !rights_are_valid(q->flags)) {
+		refuse(ret, -EINVAL, TENURE_REASON_RIGHTS_INVALID);
+		return;
+	}
+	device = judge_device(m, client, q->device, ret);
+	if (device == MODEL_NOTHING)
+		return;
+	if (token == MODEL_NOTHING) {
+		refuse(ret, -EINVAL, TENURE_REASON_TOKEN_UNKNOWN);
+		return;
+	}
+	if (object->adapter != m->things[device].adapter)
+		refuse(ret, -EINVAL, TENURE_REASON_ADAPTER_INVALID);
+	if (q->flags & ~t->rights)
+		refuse(ret, -EACCES, TENURE_REASON_RIGHTS_EXCEEDED);
+	if (q->count != object->count)
+		refuse(ret, -EINVAL, TENURE_REASON_OPEN_COUNT_MISMATCH);
+	if (q->object != object->private_bytes)
+		refuse(ret, -EINVAL, TENURE_REASON_OPEN_PRIVATE_MISMATCH);
+	if (ret->n > 0)
+		return;
+	cost = cost_of_opening(m, client, t->object);
+	judge_cost(m, client, &cost, ret);
+	judge_backend(m, ret);
+}
+
+/* ---- Memory ---- */
+
+static int judge_mappable(const struct model *m, int client,
+			  const struct wire_request *q,
+			  struct model_answers *ret)
+{
+	int device = judge_device(m, client, q->device, ret);
+
+	if (device == MODEL_NOTHING)
+		return MODEL_NOTHING;
+	return judge_owned(m, client, device, q->object, MODEL_ALLOCATION,
+			   -EINVAL, TENURE_REASON_ALLOCATION_INVALID,
+			   WIRE_NO_INDEX, ret);
+}
+
+static void judge_map(const struct model *m, int client,
+		      const struct wire_request *q, struct model_answers *ret)
+{
+	const uint32_t known = WIRE_MAP_WRITE | WIRE_MAP_WANT_FD;
+	uint32_t unacknowledged = m->clients[client].fds_unacknowledged -
+				  q->fds_acked;
+	const struct model_thing *t;
+	int thing;
+
+	if (q->flags & ~known) {
+		refuse(ret, -EINVAL, TENURE_REASON_FLAGS_RESERVED);
+		return;
+	}
+	thing = judge_mappable(m, client, q, ret);
+	if (thing == MODEL_NOTHING)
+		return;
+	t = &m->things[thing];
+	if ((q->flags & WIRE_MAP_WRITE) && t->resource != MODEL_NOTHING &&
+	    !(m->things[t->resource].rights & TENURE_RIGHT_WRITE))
+		refuse(ret, -EACCES, TENURE_REASON_RIGHTS_EXCEEDED);
+	if (t->maps == MAPS_PER_ALLOCATION_MAX)
+		refuse(ret, -EDQUOT, TENURE_REASON_MAPPED_TOO_OFTEN);
+	if ((q->flags & WIRE_MAP_WANT_FD) &&
+	    unacknowledged >= FDS_UNACKNOWLEDGED_MAX)
+		refuse(ret, -EDQUOT, TENURE_REASON_FDS_UNACKNOWLEDGED);
+	if (ret->n == 0)
+		succeed(ret);
+}
+
+static void judge_unmap(const struct model *m, int client,
+			const struct wire_request *q, struct model_answers *ret)
+{
+	int thing = judge_mappable(m, client, q, ret);
+
+	if (thing == MODEL_NOTHING)
+		return;
+	if (m->things[thing].maps == 0)
+		refuse(ret, -EINVAL, TENURE_REASON_NOT_MAPPED);
+	else
+		succeed(ret);
+}
+
+static void judge_test_event(const struct model *m, int client,
+			     const struct wire_request *q,
+			     struct model_answers *ret)
+{
+	if (q->flags == WIRE_TEST_DEVICE_ERROR) {
+		if (judge_device(m, client, q->device, ret) != MODEL_NOTHING)
+			succeed(ret);
+	} else if (judge_adapter(m, client, q->object, ret) != MODEL_NOTHING) {
+		succeed(ret);
+	}
+}
+
+void model_judge(const struct model *m, int client,
+		 const struct wire_request *q, const void *args,
+		 size_t args_bytes, struct model_answers *ret)
+{
+	ret->n = 0;
+	switch (q->opcode) {
+	case WIRE_OP_ADAPTER_OPEN:
+		judge_adapter_open(m, client, q, ret);
+		break;
+	case WIRE_OP_ADAPTER_CLOSE:
+		judge_adapter_close(m, client, q, ret);
+		break;
+	case WIRE_OP_DEVICE_CREATE:
+		judge_device_create(m, client, q, ret);
+		break;
+	case WIRE_OP_DEVICE_DESTROY:
+		judge_device_destroy(m, client, q, ret);
+		break;
+	case WIRE_OP_CREATE:
+		judge_create(m, client, q, args, ret);
+		break;
+	case WIRE_OP_DESTROY:
+		judge_destroy(m, client, q, args, args_bytes, ret);
+		break;
+	case WIRE_OP_SHARE:
+		judge_share(m, client, q, ret);
+		break;
+	case WIRE_OP_TOKEN_REVOKE:
+		judge_revoke(m, client, q, ret);
+		break;
+	case WIRE_OP_QUERY:
+		judge_query(m, q, ret);
+		break;
+	case WIRE_OP_OPEN:
+		judge_open(m, client, q, ret);
+		break;
+	case WIRE_OP_MAP:
+		judge_map(m, client, q, ret);
+		break;
+	case WIRE_OP_UNMAP:
+		judge_unmap(m, client, q, ret);
+		break;
+	case WIRE_OP_TEST_EVENT:
+		judge_test_event(m, client, q, ret);
+		break;
+	case WIRE_OP_STATUS:
+		if (m->clients[client].privileged)
+			succeed(ret);
+		else
+			refuse(ret, -EACCES, TENURE_REASON_NOT_PERMITTED);
+		break;
+	default:
+		succeed(ret);
+	}
+}

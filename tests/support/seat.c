@@ -1,0 +1,394 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Seats
+ *
+ * Every request is built field by field here, so that a test names only what
+ * it is about. Nothing is hidden: the reply stays in the seat, and a status
+ * that was not expected fails the test where it was asked.
+ */
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "tests/support/seat.h"
+
+void seat_connect(struct seat *seat, struct inproc *world)
+{
+	*seat = (struct seat){ .world = world };
+	assert_int_equal(inproc_connect(world, NULL, &seat->client, NULL), 0);
+}
+
+static void sit_down(struct seat *seat, struct inproc *world,
+		     const struct peer *peer)
+{
+	*seat = (struct seat){ .world = world };
+	assert_int_equal(inproc_connect(world, peer, &seat->client, NULL), 0);
+	assert_int_equal(inproc_hello(world, seat->client), 0);
+	assert_int_equal(seat_adapter_open(seat, "system", &seat->adapter), 0);
+	assert_int_equal(
+		seat_device_create(seat, seat->adapter, &seat->device), 0);
+}
+
+void seat_take(struct seat *seat, struct inproc *world)
+{
+	sit_down(seat, world, NULL);
+}
+
+void seat_take_as(struct seat *seat, struct inproc *world, uint32_t uid)
+{
+	const struct peer peer = { .uid = uid, .pid = 7, .cgroup = "/other" };
+
+	sit_down(seat, world, &peer);
+}
+
+enum broker_verdict seat_send(struct seat *seat, struct wire_request head,
+			      const void *args, size_t args_bytes)
+{
+	enum broker_verdict verdict;
+
+	head.id = ++seat->id;
+	head.args_bytes = (uint32_t)args_bytes;
+	seat->reply.fd = -1;
+	verdict = inproc_send(seat->world, seat->client, &head, args,
+			      args_bytes, &seat->reply);
+	if (verdict != BROKER_LATER && seat->reply.fd >= 0)
+		close(seat->reply.fd);
+	return verdict;
+}
+
+bool seat_heard(struct seat *seat, uint64_t id)
+{
+	return inproc_take_reply(seat->world, seat->client, id, &seat->reply);
+}
+
+int seat_ask(struct seat *seat, struct wire_request head, const void *args,
+	     size_t args_bytes)
+{
+	if (seat_send(seat, head, args, args_bytes) == BROKER_LATER)
+		while (!seat_heard(seat, seat->id))
+			assert_true(inproc_pump(seat->world));
+	return seat->reply.head.status;
+}
+
+int seat_adapter_open(struct seat *seat, const char *name, uint64_t *ret)
+{
+	struct wire_request r = { .opcode = WIRE_OP_ADAPTER_OPEN };
+	int status;
+
+	memcpy(r.value, name, strlen(name));
+	status = seat_ask(seat, r, NULL, 0);
+	if (status == 0)
+		*ret = seat->reply.head.value[0];
+	return status;
+}
+
+int seat_device_create(struct seat *seat, uint64_t adapter, uint64_t *ret)
+{
+	const struct wire_request r = {
+		.opcode = WIRE_OP_DEVICE_CREATE,
+		.object = adapter,
+	};
+	int status = seat_ask(seat, r, NULL, 0);
+
+	if (status == 0)
+		*ret = seat->reply.head.value[0];
+	return status;
+}
+
+int seat_create(struct seat *seat, uint64_t resource, uint32_t flags,
+		uint32_t count, uint64_t *ret_resource, uint64_t *ret_handles)
+{
+	struct wire_allocation sizes[LIST_ENTRIES_MAX] = { 0 };
+	const struct wire_request r = {
+		.opcode = WIRE_OP_CREATE,
+		.device = seat->device,
+		.object = resource,
+		.flags = flags,
+		.count = count,
+	};
+	int status;
+
+	for (uint32_t i = 0; i < count; i++)
+		sizes[i].size_bytes = PAGE_BYTES;
+	status = seat_ask(seat, r, sizes, count * sizeof(sizes[0]));
+	if (status != 0)
+		return status;
+	if (ret_resource != NULL)
+		*ret_resource = seat->reply.head.value[0];
+	if (ret_handles != NULL)
+		memcpy(ret_handles, seat->reply.data, count * sizeof(uint64_t));
+	return 0;
+}
+
+static struct wire_request destroy_head(const struct seat *seat,
+					uint64_t resource,
+					const uint64_t *list, uint32_t count,
+					uint32_t flags)
+{
+	return (struct wire_request){
+		.opcode = WIRE_OP_DESTROY,
+		.form = list != NULL ? WIRE_FORM_LIST : 0,
+		.device = seat->device,
+		.object = resource,
+		.flags = flags,
+		.count = count,
+	};
+}
+
+int seat_destroy(struct seat *seat, uint64_t resource, const uint64_t *list,
+		 uint32_t count, uint32_t flags)
+{
+	return seat_ask(seat, destroy_head(seat, resource, list, count, flags),
+			list, list == NULL ? 0 : count * sizeof(*list));
+}
+
+enum broker_verdict seat_send_destroy(struct seat *seat, uint64_t resource,
+				      const uint64_t *list, uint32_t count,
+				      uint32_t flags)
+{
+	return seat_send(seat, destroy_head(seat, resource, list, count, flags),
+			 list, list == NULL ? 0 : count * sizeof(*list));
+}
+
+int seat_share(struct seat *seat, uint64_t resource, uint32_t rights,
+	       uint64_t ret_token[2])
+{
+	const struct wire_request r = {
+		.opcode = WIRE_OP_SHARE,
+		.device = seat->device,
+		.object = resource,
+		.flags = rights,
+	};
+	int status = seat_ask(seat, r, NULL, 0);
+
+	if (status == 0)
+		memcpy(ret_token, seat->reply.head.value, 16);
+	return status;
+}
+
+int seat_revoke(struct seat *seat, const uint64_t token[2])
+{
+	const struct wire_request r = {
+		.opcode = WIRE_OP_TOKEN_REVOKE,
+		.value = { token[0], token[1] },
+	};
+
+	return seat_ask(seat, r, NULL, 0);
+}
+
+int seat_open(struct seat *seat, const uint64_t token[2], uint32_t count,
+	      uint64_t *ret_resource, uint64_t *ret_handles)
+{
+	const struct wire_request r = {
+		.opcode = WIRE_OP_OPEN,
+		.device = seat->device,
+		.count = count,
+		.value = { token[0], token[1] },
+	};
+	int status = seat_ask(seat, r, NULL, 0);
+
+	if (status != 0)
+		return status;
+	if (ret_resource != NULL)
+		*ret_resource = seat->reply.head.value[0];
+	if (ret_handles != NULL)
+		memcpy(ret_handles, seat->reply.data, count * sizeof(uint64_t));
+	return 0;
+}
+
+int seat_map(struct seat *seat, uint64_t allocation, uint32_t flags)
+{
+	const struct wire_request r = {
+		.opcode = WIRE_OP_MAP,
+		.device = seat->device,
+		.object = allocation,
+		.flags = flags,
+	};
+
+	return seat_ask(seat, r, NULL, 0);
+}
+
+int seat_unmap(struct seat *seat, uint64_t allocation)
+{
+	const struct wire_request r = {
+		.opcode = WIRE_OP_UNMAP,
+		.device = seat->device,
+		.object = allocation,
+	};
+
+	return seat_ask(seat, r, NULL, 0);
+}
+
+int seat_device_destroy(struct seat *seat, uint64_t device)
+{
+	const struct wire_request r = {
+		.opcode = WIRE_OP_DEVICE_DESTROY,
+		.device = device,
+	};
+
+	return seat_ask(seat, r, NULL, 0);
+}
+
+int seat_adapter_close(struct seat *seat, uint64_t adapter)
+{
+	const struct wire_request r = {
+		.opcode = WIRE_OP_ADAPTER_CLOSE,
+		.object = adapter,
+	};
+
+	return seat_ask(seat, r, NULL, 0);
+}
+
+int seat_event(struct seat *seat, enum wire_test_event event, uint64_t device,
+	       uint64_t adapter)
+{
+	const struct wire_request r = {
+		.opcode = WIRE_OP_TEST_EVENT,
+		.flags = event,
+		.device = device,
+		.object = adapter,
+	};
+
+	return seat_ask(seat, r, NULL, 0);
+}
+
+/* ---- Behind the scenes ---- */
+
+struct env *world_env(struct inproc *world)
+{
+	return &inproc_broker(world)->env;
+}
+
+struct region *world_region(struct inproc *world)
+{
+	return &world_env(world)->region;
+}
+
+struct state *world_state(struct inproc *world)
+{
+	return region_state(world_region(world));
+}
+
+struct session *seat_session(const struct seat *seat)
+{
+	return session_at(world_region(seat->world), seat->client);
+}
+
+uint32_t seat_slot_index(const struct seat *seat, uint64_t wire)
+{
+	return handle_index(
+		handle_from_wire(wire, seat_session(seat)->secret));
+}
+
+struct slot *seat_slot(const struct seat *seat, uint64_t wire)
+{
+	return slot_at(world_region(seat->world), seat_slot_index(seat, wire));
+}
+
+struct device *seat_device(const struct seat *seat, uint64_t wire)
+{
+	return device_at(world_region(seat->world),
+			 seat_slot(seat, wire)->device.device);
+}
+
+void world_fail_commit(struct inproc *world, uint64_t n)
+{
+	inproc_pages(world)->fail_commit = n;
+}
+
+struct image {
+	uint64_t n_pages, calls;
+	uint64_t *where; /* page numbers */
+	uint8_t *bytes;
+};
+
+static uint64_t backend_calls(struct inproc *world)
+{
+	uint64_t calls = 0;
+
+	for (uint32_t i = 0; i < INPROC_ADAPTERS; i++)
+		for (int call = 0; call < CHECKING_CALLS; call++)
+			calls += checking_calls(inproc_backend(world, i),
+						(enum checking_call)call);
+	return calls;
+}
+
+struct image *image_take(struct inproc *world)
+{
+	const struct test_pages *p = inproc_pages(world);
+	struct image *image = calloc(1, sizeof(*image));
+	uint64_t n = p->committed_bytes / PAGE_BYTES;
+
+	assert_non_null(image);
+	image->calls = backend_calls(world);
+	image->where = malloc(n * sizeof(uint64_t));
+	image->bytes = malloc(n * PAGE_BYTES);
+	assert_true(image->where && image->bytes);
+	for (uint64_t page = 0; image->n_pages < n; page++) {
+		if (!p->is_committed[page])
+			continue;
+		image->where[image->n_pages] = page;
+		memcpy(image->bytes + image->n_pages * PAGE_BYTES,
+		       (const uint8_t *)p->start + page * PAGE_BYTES,
+		       PAGE_BYTES);
+		image->n_pages++;
+	}
+	return image;
+}
+
+void image_same(struct inproc *world, struct image *image)
+{
+	const struct test_pages *p = inproc_pages(world);
+	struct state *state = world_state(world);
+	uint64_t refused = state->refused_total;
+
+	assert_int_equal(p->committed_bytes / PAGE_BYTES, image->n_pages);
+	assert_int_equal(backend_calls(world), image->calls);
+	/* The head of the region is its first pages. */
+	state->refused_total =
+		((struct state *)(void *)image->bytes)->refused_total;
+	for (uint64_t i = 0; i < image->n_pages; i++)
+		assert_memory_equal((const uint8_t *)p->start +
+					    image->where[i] * PAGE_BYTES,
+				    image->bytes + i * PAGE_BYTES, PAGE_BYTES);
+	state->refused_total = refused;
+	free(image->where);
+	free(image->bytes);
+	free(image);
+}
+
+void assert_asserts(void (*function)(void *argument), void *argument)
+{
+	pid_t child = fork();
+	int status;
+
+	assert_true(child >= 0);
+	if (child == 0) {
+		signal(SIGABRT, SIG_DFL);
+		close(STDERR_FILENO);
+		function(argument);
+		_exit(0);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_true(WIFSIGNALED(status));
+	assert_int_equal(WTERMSIG(status), SIGABRT);
+}
+
+void bare_init(struct bare *bare, uint32_t first_generation)
+{
+	struct pages pages;
+
+	*bare = (struct bare){ 0 };
+	pages = test_pages_interface(&bare->memory);
+	assert_int_equal(region_init(&bare->region, &pages,
+				     sizeof(struct state)),
+			 0);
+	assert_int_equal(table_init(&bare->region, first_generation), 0);
+}
+
+void bare_deinit(struct bare *bare)
+{
+	region_deinit(&bare->region);
+	assert_null(bare->memory.start);
+}

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Pages for a broker under test: real address space, in which everything
+ * that was not committed faults, and a commit that can be told to fail.
+ */
+#ifndef TESTS_SUPPORT_TEST_PAGES_H
+#define TESTS_SUPPORT_TEST_PAGES_H
+
+#include "core/mem.h"
+
+struct test_pages {
+	void *start; /* of the one reservation, or NULL */
+	size_t size_bytes;
+	uint8_t *is_committed; /* one byte a page */
+	uint64_t commits; /* calls, failed ones included */
+	uint64_t committed_bytes;
+	uint64_t fail_commit; /* this call from now fails; 0: none */
+	uint64_t fail_reserve; /* likewise */
+};
+
+/* The interface of p, which must outlive the broker. */
+struct pages test_pages_interface(struct test_pages *p);
+
+#endif

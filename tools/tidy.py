@@ -1,0 +1,389 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""tidy.py [--archive FILE]... [ROOT]: what a compiler cannot check.
+
+Reads every source file of the tree and prints one line for each breach of a
+house rule, "file:line: rule: what"; exit status 1 if there is any. Each rule
+is a function below whose docstring is the rule; tools/tidy_test.py has a bad
+sample for each, which must be found.
+
+--archive names a static library of core/: what it needs from outside must be
+a plain memory or string function, and it must have no writable data.
+"""
+
+import os
+import re
+import subprocess
+import sys
+
+FOLDERS = ("core", "daemon", "client", "tests", "bench", "fuzz", "tools")
+ALSO = (".", ".ci", "cmake", "docs", "packaging")
+LINE_COLUMNS = 100
+FUNCTION_LINES = 70
+ESSAY_WORDS = 25
+
+# What core/ may include beside itself, and what its objects may call.
+CORE_HEADERS = {"assert.h", "errno.h", "inttypes.h", "limits.h",
+                "stdalign.h", "stdatomic.h", "stdbool.h", "stddef.h",
+                "stdint.h", "string.h"}
+CORE_SYMBOLS = re.compile(
+    r"(mem(cpy|set|move|cmp|chr)|str(len|nlen|cmp|ncmp|chr)|__assert_fail"
+    r"|__(mem|str)\w+_chk|__stack_chk_fail|_GLOBAL_OFFSET_TABLE_)$")
+# What both shells and the library may include of core/.
+WIRE_HEADERS = re.compile(r"core/(base\.h|limits\.h|wire/.*)$")
+
+# The few modules that own a lock-free structure.
+ATOMIC_MODULES = {"core/atomic.h", "core/region.c", "core/state.h",
+                  "core/table.c", "core/table.h"}
+ATOMIC = re.compile(r"\b(_Atomic|atomic_\w+|__atomic_\w+|__sync_\w+"
+                    r"|memory_order\w*|stdatomic\.h)")
+FENCE = re.compile(r"\b(atomic_(thread|signal)_fence|__sync_synchronize"
+                   r"|__atomic_(thread|signal)_fence|smp_\w*mb|[lsm]fence)\b")
+TAG = re.compile(r"\border ([A-Z][A-Z0-9_-]*):")
+
+# What is no module: a main, an example, a stand-in, a tool of the tests.
+NO_MODULE = re.compile(
+    r"(^|/)main(_\w+)?\.c$|_none\.c$|/fake_\w+\.c$"
+    r"|/(examples|demo)/")
+
+MARKERS = re.compile(r"\b(TO" r"DO|FIX" r"ME|XX" r"X|HA" r"CK)\b")
+MACHINE = re.compile(r"/(work|root|home/\w+|mnt/\w+)/|/tmp/(brief|build-)")
+
+COMMENT_OR_STRING = re.compile(
+    r'//[^\n]*|/\*.*?\*/|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'', re.S)
+
+
+def blank(text):
+    return re.sub(r"[^\n]", " ", text)
+
+
+class Source:
+    """One file: its text, the text without comments and strings, and the
+    comments alone, all with the same line numbers."""
+
+    def __init__(self, root, path):
+        self.path = path
+        with open(os.path.join(root, path), encoding="utf-8") as file:
+            self.text = file.read()
+        self.is_c = path.endswith((".c", ".h"))
+        self.is_test = (path.endswith("_test.c") or
+                        path.startswith("tests/"))
+        self.lines = self.text.split("\n")
+        if self.is_c:
+            self.code = COMMENT_OR_STRING.sub(
+                lambda m: blank(m.group()), self.text).split("\n")
+            self.comments = self.only_comments().split("\n")
+
+    def only_comments(self):
+        kept, end = [], 0
+        for match in COMMENT_OR_STRING.finditer(self.text):
+            kept.append(blank(self.text[end:match.start()]))
+            part = match.group()
+            kept.append(part if part.startswith("/") else blank(part))
+            end = match.end()
+        return "".join(kept) + blank(self.text[end:])
+
+    def includes(self):
+        for number, line in enumerate(self.lines, 1):
+            match = re.match(r'\s*#\s*include\s*([<"])([^>"]+)[>"]', line)
+            if match:
+                yield number, match.group(1), match.group(2)
+
+
+def rule_spdx(source, tree):
+    """The licence is named at the top of every source file."""
+    if source.is_c:
+        if source.lines[0] != "/* SPDX-License-Identifier: Apache-2.0 */":
+            yield 1, "the first line is not the SPDX line"
+    elif source.path.endswith((".py", ".sh", ".cmake", "CMakeLists.txt")):
+        if "# SPDX-License-Identifier: Apache-2.0" not in source.lines[:2]:
+            yield 1, "no SPDX line at the top"
+
+
+def rule_essay(source, tree):
+    """Every file opens with a comment that says what it is; that of a module
+    is an essay. A test beside its module is what its name says."""
+    if not source.is_c or source.path.endswith("_test.c"):
+        return
+    body = source.text.partition("\n")[2]
+    match = re.match(r"\s*/\*(.*?)\*/", body, re.S)
+    words = len(re.findall(r"\w+", match.group(1))) if match else 0
+    module = (source.path.endswith(".c") and
+              not NO_MODULE.search(source.path) and
+              source.path.startswith(("core/", "daemon/", "client/")))
+    wanted = ESSAY_WORDS if module else 5
+    if words < wanted:
+        yield 2, "opens with %d words, not with %d" % (words, wanted)
+
+
+def allowed_include(source, quote, name):
+    folder = source.path.split("/")[0]
+    if source.path.startswith("client/include/"):
+        return quote == "<" and name in ("stddef.h", "stdint.h",
+                                         "tenure/types.h")
+    if (folder in ("tests", "bench", "fuzz", "tools") or
+            "/" not in name and re.search("/(examples|demo)/", source.path)):
+        return True
+    if source.is_test and (quote == "<" or name.startswith("tests/")):
+        return True
+    if name == "tenure/types.h":
+        return True
+    if source.path.startswith("core/wire/include/"):
+        return name == "stdint.h"
+    if source.path.startswith("core/wire/") and quote == '"':
+        return bool(WIRE_HEADERS.match(name))
+    if folder == "core":
+        return (name.startswith("core/") if quote == '"'
+                else name in CORE_HEADERS)
+    if folder == "daemon":
+        if name == "tenure/tenure.h":
+            return False
+        return quote == "<" or name.startswith(("core/", "daemon/"))
+    if quote == "<":
+        return True
+    return bool(WIRE_HEADERS.match(name) or name == "tenure/tenure.h" or
+                name.startswith("client/"))
+
+
+def rule_include(source, tree):
+    """Includes go one way: the library and the daemon stand on core/, the
+    library on its wire only, and neither on the other; core/ is pure."""
+    if not source.is_c:
+        return
+    for number, quote, name in source.includes():
+        if (quote == '"' and "/" not in name and
+                not re.search("/(examples|demo)/", source.path)):
+            yield number, "%s is not named from the root" % name
+        elif not allowed_include(source, quote, name):
+            yield number, "%s may not include %s" % (source.path, name)
+
+
+def rule_length(source, tree):
+    """A function has at most 70 lines."""
+    if not source.path.endswith(".c"):
+        return
+    start = 0
+    for number, line in enumerate(source.lines, 1):
+        if line.startswith("{"):
+            start = number
+        elif line.startswith("}") and start:
+            if number - start + 1 > FUNCTION_LINES:
+                yield start, "function of %d lines" % (number - start + 1)
+            start = 0
+
+
+def rule_columns(source, tree):
+    """A line has at most 100 columns, with tabs of 8."""
+    if source.path.endswith((".md", ".json", ".list")):
+        return
+    for number, line in enumerate(source.lines, 1):
+        columns = len(line.expandtabs(8))
+        if columns > LINE_COLUMNS and "http" not in line:
+            yield number, "%d columns" % columns
+
+
+def rule_space(source, tree):
+    """No white space at the end of a line; one newline at the end of file."""
+    for number, line in enumerate(source.lines, 1):
+        if line != line.rstrip():
+            yield number, "white space at the end"
+    if not source.text.endswith("\n") or source.text.endswith("\n\n"):
+        yield len(source.lines), "ends without exactly one newline"
+
+
+def rule_markers(source, tree):
+    """What is not done is not in the tree."""
+    for number, line in enumerate(source.lines, 1):
+        match = MARKERS.search(line)
+        if match:
+            yield number, match.group()
+
+
+def rule_machine(source, tree):
+    """No path of the machine on which it was written."""
+    for number, line in enumerate(source.lines, 1):
+        match = MACHINE.search(line)
+        if match:
+            yield number, match.group()
+
+
+def rule_typedef(source, tree):
+    """A struct, union or enum is called by its full name."""
+    if not source.is_c:
+        return
+    for number, line in enumerate(source.code, 1):
+        if re.search(r"\btypedef\s+(struct|union|enum)\b", line):
+            yield number, "typedef of a struct, union or enum"
+
+
+def rule_atomic(source, tree):
+    """Only the modules that own a lock-free structure contain atomics, and
+    nobody contains a stand-alone fence."""
+    if not source.is_c:
+        return
+    for number, line in enumerate(source.code, 1):
+        match = FENCE.search(line)
+        if match:
+            yield number, "stand-alone fence " + match.group()
+        if source.path in ATOMIC_MODULES or source.is_test:
+            continue
+        match = ATOMIC.search(line) or (
+            tree.wrappers and tree.wrappers.search(line))
+        if match:
+            yield number, match.group() + " outside the atomic modules"
+
+
+def rule_order(source, tree):
+    """An operation with an order says in a comment "order TAG:" within the
+    six lines before it what it publishes and with whom it pairs."""
+    if (not source.is_c or source.path == "core/atomic.h" or
+            source.is_test or not tree.ordered):
+        return
+    for number, line in enumerate(source.code, 1):
+        match = tree.ordered.search(line)
+        if match and not TAG.search(" ".join(source.comments[
+                max(0, number - 7):number])):
+            yield number, match.group() + " without its order tag"
+
+
+def rule_beside(source, tree):
+    """Every module has its test beside it; one that is split into a.c and
+    a_b.c has one."""
+    path = source.path
+    if (not path.endswith(".c") or path.endswith("_test.c") or
+            not path.startswith(("core/", "daemon/", "client/")) or
+            NO_MODULE.search(path)):
+        return
+    folder, name = os.path.split(path[:-2])
+    words = name.split("_")
+    tests = ["%s/%s_test.c" % (folder, "_".join(words[:n]))
+             for n in range(1, len(words) + 1)]
+    if not tree.paths.intersection(tests):
+        yield 1, "no %s beside it" % os.path.basename(tests[-1])
+
+
+RULES = [rule_spdx, rule_essay, rule_include, rule_length, rule_columns,
+         rule_space, rule_markers, rule_machine, rule_typedef, rule_atomic,
+         rule_order, rule_beside]
+
+
+def tree_tags(tree):
+    """The tags of the code and those of docs/MEMORY_MODEL.md, where each is
+    the first cell of a row or a heading, are the same."""
+    used = {}
+    for source in tree.sources:
+        if (not source.is_c or source.is_test or
+                source.path == "core/atomic.h"):
+            continue
+        for number, line in enumerate(source.comments, 1):
+            for tag in TAG.findall(line):
+                used.setdefault(tag, (source.path, number))
+    document = "docs/MEMORY_MODEL.md"
+    text = next((s.text for s in tree.sources if s.path == document), "")
+    listed = set(re.findall(
+        r"^(?:#+ +|\| *)[`*]*([A-Z][A-Z0-9_-]+)[`*]* *(?:$|\|)", text, re.M))
+    for tag, (path, number) in sorted(used.items()):
+        if tag not in listed:
+            yield path, number, "tag", "%s is not in %s" % (tag, document)
+    for tag in sorted(listed - set(used)):
+        yield document, 1, "tag", "%s is used nowhere" % tag
+
+
+def archive_problems(path):
+    """The objects of core/ call nothing but memory and string functions, and
+    have no writable data."""
+    table = subprocess.run(["nm", "--format=sysv", path], check=True,
+                           capture_output=True, text=True).stdout
+    defined, needed = set(), {}
+    member = "?"
+    for line in table.split("\n"):
+        match = re.search(r"\[(.*)\]:$", line)
+        if match:
+            member = match.group(1)
+        cells = [cell.strip() for cell in line.split("|")]
+        if len(cells) != 7:
+            continue
+        name, kind, section = cells[0], cells[2], cells[6]
+        if kind in "Uw":
+            needed.setdefault(name, member)
+            continue
+        defined.add(name)
+        if re.match(r"\.(t?bss|t?data(?!\.rel\.ro))|\*COM\*", section):
+            yield path, 0, "pure", "%s: %s is writable" % (member, name)
+    for name, member in sorted(needed.items()):
+        if name not in defined and not CORE_SYMBOLS.match(name):
+            yield path, 0, "pure", "%s: calls %s" % (member, name)
+
+
+class Tree:
+    """All files that are ours, and what the rules want to know of others."""
+
+    def __init__(self, root):
+        self.root = root
+        self.sources = [Source(root, path) for path in sorted(find(root))]
+        self.paths = {source.path for source in self.sources}
+        text = next((s.text for s in self.sources
+                     if s.path == "core/atomic.h"), "")
+        names = re.findall(r"^static inline[^;{}(]*?\b(\w+)\(", text, re.M)
+        self.wrappers = self.any_of(names)
+        self.ordered = self.any_of(
+            [n for n in names if re.search("acquire|release|acq_rel|seq_cst",
+                                           n)])
+
+    @staticmethod
+    def any_of(names):
+        return re.compile(r"\b(%s)(?=\()" % "|".join(names)) if names else None
+
+
+def find(root):
+    """Paths of the files to read; not the build, nor what is generated."""
+    ends = (".c", ".h", ".py", ".sh", ".cmake", ".txt", ".md", ".json",
+            ".list", ".map", ".mutant", ".ini", ".conf", ".in")
+    for folder in ALSO:
+        top = os.path.join(root, folder)
+        for name in os.listdir(top) if os.path.isdir(top) else ():
+            path = os.path.normpath(os.path.join(folder, name))
+            if os.path.isfile(os.path.join(root, path)) and (
+                    name.endswith(ends) or name == "run"):
+                yield path
+    for folder in FOLDERS:
+        for top, folders, names in os.walk(os.path.join(root, folder)):
+            folders[:] = [f for f in folders
+                          if f not in ("__pycache__", "corpus")]
+            for name in names:
+                if name.endswith(ends):
+                    yield os.path.relpath(os.path.join(top, name), root)
+
+
+def problems(root, archives=()):
+    tree = Tree(root)
+    for source in tree.sources:
+        for rule in RULES:
+            name = rule.__name__[len("rule_"):]
+            for number, what in rule(source, tree):
+                yield source.path, number, name, what
+    yield from tree_tags(tree)
+    for archive in archives:
+        yield from archive_problems(archive)
+
+
+def main(arguments):
+    archives, root = [], os.path.join(os.path.dirname(__file__), "..")
+    while arguments:
+        word = arguments.pop(0)
+        if word == "--archive" and arguments:
+            archives.append(arguments.pop(0))
+        elif not word.startswith("-"):
+            root = word
+        else:
+            print(__doc__, file=sys.stderr)
+            return 64
+    found = list(problems(root, archives))
+    for path, number, name, what in found:
+        print("%s:%d: %s: %s" % (path, number, name, what))
+    print("tidy: %d problems" % len(found))
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
