@@ -31,14 +31,13 @@
 #include <unistd.h>
 
 #include "children.h"
+#include "frame.h"
 #include "input.h"
 #include "watch.h"
 
 enum {
 	DEADLINE_S = 55, /* and more for a large file */
 	SLOWEST_BYTES_PER_S = 20 << 20,
-	SETTLED_MS = 200,
-	FRAME_BYTES = 4 << 20,
 	CONSUMERS = 3,
 	DIGEST_CHARS = 64,
 	EX_USAGE = 64,
@@ -49,7 +48,8 @@ struct demo {
 	const char *bin_dir;
 	const char *file; /* what is passed on */
 	uint64_t file_bytes, frames;
-	double began_s, progress_s;
+	uint64_t hold_from; /* frame that the holder begins to keep */
+	double began_s;
 	char directory[64];
 	char socket[96], log[96], copy[96], assembled[96];
 	struct child *daemon, *producer, *hash, *copier, *holder, *stopper;
@@ -104,7 +104,8 @@ fail(const char *format, ...)
 
 static double deadline_s(void)
 {
-	return DEADLINE_S + (double)demo.file_bytes / SLOWEST_BYTES_PER_S;
+	return (double)DEADLINE_S +
+	       (double)demo.file_bytes / (double)SLOWEST_BYTES_PER_S;
 }
 
 /* Lets the children run; fails when one of those that must not has died. */
@@ -223,7 +224,8 @@ static void start_consumers(int producer_ends[CONSUMERS])
 	char from[24], fd[16];
 	int ends[2];
 
-	snprintf(from, sizeof(from), "%" PRIu64, demo.frames / 4);
+	demo.hold_from = demo.frames / 4;
+	snprintf(from, sizeof(from), "%" PRIu64, demo.hold_from);
 	for (int i = 0; i < CONSUMERS; i++) {
 		const char *const what[CONSUMERS][2] = {
 			{ "--sha256", NULL },
@@ -288,7 +290,6 @@ static void show_progress(void)
 	if (strcmp(demo.shown, demo.producer->line) == 0)
 		return;
 	strcpy(demo.shown, demo.producer->line);
-	demo.progress_s = now_s();
 	if (sscanf(demo.shown, "frame %llu of %llu", &frame, &frames) != 2)
 		return;
 	/* About ten lines, however long the file is. */
@@ -320,17 +321,32 @@ static void kill_and_tell(struct child *victim, const char *moment,
 }
 
 /*
- * It is killed when the others have gone on as far as they can without it: the
- * frames that it holds are then held by nobody else.
+ * Whether the others have gone on as far as they can without the holder: the
+ * producer has made all frames, or waits since too many are in flight, and
+ * the only openings are the holder's and the producer's of those in flight.
  */
+static bool others_have_gone_on(unsigned long long held)
+{
+	unsigned long long made;
+	struct sight sight;
+
+	if (sscanf(demo.producer->line, "frame %llu of", &made) != 1 ||
+	    (made != demo.frames &&
+	     made != demo.hold_from + held + FRAMES_IN_FLIGHT))
+		return false;
+	if (!watch_look(demo.tenure, demo.daemon->pid, &sight))
+		exit(1);
+	return sight.status.resources == made - demo.hold_from;
+}
+
 static void kill_holder(void)
 {
 	struct end_of_client end;
 	unsigned long long frames;
 
 	if (demo.holder_is_dead ||
-	    now_s() - demo.progress_s < SETTLED_MS / 1e3 ||
-	    sscanf(demo.holder->line, "holding %llu frames", &frames) != 1)
+	    sscanf(demo.holder->line, "holding %llu frames", &frames) != 1 ||
+	    !others_have_gone_on(frames))
 		return;
 	kill_and_tell(demo.holder, "the last to hold its frames", &end);
 	if (end.resources != frames || end.allocations != 3 * frames)
@@ -517,7 +533,8 @@ static void take_input(void)
 		if (!input_assemble(demo.file, &demo.file_bytes))
 			exit(1);
 	}
-	demo.frames = (demo.file_bytes + FRAME_BYTES - 1) / FRAME_BYTES;
+	demo.frames = (demo.file_bytes + FRAME_PAYLOAD_BYTES - 1) /
+		      FRAME_PAYLOAD_BYTES;
 	printf("input        %s, %" PRIu64 " bytes, %" PRIu64
 	       " frames of 4 MiB\n",
 	       demo.file, demo.file_bytes, demo.frames);
