@@ -10,6 +10,7 @@
  * is reported in words.
  *
  *	slots, tokens, waiters --add--> tally --compare--> records
+ *	                                          \--> lists (check_lists.c)
  *
  * It shares no arithmetic with the code it checks: that code never sums.
  *
@@ -20,12 +21,14 @@
  */
 #include "core/check.h"
 
+#include "core/check_lists.h"
 #include "core/retire.h"
 #include "core/state.h"
 
 struct session_tally {
 	uint64_t used[CHARGE_KINDS];
 	uint64_t resources, allocations, retired, devices, tokens;
+	uint64_t streamed; /* slots that the items of its stream stand for */
 };
 
 struct check {
@@ -36,6 +39,8 @@ struct check {
 	uint32_t *principal_refs;
 	uint32_t *store_refs, *object_refs, *holding_refs;
 	uint32_t *store_session; /* who pays for a private store */
+	uint32_t *waiter_refs; /* slots and devices that tell a waiter */
+	uint64_t block_units, chunks;
 	uint64_t bytes; /* of memory not yet given back */
 	char *message;
 	size_t size;
@@ -196,6 +201,8 @@ static void tally_resource(struct check *c, uint32_t session, uint32_t index)
 		r->count == 0 ? NULL : block_at(c->region, r->run);
 
 	c->sessions[session].resources += slot_state(slot) == SLOT_LIVE;
+	c->block_units += block_units(r->capacity * sizeof(uint32_t)) +
+			  block_units(r->private_bytes);
 	if (r->object != 0)
 		tally_opening(c, session, slot);
 	for (uint32_t i = 0; i < r->count; i++) {
@@ -210,6 +217,16 @@ static void tally_resource(struct check *c, uint32_t session, uint32_t index)
 	}
 }
 
+static void tally_waiter(struct check *c, uint32_t waiter)
+{
+	if (waiter == 0)
+		return;
+	if (is_used(c, AREA_WAITERS, waiter))
+		c->waiter_refs[waiter]++;
+	else
+		expect(c, "waiter of a slot or device", waiter, 0, 1);
+}
+
 /* One slot that is LIVE or RETIRED. */
 static void tally_slot(struct check *c, uint32_t session, uint32_t index)
 {
@@ -218,6 +235,7 @@ static void tally_slot(struct check *c, uint32_t session, uint32_t index)
 	owe(c, session, CHARGE_HANDLES, 1);
 	c->sessions[session].retired += slot_state(slot) == SLOT_RETIRED;
 	expect(c, "pins of slot", index, slot_pins(slot), 0);
+	tally_waiter(c, slot->waiter);
 	if (slot_kind(slot) == KIND_ALLOCATION)
 		tally_allocation(c, session, index);
 	else if (slot_kind(slot) == KIND_RESOURCE)
@@ -301,6 +319,7 @@ static void walk_devices(struct check *c)
 		d = device_at(c->region, i);
 		n++;
 		c->sessions[d->session].devices++;
+		tally_waiter(c, d->waiter);
 		walk_owner(c, &d->owner, d->session);
 		expect(c, "device of its slot", i,
 		       slot_at(c->region, d->slot)->device.device, i);
@@ -322,21 +341,38 @@ static void walk_tokens(struct check *c)
 			continue;
 		t = token_at(c->region, i);
 		n++;
-		expect(c, "object of token", i,
-		       is_used(c, AREA_OBJECTS, t->object), 1);
-		c->object_refs[t->object]++;
 		c->sessions[t->session].tokens++;
 		owe(c, t->session, CHARGE_TOKENS, 1);
+		if (is_used(c, AREA_OBJECTS, t->object))
+			c->object_refs[t->object]++;
+		else
+			expect(c, "object of token", i, 0, 1);
 	}
 	expect(c, "tokens in all", 0, c->state->n_tokens, n);
 }
 
-static void walk_waiters(struct check *c)
+/* One that has ended has told its follower already. */
+static void tally_followers(struct check *c)
 {
 	for (uint32_t i = 1; i < used_of(c, AREA_WAITERS); i++)
-		if (is_used(c, AREA_WAITERS, i))
-			owe(c, waiter_at(c->region, i)->session, CHARGE_WAITS,
-			    1);
+		if (is_used(c, AREA_WAITERS, i) &&
+		    waiter_at(c->region, i)->remaining > 0)
+			tally_waiter(c, waiter_at(c->region, i)->follower);
+}
+
+static void walk_waiters(struct check *c)
+{
+	tally_followers(c);
+	for (uint32_t i = 1; i < used_of(c, AREA_WAITERS); i++) {
+		const struct waiter *w;
+
+		if (!is_used(c, AREA_WAITERS, i))
+			continue;
+		w = waiter_at(c->region, i);
+		owe(c, w->session, CHARGE_WAITS, 1);
+		expect(c, "what a waiter waits for", i, w->remaining,
+		       c->waiter_refs[i]);
+	}
 }
 
 static void walk_holdings(struct check *c)
@@ -348,6 +384,10 @@ static void walk_holdings(struct check *c)
 		if (!is_used(c, AREA_HOLDINGS, i))
 			continue;
 		h = holding_at(c->region, i);
+		if (!is_used(c, AREA_OBJECTS, h->object)) {
+			expect(c, "object of holding", i, 0, 1);
+			continue;
+		}
 		o = object_at(c->region, h->object);
 		c->holding_refs[h->object] += h->refs;
 		c->principal_refs[h->principal]++;
@@ -374,7 +414,12 @@ static void walk_objects(struct check *c)
 		n++;
 		for (uint32_t k = 0; k < o->count; k++)
 			bytes += layout[k].size_bytes;
-		c->store_refs[o->store] += o->count;
+		c->block_units += block_units(o->count * sizeof(*layout)) +
+				  block_units(o->private_bytes);
+		if (is_used(c, AREA_STORES, o->store))
+			c->store_refs[o->store] += o->count;
+		else
+			expect(c, "store of object", i, 0, 1);
 		c->bytes += o->size_bytes;
 		expect(c, "references of object", i, o->refs,
 		       c->object_refs[i]);
@@ -404,7 +449,29 @@ static void walk_stores(struct check *c)
 	expect(c, "bytes in all stores", 0, c->state->store_bytes, c->bytes);
 }
 
-/* Items of a stream are RETIRED slots, or objects nobody refers to. */
+/*
+ * An item is a RETIRED slot, which for a resource stands for its children
+ * too, or an object nobody refers to.
+ */
+static void walk_item(struct check *c, uint32_t session, uint32_t item)
+{
+	const struct slot *slot;
+
+	if (item & ITEM_OBJECT) {
+		uint32_t object = item & ~ITEM_OBJECT;
+
+		expect(c, "use of object in a stream", object,
+		       is_used(c, AREA_OBJECTS, object), 1);
+		return;
+	}
+	slot = slot_at(c->region, item);
+	expect(c, "state of retired slot", item, slot_state(slot),
+	       SLOT_RETIRED);
+	c->sessions[session].streamed +=
+		slot_kind(slot) == KIND_RESOURCE ? 1u + slot->resource.count :
+						   1u;
+}
+
 static void walk_stream(struct check *c, uint32_t session)
 {
 	const struct stream *stream = &session_at(c->region, session)->stream;
@@ -413,15 +480,9 @@ static void walk_stream(struct check *c, uint32_t session)
 	while (chunk != 0 && c->result == 0) {
 		const struct chunk *k = chunk_at(c->region, chunk);
 
-		for (; read < k->used; read++, n++) {
-			uint32_t item = k->items[read];
-
-			if (item & ITEM_OBJECT)
-				continue;
-			expect(c, "state of retired slot", item,
-			       slot_state(slot_at(c->region, item)),
-			       SLOT_RETIRED);
-		}
+		c->chunks++;
+		for (; read < k->used; read++, n++)
+			walk_item(c, session, k->items[read]);
 		if (chunk == stream->tail)
 			break;
 		chunk = k->next;
@@ -469,6 +530,8 @@ static void compare_sessions(struct check *c)
 		       t->allocations);
 		expect(c, "retired slots of session", i, s->n_retired,
 		       t->retired);
+		expect(c, "retired slots in stream of session", i, t->streamed,
+		       t->retired);
 		expect(c, "devices of session", i, s->n_devices, t->devices);
 		expect(c, "tokens of session", i, s->n_tokens, t->tokens);
 	}
@@ -492,6 +555,41 @@ static void compare_principals(struct check *c)
 	}
 }
 
+/* Every block belongs to somebody or is on the free list of its class. */
+static void compare_blocks(struct check *c)
+{
+	uint32_t all = used_of(c, AREA_BLOCKS) - 1;
+	uint64_t free = 0;
+
+	for (unsigned int class = 0; class < BLOCK_CLASSES; class++) {
+		uint32_t block = c->state->block_free[class];
+
+		while (block != 0 && free <= all) {
+			free += 1u << class;
+			block = *(const uint32_t *)block_at(c->region, block);
+		}
+	}
+	expect(c, "units of blocks", 0, c->block_units + free, all);
+}
+
+/* A stream always has a chunk, and nobody else has any. */
+static void compare_chunks(struct check *c)
+{
+	const struct area_head *head = region_area(c->region, AREA_CHUNKS);
+
+	expect(c, "chunks of streams", 0, c->chunks,
+	       head->used - 1 - head->free_count);
+}
+
+static void compare_lists(struct check *c)
+{
+	struct broken_list broken;
+
+	if (c->result == 0 && !check_lists(c->region, &broken))
+		expect(c, broken.what, broken.index, broken.found,
+		       broken.expected);
+}
+
 static void walk(struct check *c)
 {
 	static const enum area pools[] = {
@@ -512,6 +610,9 @@ static void walk(struct check *c)
 	walk_stores(c);
 	compare_sessions(c);
 	compare_principals(c);
+	compare_blocks(c);
+	compare_chunks(c);
+	compare_lists(c);
 }
 
 /* The arrays of the walk, one behind the other; the bytes they take. */
@@ -529,6 +630,7 @@ static size_t lay_out(struct check *c, uintptr_t base)
 	CARVE(c->principal_refs, AREA_PRINCIPALS);
 	CARVE(c->store_refs, AREA_STORES);
 	CARVE(c->store_session, AREA_STORES);
+	CARVE(c->waiter_refs, AREA_WAITERS);
 	CARVE(c->object_refs, AREA_OBJECTS);
 	CARVE(c->holding_refs, AREA_OBJECTS);
 #undef CARVE

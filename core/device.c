@@ -108,24 +108,26 @@ void device_close(struct env *env, uint32_t device)
 	session_wake(env, d->session);
 }
 
-/* Removes the session's devices on an adapter; how many a waiter awaits. */
-static uint32_t close_devices(struct env *env, uint32_t session,
-			      uint32_t adapter, uint32_t waiter)
+/* Removes the session's devices on an adapter; a waiter awaits them all, also
+ * those that somebody else has closed and that are still going. */
+static void close_devices(struct env *env, uint32_t session, uint32_t adapter,
+			  uint32_t waiter)
 {
 	uint32_t device = session_at(&env->region, session)->first_device;
-	uint32_t n = 0;
 
-	while (device != 0) {
+	for (; device != 0; device = device_at(&env->region, device)->next) {
 		struct device *d = device_at(&env->region, device);
 
-		if (d->adapter == adapter && !d->closing) {
-			d->waiter = waiter;
-			device_close(env, device);
-			n++;
+		if (d->adapter != adapter)
+			continue;
+		if (d->closing) {
+			waiter_follow(env, waiter, d->waiter);
+			continue;
 		}
-		device = d->next;
+		d->waiter = waiter;
+		waiter_expect(env, waiter, 1);
+		device_close(env, device);
 	}
-	return n;
 }
 
 struct outcome adapter_close(struct env *env, uint32_t session,
@@ -134,24 +136,26 @@ struct outcome adapter_close(struct env *env, uint32_t session,
 	struct session *s = session_at(&env->region, session);
 	struct outcome outcome;
 	struct slot *slot = find_adapter(env, session, adapter, &outcome);
-	uint32_t index, waiter, n;
+	uint32_t index, waiter;
 
 	if (slot == NULL)
 		return outcome;
 	index = slot->adapter.adapter;
+	if (s->adapter_opens[index] > 1) {
+		session_slot_free(env, session, slot_index(&env->region, slot));
+		s->adapter_opens[index]--;
+		return outcome;
+	}
 	waiter = waiter_new(env, session, id, WIRE_OP_ADAPTER_CLOSE, &outcome);
 	if (waiter == 0)
 		return outcome;
 	session_slot_free(env, session, slot_index(&env->region, slot));
-	n = --s->adapter_opens[index] == 0 ?
-		    close_devices(env, session, index, waiter) :
-		    0;
-	if (n == 0) {
+	s->adapter_opens[index]--;
+	close_devices(env, session, index, waiter);
+	if (waiter_at(&env->region, waiter)->remaining == 0)
 		waiter_drop(env, waiter);
-		return outcome;
-	}
-	waiter_expect(env, waiter, n);
-	outcome.later = true;
+	else
+		outcome.later = true;
 	return outcome;
 }
 

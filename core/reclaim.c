@@ -9,12 +9,13 @@
  *	  +---- released: free the slots, pop  <-------------------+
  *
  * The front of a stream decides. Memory that must be released makes a job;
- * when the job comes back its items are marked released and their memory is no
- * longer charged, and the next steps free their slots. An opening whose object others still hold needs no job.
- * Consecutive allocations of one parent go into one job, so a burst of small
- * destroys is one call of the backend. A session has at most one job out:
- * that is what "never concurrently for one client" (B25) means, and it makes
- * the in/out value of a resource (B20) well defined.
+ * when the job comes back its items are marked released and their memory is
+ * no longer charged, and the next steps free their slots. An opening whose
+ * object others still hold needs no job. Consecutive allocations of one
+ * parent go into one job, so a burst of small destroys is one call of the
+ * backend. A session has at most one job out: that is what "never
+ * concurrently for one client" (B25) means, and it makes the in/out value of a
+ * resource (B20) well defined.
  *
  * Sessions with work stand in a ring and get a quantum in turn: garbage
  * delays only whoever made it. When its stream is empty a session's teardown

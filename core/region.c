@@ -191,6 +191,11 @@ static unsigned int block_class(size_t size_bytes)
 			    64 - (unsigned int)__builtin_clzll(units - 1);
 }
 
+uint32_t block_units(size_t size_bytes)
+{
+	return size_bytes == 0 ? 0 : 1u << block_class(size_bytes);
+}
+
 void *block_at(const struct region *region, uint32_t block)
 {
 	assert(block > 0 && block < region_area(region, AREA_BLOCKS)->used);

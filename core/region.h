@@ -110,4 +110,7 @@ void block_free(struct region *region, uint32_t block, size_t size_bytes);
 
 void *block_at(const struct region *region, uint32_t block);
 
+/* The 64-byte units that a block of that size takes; 0 for 0. */
+uint32_t block_units(size_t size_bytes);
+
 #endif

@@ -359,17 +359,25 @@ void waiter_expect(struct env *env, uint32_t waiter, uint32_t more)
 	waiter_at(&env->region, waiter)->remaining += more;
 }
 
-void waiter_done(struct env *env, uint32_t waiter)
+void waiter_follow(struct env *env, uint32_t waiter, uint32_t leader)
+{
+	struct waiter *w = waiter_at(&env->region, leader);
+
+	/* Followers form a line; whoever stands in it already is counted. */
+	while (w->follower != 0 && w->follower != waiter)
+		w = waiter_at(&env->region, w->follower);
+	if (w->follower == waiter)
+		return;
+	w->follower = waiter;
+	waiter_expect(env, waiter, 1);
+}
+
+/* All that it expected has come: it is answered, or nobody is there to. */
+static void waiter_end(struct env *env, uint32_t waiter)
 {
 	struct state *state = region_state(&env->region);
-	struct waiter *w;
+	struct waiter *w = waiter_at(&env->region, waiter);
 
-	if (waiter == 0)
-		return;
-	w = waiter_at(&env->region, waiter);
-	assert(w->remaining > 0);
-	if (--w->remaining > 0)
-		return;
 	if (session_at(&env->region, w->session)->phase != SESSION_ACTIVE) {
 		waiter_drop(env, waiter);
 		return;
@@ -380,6 +388,20 @@ void waiter_done(struct env *env, uint32_t waiter)
 	else
 		state->answered.head = waiter;
 	state->answered.tail = waiter;
+}
+
+void waiter_done(struct env *env, uint32_t waiter)
+{
+	while (waiter != 0) {
+		struct waiter *w = waiter_at(&env->region, waiter);
+		uint32_t follower = w->follower;
+
+		assert(w->remaining > 0);
+		if (--w->remaining > 0)
+			return;
+		waiter_end(env, waiter);
+		waiter = follower;
+	}
 }
 
 uint32_t waiter_next_answered(struct env *env)

@@ -82,6 +82,9 @@ uint32_t waiter_new(struct env *env, uint32_t session, uint64_t id,
 void waiter_expect(struct env *env, uint32_t waiter, uint32_t more);
 void waiter_done(struct env *env, uint32_t waiter);
 
+/* One waiter more for what leader waits for: it expects leader's end. */
+void waiter_follow(struct env *env, uint32_t waiter, uint32_t leader);
+
 /* Gives up a waiter that nothing has been told to. */
 void waiter_drop(struct env *env, uint32_t waiter);
 

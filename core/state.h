@@ -195,6 +195,7 @@ struct waiter {
 	uint64_t id; /* the request's */
 	uint32_t opcode;
 	uint32_t next; /* in the queue of answered ones */
+	uint32_t follower; /* a waiter that waits for this one, too, or 0 */
 };
 
 struct chunk {

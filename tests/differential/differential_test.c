@@ -90,11 +90,31 @@ static uint32_t draw_weights(struct run *run, uint32_t *weights)
 	return sum;
 }
 
+/* A client that has no adapter or no device gets one soon. */
+static bool make_missing(struct run *run, int client)
+{
+	const struct model *m = run->model;
+	uint32_t i;
+
+	if (client == MODEL_NOTHING || random_chance(&run->random, 70))
+		return false;
+	if (model_count(m, client, MODEL_ADAPTER) == 0)
+		i = 1;
+	else if (model_count(m, client, MODEL_DEVICE) == 0)
+		i = 2;
+	else
+		return false;
+	steps[i].make(run, client);
+	return true;
+}
+
 static void make_step(struct run *run, const uint32_t *weights, uint32_t sum)
 {
 	uint32_t at = random_below(&run->random, sum), i = 0;
 	int client = draw_client(run);
 
+	if (make_missing(run, client))
+		return;
 	while (at >= weights[i])
 		at -= weights[i++];
 	if (client != MODEL_NOTHING || steps[i].any_client)

@@ -212,6 +212,21 @@ static uint32_t draw_count(struct run *run)
 	return 1 + below(run, chance(run, 90) ? 5 : 40);
 }
 
+/* Now and then as many as a resource can just hold, or one more, or less. */
+static uint32_t draw_count_to_fill(struct run *run, int client, uint64_t handle)
+{
+	const struct model *m = run->model;
+	int resource = model_find(m, client, handle);
+	uint32_t held = 0;
+
+	for (int i = 0; i < m->n_things; i++)
+		held += m->things[i].kind == MODEL_ALLOCATION &&
+			m->things[i].resource == resource;
+	if (held >= RESOURCE_CHILDREN_MAX)
+		return 1;
+	return RESOURCE_CHILDREN_MAX - held + 1 - below(run, 3);
+}
+
 static uint64_t draw_size(struct run *run)
 {
 	static const uint64_t odd[] = { 0, ALLOCATION_BYTES_MAX,
@@ -296,6 +311,8 @@ static void step_create(struct run *run, int client)
 				       chance(run, 90) ? device :
 							 MODEL_NOTHING);
 	q.count = draw_count(run);
+	if (q.object != 0 && chance(run, 5))
+		q.count = draw_count_to_fill(run, client, q.object);
 	if (q.flags & TENURE_CREATE_RESOURCE || is_bad(run))
 		q.value[0] = draw_private_bytes(run);
 	if (q.count <= LIST_ENTRIES_MAX && q.value[0] <= PRIVATE_DATA_MAX) {

@@ -45,9 +45,8 @@ struct canary *canary_new(const char *socket)
 
 	assert_non_null(canary);
 	assert_int_equal(tenure_connect(socket, 0, &canary->t), 0);
-	assert_int_equal(tenure_alloc_shared(canary->t, HELD_BYTES,
-					     &canary->held),
-			 0);
+	assert_int_equal(
+		tenure_alloc_shared(canary->t, HELD_BYTES, &canary->held), 0);
 	bytes = canary->held.pointer;
 	for (i = 0; i < HELD_BYTES; i++)
 		bytes[i] = expected_byte(i);

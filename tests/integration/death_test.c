@@ -154,9 +154,8 @@ static void killed_at_random(void **state)
 /* ---- One client that dies holding much ---- */
 
 /* Holds count MiB, touched, half of it shared; says so and waits. */
-__attribute__((noreturn)) static void hold(const char *socket,
-					   unsigned int count, int ready,
-					   bool fork_a_child)
+__attribute__((noreturn)) static void
+hold(const char *socket, unsigned int count, int ready, bool fork_a_child)
 {
 	struct tenure_memory memory[64];
 	struct tenure_token token;
@@ -217,8 +216,8 @@ static void killed_while_holding(void **state)
 
 	for (round = 0; round < 4; round++) {
 		int ready;
-		pid_t pid = start_holder(daemon_socket(daemon), 64, false,
-					 &ready);
+		pid_t pid =
+			start_holder(daemon_socket(daemon), 64, false, &ready);
 
 		daemon_status(daemon, &status);
 		assert_int_equal(status.allocations, 64);
@@ -299,9 +298,8 @@ static void many_clients(void **state)
 	unsigned int i;
 
 	for (i = 0; i < MANY; i++) {
-		assert_int_equal(tenure_connect(daemon_socket(daemon), 0,
-						&t[i]),
-				 0);
+		assert_int_equal(
+			tenure_connect(daemon_socket(daemon), 0, &t[i]), 0);
 		assert_int_equal(tenure_alloc(t[i], 4096 * (i + 1), &memory[i]),
 				 0);
 		memset(memory[i].pointer, (int)i, memory[i].size);
@@ -355,9 +353,8 @@ static void sigterm_with_live_clients(void **state)
 
 	(void)state;
 	for (i = 0; i < 4; i++) {
-		assert_int_equal(tenure_connect(daemon_socket(daemon), 0,
-						&t[i]),
-				 0);
+		assert_int_equal(
+			tenure_connect(daemon_socket(daemon), 0, &t[i]), 0);
 		assert_int_equal(tenure_alloc_shared(t[i], 1 << 20, &memory[i]),
 				 0);
 		memset(memory[i].pointer, 7, memory[i].size);

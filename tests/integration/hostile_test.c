@@ -406,9 +406,9 @@ static void item20_strings(void **state)
 {
 	struct stage *stage = *state;
 	static const char names[][17] = {
-		"AAAAAAAAAAAAAAAA",	      "%n%n%n%n%n%n%n%n",
-		"\x1b[2J\x1b]0;pwn\x07",	      "system\0system\0\0\0",
-		"\xff\xfe\xfd\xfc\x80\x80",	      "",
+		"AAAAAAAAAAAAAAAA",	    "%n%n%n%n%n%n%n%n",
+		"\x1b[2J\x1b]0;pwn\x07",    "system\0system\0\0\0",
+		"\xff\xfe\xfd\xfc\x80\x80", "",
 		"../../etc/passwd",
 	};
 	struct wire_request head = { .opcode = WIRE_OP_ADAPTER_OPEN };
@@ -585,8 +585,8 @@ static void item28_replies_never_read(void **state)
 	int fd = client(stage);
 
 	while (stuck < 50 && sent < 100000) {
-		if (send(fd, &stat, sizeof(stat),
-			 MSG_DONTWAIT | MSG_NOSIGNAL) > 0) {
+		if (send(fd, &stat, sizeof(stat), MSG_DONTWAIT | MSG_NOSIGNAL) >
+		    0) {
 			sent++;
 			continue;
 		}
@@ -605,9 +605,14 @@ static void item56_odd_handles(void **state)
 	struct stage *stage = *state;
 	int fd = client(stage);
 	uint64_t device = new_device(fd), own;
-	const uint64_t odd[] = { 0, UINT64_MAX, 1, UINT64_C(1) << 63,
-				 UINT32_MAX, (UINT64_C(1) << 28) - 1,
-				 UINT64_C(1) << 28, UINT64_C(0xf0000000) };
+	const uint64_t odd[] = { 0,
+				 UINT64_MAX,
+				 1,
+				 UINT64_C(1) << 63,
+				 UINT32_MAX,
+				 (UINT64_C(1) << 28) - 1,
+				 UINT64_C(1) << 28,
+				 UINT64_C(0xf0000000) };
 	struct wire_stat before, after;
 	struct raw_reply reply;
 	unsigned int i;
@@ -807,9 +812,9 @@ static struct wire_request odd_request(struct random *random, uint64_t device,
 				       uint64_t own)
 {
 	static const uint8_t opcodes[] = {
-		WIRE_OP_CREATE, WIRE_OP_CREATE, WIRE_OP_DESTROY,
-		WIRE_OP_DESTROY, WIRE_OP_SHARE, WIRE_OP_OPEN, WIRE_OP_MAP,
-		WIRE_OP_UNMAP, WIRE_OP_TOKEN_REVOKE,
+		WIRE_OP_CREATE,	 WIRE_OP_CREATE, WIRE_OP_DESTROY,
+		WIRE_OP_DESTROY, WIRE_OP_SHARE,	 WIRE_OP_OPEN,
+		WIRE_OP_MAP,	 WIRE_OP_UNMAP,	 WIRE_OP_TOKEN_REVOKE,
 	};
 	struct wire_request head = {
 		.opcode = opcodes[random_below(random, ARRAY_SIZE(opcodes))],
@@ -854,8 +859,8 @@ static void babble(const struct stage *stage, struct random *random)
 
 		for (j = 0; j < ARRAY_SIZE(args); j++)
 			args[j] = head.opcode == WIRE_OP_CREATE ?
-					  (j & 1 ? 0 : random_below(random,
-								    9000)) :
+					  (j & 1 ? 0 :
+						   random_below(random, 9000)) :
 					  odd_number(random, device, own);
 		if (random_chance(random, 1))
 			((uint8_t *)&head)[random_below(random, 64)] ^= 0x10;

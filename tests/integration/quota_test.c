@@ -91,15 +91,13 @@ static void tokens_of_a_client(void **state)
 	assert_int_equal(tenure_alloc_shared(t, PAGE, &memory), 0);
 	assert_int_equal(tenure_share(t, &memory, TENURE_RIGHT_READ, tokens),
 			 0);
-	assert_int_equal(tenure_share(t, &memory, TENURE_RIGHT_READ,
-				      &tokens[1]),
-			 0);
+	assert_int_equal(
+		tenure_share(t, &memory, TENURE_RIGHT_READ, &tokens[1]), 0);
 	refused_for(tenure_share(t, &memory, TENURE_RIGHT_READ, &tokens[2]),
 		    TENURE_REASON_CLIENT_TOKENS);
 	assert_int_equal(tenure_token_revoke(t, &tokens[0]), 0);
-	assert_int_equal(tenure_share(t, &memory, TENURE_RIGHT_READ,
-				      &tokens[2]),
-			 0);
+	assert_int_equal(
+		tenure_share(t, &memory, TENURE_RIGHT_READ, &tokens[2]), 0);
 	tenure_disconnect(t);
 }
 

@@ -37,9 +37,8 @@ static int setup(void **state)
 
 	assert_non_null(stage);
 	stage->daemon = daemon_start(NULL);
-	assert_int_equal(tenure_connect(daemon_socket(stage->daemon), 0,
-					&stage->t),
-			 0);
+	assert_int_equal(
+		tenure_connect(daemon_socket(stage->daemon), 0, &stage->t), 0);
 	assert_int_equal(tenure_alloc_shared(stage->t, BYTES, &stage->memory),
 			 0);
 	memset(stage->memory.pointer, 0x11, BYTES);
@@ -207,9 +206,8 @@ static void read_only_holds_against_another_user(void **state)
 	assert_int_equal(tenure_share(stage->t, &stage->memory,
 				      TENURE_RIGHT_READ, &token),
 			 0);
-	assert_int_equal(in_child(read_only_as_another_user, stage, &token,
-				  NOBODY),
-			 0);
+	assert_int_equal(
+		in_child(read_only_as_another_user, stage, &token, NOBODY), 0);
 	assert_int_equal(*(unsigned char *)stage->memory.pointer, 0x11);
 }
 
@@ -225,9 +223,8 @@ static void less_than_the_token_gives(void **state)
 				      TENURE_RIGHT_READ | TENURE_RIGHT_WRITE,
 				      &token),
 			 0);
-	assert_int_equal(in_child(read_only_as_another_user, stage, &token,
-				  NOBODY),
-			 0);
+	assert_int_equal(
+		in_child(read_only_as_another_user, stage, &token, NOBODY), 0);
 }
 
 /* The size of a store is fixed for everybody who holds it. */

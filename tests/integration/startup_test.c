@@ -132,8 +132,7 @@ static void bad_configurations(void **state)
 	assert_int_equal(check_config(""), EX_OK);
 	assert_int_equal(tenured("--config", "/no/such/file", "--check-config"),
 			 EX_CONFIG);
-	assert_int_equal(tenured("--config", "/", "--check-config"),
-			 EX_CONFIG);
+	assert_int_equal(tenured("--config", "/", "--check-config"), EX_CONFIG);
 }
 
 static void a_line_too_long_is_an_error(void **state)
@@ -193,8 +192,7 @@ static void make_stale_socket(const char *path)
 	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 
 	memcpy(address.sun_path, path, strlen(path) + 1);
-	assert_int_equal(bind(fd, (struct sockaddr *)&address,
-			      sizeof(address)),
+	assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof(address)),
 			 0);
 	close(fd);
 	assert_int_equal(raw_connect(path), -ECONNREFUSED);

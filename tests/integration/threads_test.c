@@ -156,8 +156,7 @@ static void prepare(struct common *c, const char *socket)
 
 	assert_int_equal(tenure_connect(socket, 0, &c->t), 0);
 	assert_int_equal(tenure_adapter_open(c->t, NULL, &c->adapter), 0);
-	assert_int_equal(tenure_device_create(c->t, c->adapter, &c->device),
-			 0);
+	assert_int_equal(tenure_device_create(c->t, c->adapter, &c->device), 0);
 	assert_int_equal(tenure_resource_create(c->t, c->device,
 						TENURE_CREATE_SHARED, sizes, 2,
 						NULL, 0, &resource, child),

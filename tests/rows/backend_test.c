@@ -30,8 +30,7 @@ struct filled {
 static void fill(struct filled *f, unsigned int i)
 {
 	struct wire_request head = { .opcode = WIRE_OP_MAP,
-				     .flags = WIRE_MAP_WRITE |
-					      WIRE_MAP_WANT_FD,
+				     .flags = WIRE_MAP_WRITE | WIRE_MAP_WANT_FD,
 				     .device = f->device,
 				     .object = f->handle[i] };
 	struct raw_reply reply;
@@ -62,9 +61,8 @@ static struct filled filled_new(struct world *world)
 
 	f.device = talker_device(f.talker, NULL);
 	head.device = f.device;
-	assert_int_equal(talker_ask(f.talker, head, sizes, sizeof(sizes),
-				    &reply),
-			 0);
+	assert_int_equal(
+		talker_ask(f.talker, head, sizes, sizeof(sizes), &reply), 0);
 	f.resource = reply.head.value[0];
 	memcpy(f.handle, reply.data, sizeof(f.handle));
 	for (i = 0; i < 3; i++)
@@ -121,8 +119,8 @@ static bool record_of(struct world *world, uint32_t back,
 {
 	if (!world->inproc)
 		return false;
-	assert_true(checking_record(inproc_backend(world->inproc, 0), back,
-				    ret));
+	assert_true(
+		checking_record(inproc_backend(world->inproc, 0), back, ret));
 	return true;
 }
 
@@ -203,10 +201,9 @@ static void b22_resource_object_only(void **state)
 
 static uint64_t destroy_calls(struct world *world)
 {
-	return world->inproc ?
-		       checking_calls(inproc_backend(world->inproc, 0),
-				      CHECKING_DESTROY) :
-		       0;
+	return world->inproc ? checking_calls(inproc_backend(world->inproc, 0),
+					      CHECKING_DESTROY) :
+			       0;
 }
 
 /* Everything that destroys nothing. */
@@ -283,12 +280,11 @@ static void b25_openings_are_closed_first(void **state)
 	if (world->daemon)
 		descriptors = daemon_descriptors(world->daemon);
 	for (i = 0; i < 3; i++)
-		opening[i] = open_token(i == 2 ? &p : &reader, &token, 0, 2,
-					opened);
+		opening[i] =
+			open_token(i == 2 ? &p : &reader, &token, 0, 2, opened);
 	if (world->inproc)
-		assert_int_equal(checking_openings(inproc_backend(
-					 world->inproc, 0)),
-				 4);
+		assert_int_equal(
+			checking_openings(inproc_backend(world->inproc, 0)), 4);
 	assert_ok(tenure_token_revoke(p.t, &token));
 	assert_ok(destroy_resource(&p, original.value));
 	assert_ok(destroy_resource(&p, opening[2].value));
@@ -297,9 +293,8 @@ static void b25_openings_are_closed_first(void **state)
 	assert_ok(destroy_resource(&reader, opening[1].value));
 	assert_stores(world, 0);
 	if (world->inproc)
-		assert_int_equal(checking_openings(inproc_backend(
-					 world->inproc, 0)),
-				 0);
+		assert_int_equal(
+			checking_openings(inproc_backend(world->inproc, 0)), 0);
 	else
 		assert_true(daemon_descriptors(world->daemon) < descriptors);
 	world_status(world, &status);

@@ -80,8 +80,12 @@ static void a31_resource_garbage(void **state)
 	struct tenure_resource resource = make_resource(&p, 0, 1, NULL);
 	const uint64_t r = resource.value;
 	const uint64_t garbage[] = {
-		1, UINT64_MAX, r ^ UINT64_C(1) << 32, r ^ UINT64_C(3) << 32,
-		r ^ UINT64_C(1) << 27, r ^ UINT64_C(1) << 63,
+		1,
+		UINT64_MAX,
+		r ^ UINT64_C(1) << 32,
+		r ^ UINT64_C(3) << 32,
+		r ^ UINT64_C(1) << 27,
+		r ^ UINT64_C(1) << 63,
 		r ^ UINT64_C(0x3ff),
 	};
 	unsigned int i;
@@ -185,8 +189,8 @@ static void a37_emptied_resource(void **state)
 	/* Empty is not dead: another one is emptied, filled, and destroyed. */
 	resource = make_resource(&p, 0, 1, child);
 	assert_ok(destroy_list(&p, child, 1));
-	assert_ok(tenure_resource_add(p.t, p.device, resource, &size, 1,
-				      child));
+	assert_ok(
+		tenure_resource_add(p.t, p.device, resource, &size, 1, child));
 	assert_allocation_alive(&p, child[0]);
 	assert_ok(destroy_resource(&p, resource.value));
 	expect_same_stat(&before, &p, __FILE__, __LINE__);

@@ -95,8 +95,7 @@ static void a05_device_of_another_type(void **state)
 	struct party p = party_new(*state);
 	struct tenure_allocation own = make_allocation(&p, PAGE);
 	struct tenure_resource resource = make_resource(&p, 0, 1, NULL);
-	const uint64_t wrong[] = { p.adapter.value, own.value,
-				   resource.value };
+	const uint64_t wrong[] = { p.adapter.value, own.value, resource.value };
 	unsigned int i;
 
 	for (i = 0; i < ARRAY_SIZE(wrong); i++)
@@ -312,8 +311,7 @@ static void a13_list_truncated(void **state)
 	make_allocations(&p, 3, own);
 	before = party_stat(&p);
 	for (there = 0; there < 3; there++) {
-		assert_int_equal(raw_list(&p, own, there, 3, &reason),
-				 -EINVAL);
+		assert_int_equal(raw_list(&p, own, there, 3, &reason), -EINVAL);
 		assert_int_equal(reason, TENURE_REASON_LIST_TRUNCATED);
 	}
 	assert_int_equal(raw_list(&p, own, 3, 1024, &reason), -EINVAL);
@@ -362,8 +360,8 @@ static void a19_resource_and_list(void **state)
 		       TENURE_REASON_RESOURCE_AND_LIST);
 	assert_refused(&p, destroy(&p, resource.value, &own, 1, 0), -EINVAL,
 		       TENURE_REASON_RESOURCE_AND_LIST);
-	assert_refused(&p, destroy(&p, resource.value, child, 5000, 0),
-		       -EINVAL, TENURE_REASON_RESOURCE_AND_LIST);
+	assert_refused(&p, destroy(&p, resource.value, child, 5000, 0), -EINVAL,
+		       TENURE_REASON_RESOURCE_AND_LIST);
 	assert_allocation_alive(&p, child[1]);
 	assert_allocation_alive(&p, own);
 	assert_ok(destroy_resource(&p, resource.value));

@@ -163,8 +163,8 @@ static void h23_device_destroy_returns_when_all_is_gone(void **state)
 	make_resource(&p, TENURE_CREATE_SHARED, 4, NULL);
 	assert_ok(tenure_map(p.t, p.device, own[1], TENURE_MAP_READ, &pointer,
 			     &size));
-	assert_ok(tenure_map(p.t, p.device, child[1], TENURE_MAP_READ,
-			     &pointer, &size));
+	assert_ok(tenure_map(p.t, p.device, child[1], TENURE_MAP_READ, &pointer,
+			     &size));
 	assert_ok(destroy_list(&p, own, 1));
 	/* No waiting here: it is gone when the call returns. In process
 	 * nothing goes on then that the call does not wait for. */
@@ -232,9 +232,8 @@ static void h25_last_adapter_close(void **state)
 		       TENURE_REASON_DEVICE_INVALID, -1, __FILE__, __LINE__);
 	expect_refusal(tenure_device_destroy(p.t, second.device), -EINVAL,
 		       TENURE_REASON_DEVICE_INVALID, -1, __FILE__, __LINE__);
-	expect_refusal(tenure_device_create(p.t, p.adapter, &p.device),
-		       -EINVAL, TENURE_REASON_ADAPTER_INVALID, -1, __FILE__,
-		       __LINE__);
+	expect_refusal(tenure_device_create(p.t, p.adapter, &p.device), -EINVAL,
+		       TENURE_REASON_ADAPTER_INVALID, -1, __FILE__, __LINE__);
 	row_proved("H25");
 }
 

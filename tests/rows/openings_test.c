@@ -18,9 +18,8 @@ static unsigned char *map_for(const struct party *party,
 	return pointer;
 }
 
-static int try_open(const struct party *party,
-		    const struct tenure_token *token, unsigned int rights,
-		    unsigned int count, void *private_data,
+static int try_open(const struct party *party, const struct tenure_token *token,
+		    unsigned int rights, unsigned int count, void *private_data,
 		    size_t private_bytes)
 {
 	struct tenure_allocation list[8];
@@ -86,12 +85,10 @@ static void h01_another_opening_of_the_same_bytes(void **state)
 				       private_data, 6, &opening, opened));
 	assert_string_equal(private_data, "frame");
 	for (i = 0; i < 3; i++) {
-		unsigned char *mine =
-			map_for(&p, child[i],
-				TENURE_MAP_READ | TENURE_MAP_WRITE);
-		unsigned char *theirs =
-			map_for(&reader, opened[i],
-				TENURE_MAP_READ | TENURE_MAP_WRITE);
+		unsigned char *mine = map_for(
+			&p, child[i], TENURE_MAP_READ | TENURE_MAP_WRITE);
+		unsigned char *theirs = map_for(
+			&reader, opened[i], TENURE_MAP_READ | TENURE_MAP_WRITE);
 
 		assert_ptr_not_equal(mine, theirs);
 		mine[7] = (unsigned char)(40 + i);
@@ -182,8 +179,8 @@ static void h04_what_a_client_is_charged(void **state)
 	assert_ok(tenure_device_destroy(reader.t, reader.device));
 	assert_int_equal(party_stat(&reader).bytes, before.bytes);
 	/* Whole pages. */
-	assert_ok(tenure_device_create(reader.t, reader.adapter,
-				       &reader.device));
+	assert_ok(
+		tenure_device_create(reader.t, reader.adapter, &reader.device));
 	make_allocation(&reader, PAGE + 1);
 	assert_int_equal(party_stat(&reader).bytes, 2 * PAGE);
 	row_proved("H04");
@@ -402,11 +399,10 @@ static void h13_garbage_resource_at_create(void **state)
 
 	assert_ok(destroy_resource(&p, stale.value));
 	for (i = 0; i < ARRAY_SIZE(garbage); i++)
-		assert_refused(&p,
-			       try_add(&p,
-				       (struct tenure_resource){ garbage[i] },
-				       1),
-			       -EBADF, TENURE_REASON_RESOURCE_INVALID);
+		assert_refused(
+			&p,
+			try_add(&p, (struct tenure_resource){ garbage[i] }, 1),
+			-EBADF, TENURE_REASON_RESOURCE_INVALID);
 	row_proved("H13");
 }
 
@@ -510,7 +506,8 @@ static void h16_rights(void **state)
 		make_resource(&p, TENURE_CREATE_SHARED, 1, NULL);
 	struct tenure_token token = make_token(&p, original, TENURE_RIGHT_READ);
 	struct tenure_token more;
-	const unsigned int invalid[] = { 0, TENURE_RIGHT_WRITE, 4, 5, 1u << 31 };
+	const unsigned int invalid[] = { 0, TENURE_RIGHT_WRITE, 4, 5,
+					 1u << 31 };
 	struct tenure_resource opening;
 	void *pointer;
 	unsigned int i;

@@ -101,10 +101,10 @@ static void *destroy_in_thread(void *argument)
 	struct contest *contest = argument;
 
 	pthread_barrier_wait(&contest->barrier);
-	count_result(contest, destroy_list(contest->party,
-					   &contest->allocation, 1));
-	count_result(contest, destroy_resource(contest->party,
-					       contest->resource.value));
+	count_result(contest,
+		     destroy_list(contest->party, &contest->allocation, 1));
+	count_result(contest,
+		     destroy_resource(contest->party, contest->resource.value));
 	return NULL;
 }
 
@@ -226,9 +226,8 @@ static void a81_guessing_thread(void **state)
 		g.guess = next_generation(own.value);
 		g.stop = false;
 		g.successes = 0;
-		assert_int_equal(pthread_create(&thread, NULL, guess_in_thread,
-						&g),
-				 0);
+		assert_int_equal(
+			pthread_create(&thread, NULL, guess_in_thread, &g), 0);
 		own = make_allocation(&p, PAGE);
 		result = destroy_list(&p, &own, 1);
 		g.stop = true;
@@ -260,8 +259,8 @@ static void a81_failed_create_publishes_nothing(void **state)
 	assert_ok(destroy(&p, 0, &own, 1, TENURE_DESTROY_SYNCHRONOUS));
 	guess.value = next_generation(own.value);
 	if (world->inproc) {
-		checking_fail(inproc_backend(world->inproc, 0),
-			      CHECKING_CREATE, 1, -EMFILE);
+		checking_fail(inproc_backend(world->inproc, 0), CHECKING_CREATE,
+			      1, -EMFILE);
 		assert_int_not_equal(tenure_allocation_create(p.t, p.device,
 							      &size, 1, &made),
 				     0);

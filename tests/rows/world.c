@@ -191,8 +191,8 @@ struct party party_second_device(const struct party *party)
 {
 	struct party second = *party;
 
-	assert_ok(tenure_device_create(party->t, party->adapter,
-				       &second.device));
+	assert_ok(
+		tenure_device_create(party->t, party->adapter, &second.device));
 	return second;
 }
 
@@ -368,8 +368,8 @@ void expect_refusal(int result, int status, enum tenure_reason reason,
 
 	if (result)
 		tenure_last_refusal(&got);
-	if (result == status && got.status == status &&
-	    got.reason == reason && got.index == index)
+	if (result == status && got.status == status && got.reason == reason &&
+	    got.index == index)
 		return;
 	describe(text, sizeof(text), status, reason, index);
 	print_error("expected %s\n", text);
@@ -472,8 +472,7 @@ static void keep(struct talker *talker, const struct raw_reply *reply)
 	talker->kept[talker->n_kept++] = *reply;
 }
 
-static void from_inproc(const struct inproc_reply *reply,
-			struct raw_reply *ret)
+static void from_inproc(const struct inproc_reply *reply, struct raw_reply *ret)
 {
 	ret->head = reply->head;
 	ret->fd = reply->fd;

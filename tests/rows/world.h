@@ -51,11 +51,11 @@ void world_free(struct world *world);
 int world_main(int argc, char **argv, const char *group,
 	       const struct CMUnitTest *tests, size_t n);
 
-#define WORLD_MAIN(group)                                               \
-	int main(int argc, char **argv)                                 \
-	{                                                               \
-		return world_main(argc, argv, group, tests,             \
-				  sizeof(tests) / sizeof(tests[0]));    \
+#define WORLD_MAIN(group)                                            \
+	int main(int argc, char **argv)                              \
+	{                                                            \
+		return world_main(argc, argv, group, tests,          \
+				  sizeof(tests) / sizeof(tests[0])); \
 	}
 
 /* ---- Parties ---- */
@@ -117,13 +117,13 @@ int destroy_resource(const struct party *party, uint64_t resource);
 
 /* Asserts that a call was refused like this (index -1: none), and that the
  * party's client holds what it held before. */
-#define assert_refused_at(party, call, status, reason, index)             \
-	do {                                                              \
-		const struct tenure_stat before_ = party_stat(party);     \
-		const int result_ = (call);                               \
-		expect_refusal(result_, status, reason, index, __FILE__,  \
-			       __LINE__);                                 \
-		expect_same_stat(&before_, party, __FILE__, __LINE__);    \
+#define assert_refused_at(party, call, status, reason, index)            \
+	do {                                                             \
+		const struct tenure_stat before_ = party_stat(party);    \
+		const int result_ = (call);                              \
+		expect_refusal(result_, status, reason, index, __FILE__, \
+			       __LINE__);                                \
+		expect_same_stat(&before_, party, __FILE__, __LINE__);   \
 	} while (0)
 
 #define assert_refused(party, call, status, reason) \

@@ -133,8 +133,7 @@ static void prepare_directory(struct daemon_process *daemon,
 	assert_non_null(mkdtemp(daemon->directory));
 	assert_int_equal(chmod(daemon->directory, 0755), 0);
 	if (options->uid)
-		assert_int_equal(chown(daemon->directory, options->uid, -1),
-				 0);
+		assert_int_equal(chown(daemon->directory, options->uid, -1), 0);
 	snprintf(daemon->socket, PATH_BYTES, "%.200s/socket",
 		 daemon->directory);
 	snprintf(daemon->config, PATH_BYTES, "%.200s/config",
@@ -190,10 +189,9 @@ struct daemon_process *daemon_start(const struct daemon_options *options)
 
 	assert_non_null(daemon);
 	daemon->monitor = -1;
-	prepare_directory(daemon, options ? options :
-					    &(struct daemon_options){ 0 });
-	snprintf(path, sizeof(path), "%.200s/tenured-testing",
-		 bin_directory());
+	prepare_directory(daemon,
+			  options ? options : &(struct daemon_options){ 0 });
+	snprintf(path, sizeof(path), "%.200s/tenured-testing", bin_directory());
 	assert_int_equal(pipe2(ready, O_CLOEXEC), 0);
 	daemon->pid = fork();
 	assert_true(daemon->pid >= 0);
@@ -273,8 +271,7 @@ void daemon_freeze(const struct daemon_process *daemon)
 	int status;
 
 	assert_int_equal(kill(daemon->pid, SIGSTOP), 0);
-	assert_int_equal(waitpid(daemon->pid, &status, WUNTRACED),
-			 daemon->pid);
+	assert_int_equal(waitpid(daemon->pid, &status, WUNTRACED), daemon->pid);
 	assert_true(WIFSTOPPED(status));
 }
 

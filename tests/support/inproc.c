@@ -39,6 +39,7 @@ struct late {
 
 struct client {
 	uint32_t id;
+	uint64_t serial;
 	bool alive;
 	bool ended; /* the obituary has come */
 	struct obituary obituary;
@@ -60,6 +61,7 @@ struct inproc {
 	uint32_t n_late, late_capacity;
 	struct client *clients;
 	uint32_t n_clients, clients_capacity;
+	uint64_t serials; /* clients connected so far */
 };
 
 __attribute__((noreturn, format(printf, 1, 2))) static void
@@ -297,7 +299,11 @@ static void remember_client(struct inproc *world, uint32_t id)
 				       sizeof(*world->clients));
 		world->n_clients++;
 	}
-	world->clients[i] = (struct client){ .id = id, .alive = true };
+	world->clients[i] = (struct client){
+		.id = id,
+		.serial = ++world->serials,
+		.alive = true,
+	};
 }
 
 int inproc_connect(struct inproc *world, const struct peer *peer,
@@ -359,6 +365,11 @@ void inproc_kill(struct inproc *world, uint32_t id)
 bool inproc_alive(const struct inproc *world, uint32_t client)
 {
 	return find_client(world, client)->alive;
+}
+
+uint64_t inproc_serial(const struct inproc *world, uint32_t client)
+{
+	return find_client(world, client)->serial;
 }
 
 bool inproc_take_obituary(struct inproc *world, uint32_t id,

@@ -111,6 +111,9 @@ int inproc_connect(struct inproc *world, const struct peer *peer,
 void inproc_kill(struct inproc *world, uint32_t client);
 bool inproc_alive(const struct inproc *world, uint32_t client);
 
+/* The broker uses client numbers again; this number is another each time. */
+uint64_t inproc_serial(const struct inproc *world, uint32_t client);
+
 /* What a raw request got. */
 struct inproc_reply {
 	struct wire_reply head;

@@ -18,7 +18,14 @@ struct inproc_transport {
 	struct transport transport; /* first, see struct transport */
 	struct inproc *world;
 	uint32_t client;
+	uint64_t serial; /* of the client: another one may get its number */
 };
+
+static bool is_alive(const struct inproc_transport *t)
+{
+	return inproc_serial(t->world, t->client) == t->serial &&
+	       inproc_alive(t->world, t->client);
+}
 
 /* Copies what may be no memory at all; 0 or -EFAULT. */
 static int copy_args(void *to, const void *from, size_t size_bytes)
@@ -59,7 +66,7 @@ static int inproc_exchange(struct transport *transport,
 	uint8_t *args;
 	int r;
 
-	if (!inproc_alive(t->world, t->client))
+	if (!is_alive(t))
 		return -ECONNRESET;
 	args = malloc(args_bytes + 1);
 	assert(args);
@@ -78,7 +85,7 @@ static void inproc_close(struct transport *transport)
 {
 	struct inproc_transport *t = (struct inproc_transport *)transport;
 
-	if (inproc_alive(t->world, t->client))
+	if (is_alive(t))
 		inproc_kill(t->world, t->client);
 	free(t);
 }
@@ -104,6 +111,7 @@ int inproc_attach(struct inproc *world, const struct peer *peer,
 		.transport.ops = &inproc_transport_ops,
 		.world = world,
 		.client = client,
+		.serial = inproc_serial(world, client),
 	};
 	r = connection_new(&t->transport, ret_connection);
 	if (r < 0) {

@@ -67,8 +67,8 @@ int raw_send(int fd, const struct wire_request *head, const void *args,
 	return send_parts(fd, parts, args_bytes ? 2 : 1, NULL, 0);
 }
 
-int raw_send_bytes(int fd, const void *bytes, size_t size_bytes,
-		   const int *fds, unsigned int count)
+int raw_send_bytes(int fd, const void *bytes, size_t size_bytes, const int *fds,
+		   unsigned int count)
 {
 	struct iovec part = { .iov_base = (void *)(uintptr_t)bytes,
 			      .iov_len = size_bytes };

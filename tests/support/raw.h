@@ -26,8 +26,8 @@ int raw_send(int fd, const struct wire_request *head, const void *args,
 	     size_t args_bytes);
 
 /* Any bytes as one datagram, with count descriptors. */
-int raw_send_bytes(int fd, const void *bytes, size_t size_bytes,
-		   const int *fds, unsigned int count);
+int raw_send_bytes(int fd, const void *bytes, size_t size_bytes, const int *fds,
+		   unsigned int count);
 
 /* One reply: its length, 0 at the end of the connection, or a negative errno
  * (-EAGAIN: none came in time). */

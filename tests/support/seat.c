@@ -297,11 +297,27 @@ void world_fail_commit(struct inproc *world, uint64_t n)
 	inproc_pages(world)->fail_commit = n;
 }
 
+/* The memory behind the head of the region and behind each of its areas. */
 struct image {
-	uint64_t n_pages, calls;
-	uint64_t *where; /* page numbers */
-	uint8_t *bytes;
+	uint64_t calls;
+	uint64_t sizes[AREAS + 1];
+	uint8_t *bytes[AREAS + 1];
 };
+
+/* Where part i of the state lies, and how much of it has memory. */
+static const uint8_t *part(struct inproc *world, int i, uint64_t *ret_size)
+{
+	const struct region *region = world_region(world);
+	const struct area_head *h;
+
+	if (i == AREAS) {
+		*ret_size = sizeof(struct state);
+		return (const uint8_t *)region->head;
+	}
+	h = region_area(region, (enum area)i);
+	*ret_size = (uint64_t)h->committed * h->record_bytes;
+	return region_start(region, (enum area)i);
+}
 
 static uint64_t backend_calls(struct inproc *world)
 {
@@ -316,45 +332,37 @@ static uint64_t backend_calls(struct inproc *world)
 
 struct image *image_take(struct inproc *world)
 {
-	const struct test_pages *p = inproc_pages(world);
 	struct image *image = calloc(1, sizeof(*image));
-	uint64_t n = p->committed_bytes / PAGE_BYTES;
 
 	assert_non_null(image);
 	image->calls = backend_calls(world);
-	image->where = malloc(n * sizeof(uint64_t));
-	image->bytes = malloc(n * PAGE_BYTES);
-	assert_true(image->where && image->bytes);
-	for (uint64_t page = 0; image->n_pages < n; page++) {
-		if (!p->is_committed[page])
-			continue;
-		image->where[image->n_pages] = page;
-		memcpy(image->bytes + image->n_pages * PAGE_BYTES,
-		       (const uint8_t *)p->start + page * PAGE_BYTES,
-		       PAGE_BYTES);
-		image->n_pages++;
+	for (int i = 0; i <= AREAS; i++) {
+		const uint8_t *start = part(world, i, &image->sizes[i]);
+
+		image->bytes[i] = malloc(image->sizes[i] + 1);
+		assert_non_null(image->bytes[i]);
+		memcpy(image->bytes[i], start, image->sizes[i]);
 	}
 	return image;
 }
 
 void image_same(struct inproc *world, struct image *image)
 {
-	const struct test_pages *p = inproc_pages(world);
 	struct state *state = world_state(world);
 	uint64_t refused = state->refused_total;
 
-	assert_int_equal(p->committed_bytes / PAGE_BYTES, image->n_pages);
 	assert_int_equal(backend_calls(world), image->calls);
-	/* The head of the region is its first pages. */
 	state->refused_total =
-		((struct state *)(void *)image->bytes)->refused_total;
-	for (uint64_t i = 0; i < image->n_pages; i++)
-		assert_memory_equal((const uint8_t *)p->start +
-					    image->where[i] * PAGE_BYTES,
-				    image->bytes + i * PAGE_BYTES, PAGE_BYTES);
+		((struct state *)(void *)image->bytes[AREAS])->refused_total;
+	for (int i = 0; i <= AREAS; i++) {
+		uint64_t size;
+		const uint8_t *start = part(world, i, &size);
+
+		assert_int_equal(size, image->sizes[i]);
+		assert_int_equal(memcmp(start, image->bytes[i], size), 0);
+		free(image->bytes[i]);
+	}
 	state->refused_total = refused;
-	free(image->where);
-	free(image->bytes);
 	free(image);
 }
 

@@ -1,0 +1,393 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "core/session.h"
+
+#include "tests/support/seat.h"
+
+static struct inproc *small_world(uint64_t clients, uint64_t of_principal)
+{
+	struct inproc_config config;
+
+	inproc_config_default(&config);
+	config.memfds = false;
+	config.limits.clients = clients;
+	config.limits.principal[CHARGE_CLIENTS] = of_principal;
+	return inproc_new(&config);
+}
+
+static void expect_no_entry(struct inproc *world, const struct peer *peer,
+			    int status, enum tenure_reason expected)
+{
+	struct image *image = image_take(world);
+	enum tenure_reason reason = TENURE_REASON_NONE;
+	uint32_t client = 4711;
+
+	assert_int_equal(inproc_connect(world, peer, &client, &reason),
+			 status);
+	assert_int_equal(reason, expected);
+	assert_int_equal(client, 4711);
+	image_same(world, image);
+}
+
+static void g1_limits_of_connections(void **state)
+{
+	const struct peer other = { .uid = 5, .pid = 1, .cgroup = "" };
+	struct inproc *world = small_world(3, 2);
+	uint32_t clients[3];
+
+	(void)state;
+	assert_int_equal(inproc_connect(world, NULL, &clients[0], NULL), 0);
+	assert_int_equal(inproc_connect(world, NULL, &clients[1], NULL), 0);
+	expect_no_entry(world, NULL, -EDQUOT, TENURE_REASON_PRINCIPAL_CLIENTS);
+	assert_int_equal(inproc_connect(world, &other, &clients[2], NULL), 0);
+	expect_no_entry(world, &other, -EDQUOT, TENURE_REASON_DAEMON_CLIENTS);
+	inproc_kill(world, clients[0]);
+	assert_int_equal(inproc_connect(world, NULL, &clients[0], NULL), 0);
+	broker_stop_accepting(inproc_broker(world));
+	inproc_kill(world, clients[2]);
+	expect_no_entry(world, &other, -ESHUTDOWN,
+			TENURE_REASON_DAEMON_STOPPING);
+	inproc_free(world);
+}
+
+static void g1_a_principal_that_may_not_connect_at_all(void **state)
+{
+	struct inproc *world = small_world(3, 0);
+
+	(void)state;
+	expect_no_entry(world, NULL, -EDQUOT, TENURE_REASON_PRINCIPAL_CLIENTS);
+	inproc_free(world);
+}
+
+static void g1_without_memory(void **state)
+{
+	enum tenure_reason reason;
+	uint32_t client;
+
+	(void)state;
+	for (uint64_t n = 1;; n++) {
+		struct inproc *world = inproc_new(NULL);
+		const struct state *s = world_state(world);
+		int r;
+
+		world_fail_commit(world, n);
+		r = inproc_connect(world, NULL, &client, &reason);
+		world_fail_commit(world, 0);
+		if (r != 0) {
+			assert_int_equal(r, -ENOMEM);
+			assert_int_equal(reason, TENURE_REASON_DAEMON_MEMORY);
+			assert_int_equal(s->n_sessions, 0);
+			assert_int_equal(s->clients_total, 0);
+			inproc_check(world);
+			assert_int_equal(
+				inproc_connect(world, NULL, &client, NULL), 0);
+		}
+		inproc_free(world);
+		if (r == 0) {
+			assert_true(n > 3);
+			return;
+		}
+	}
+}
+
+static void principals_are_uid_and_cgroup(void **state)
+{
+	static char a[400], b[400];
+	const struct peer peers[] = {
+		{ .uid = 1, .cgroup = "/x" },	   { .uid = 2, .cgroup = "/x" },
+		{ .uid = 1, .cgroup = "/xx" },	   { .uid = 1, .cgroup = "" },
+		{ .uid = 1, .cgroup = a },	   { .uid = 1, .cgroup = b },
+	};
+	struct inproc *world = inproc_new(NULL);
+	uint32_t first[ARRAY_SIZE(peers)], again;
+
+	(void)state;
+	/* Longer than what is kept for display, and different only there. */
+	memset(a, 'c', sizeof(a) - 1);
+	memset(b, 'c', sizeof(b) - 1);
+	a[390] = 'd';
+	for (size_t i = 0; i < ARRAY_SIZE(peers); i++) {
+		uint32_t p;
+
+		assert_int_equal(
+			inproc_connect(world, &peers[i], &first[i], NULL), 0);
+		assert_int_equal(
+			inproc_connect(world, &peers[i], &again, NULL), 0);
+		p = session_at(world_region(world), first[i])->principal;
+		assert_int_equal(
+			session_at(world_region(world), again)->principal, p);
+		assert_int_equal(p, i + 1);
+	}
+	inproc_check(world);
+	inproc_free(world);
+}
+
+static void a_known_principal_needs_no_new_record(void **state)
+{
+	struct inproc *world = inproc_new(NULL);
+	struct region *region = world_region(world);
+	const struct peer stranger = { .uid = 77, .cgroup = "" };
+	enum tenure_reason reason;
+	uint32_t client, first;
+
+	(void)state;
+	assert_int_equal(inproc_connect(world, NULL, &client, NULL), 0);
+	first = region_area(region, AREA_PRINCIPALS)->used;
+	assert_int_equal(pool_reserve(region, AREA_PRINCIPALS,
+				      PRINCIPALS_MAX - first),
+			 0);
+	for (uint32_t i = first; i < PRINCIPALS_MAX; i++)
+		pool_take(region, AREA_PRINCIPALS);
+	assert_int_equal(inproc_connect(world, &stranger, &client, &reason),
+			 -ENOMEM);
+	assert_int_equal(inproc_connect(world, NULL, &client, NULL), 0);
+	for (uint32_t i = first; i < PRINCIPALS_MAX; i++)
+		pool_give(region, AREA_PRINCIPALS, i);
+	inproc_free(world);
+}
+
+static void end_with_a_charge(void *argument)
+{
+	struct seat *seat = argument;
+
+	session_charge(world_env(seat->world), seat->client, CHARGE_BYTES, 1);
+	inproc_kill(seat->world, seat->client);
+}
+
+static void g2_a_session_ends_with_empty_accounts(void **state)
+{
+	struct inproc *world = inproc_new(NULL);
+	struct seat seat;
+
+	(void)state;
+	seat_take(&seat, world);
+	assert_asserts(end_with_a_charge, &seat);
+	inproc_free(world);
+}
+
+static void g3_a_waiter_is_answered_once(void **state)
+{
+	const uint32_t sync = TENURE_DESTROY_SYNCHRONOUS;
+	struct inproc *world = inproc_new(NULL);
+	uint64_t handles[3];
+	struct seat seat;
+
+	(void)state;
+	seat_take(&seat, world);
+	assert_int_equal(seat_create(&seat, 0, 0, 3, NULL, handles), 0);
+	inproc_releases(world, INPROC_RELEASES_HELD);
+	assert_int_equal(seat_send_destroy(&seat, 0, handles, 3, sync),
+			 BROKER_LATER);
+	inproc_pump_all(world);
+	assert_int_equal(seat_session(&seat)->account.used[CHARGE_WAITS], 1);
+	assert_false(seat_heard(&seat, seat.id));
+	inproc_check(world);
+	inproc_releases(world, INPROC_RELEASES_PROMPT);
+	inproc_pump_all(world);
+	assert_true(seat_heard(&seat, seat.id));
+	assert_int_equal(seat.reply.head.status, 0);
+	assert_int_equal(seat.reply.head.opcode, WIRE_OP_DESTROY);
+	assert_int_equal(seat_session(&seat)->account.used[CHARGE_WAITS], 0);
+	assert_false(seat_heard(&seat, seat.id));
+	inproc_free(world);
+}
+
+static void g3_nobody_is_there_to_read(void **state)
+{
+	const uint32_t sync = TENURE_DESTROY_SYNCHRONOUS;
+	struct inproc *world = inproc_new(NULL);
+	struct seat seat, other;
+	uint64_t handle, others;
+
+	(void)state;
+	seat_take(&seat, world);
+	seat_take(&other, world);
+	assert_int_equal(seat_create(&seat, 0, 0, 1, NULL, &handle), 0);
+	assert_int_equal(seat_create(&other, 0, 0, 1, NULL, &others), 0);
+	inproc_releases(world, INPROC_RELEASES_HELD);
+	assert_int_equal(seat_send_destroy(&seat, 0, &handle, 1, sync),
+			 BROKER_LATER);
+	assert_int_equal(seat_send_destroy(&other, 0, &others, 1, sync),
+			 BROKER_LATER);
+	inproc_kill(world, seat.client);
+	inproc_check(world);
+	inproc_releases(world, INPROC_RELEASES_PROMPT);
+	/* The harness ends the program at a reply to one that has gone. */
+	inproc_pump_all(world);
+	assert_true(seat_heard(&other, other.id));
+	inproc_free(world);
+}
+
+static void g3_answers_that_nobody_took(void **state)
+{
+	struct inproc *world = inproc_new(NULL);
+	struct env *env = world_env(world);
+	struct outcome outcome;
+	struct seat a, b;
+	uint32_t waiters[6];
+
+	(void)state;
+	seat_take(&a, world);
+	seat_take(&b, world);
+	for (uint32_t i = 0; i < 6; i++) {
+		waiters[i] = waiter_new(env, i % 2 ? a.client : b.client, i,
+					WIRE_OP_PING, &outcome);
+		assert_int_equal(outcome.status, 0);
+		waiter_expect(env, waiters[i], 2);
+		waiter_done(env, waiters[i]);
+		waiter_done(env, waiters[i]);
+	}
+	inproc_check(world);
+	waiter_purge(env, a.client);
+	inproc_check(world);
+	for (uint32_t i = 0; i < 6; i += 2) {
+		assert_int_equal(waiter_next_answered(env), waiters[i]);
+		waiter_drop(env, waiters[i]);
+	}
+	assert_int_equal(waiter_next_answered(env), 0);
+	waiter_done(env, 0);
+	inproc_free(world);
+}
+
+/* One waiter that waits for others, each of which is answered by itself. */
+static void g3_followers(void **state)
+{
+	struct inproc *world = inproc_new(NULL);
+	struct env *env = world_env(world);
+	uint32_t first, second, last;
+	struct outcome outcome;
+	struct seat seat;
+
+	(void)state;
+	seat_take(&seat, world);
+	first = waiter_new(env, seat.client, 1, WIRE_OP_PING, &outcome);
+	second = waiter_new(env, seat.client, 2, WIRE_OP_PING, &outcome);
+	last = waiter_new(env, seat.client, 3, WIRE_OP_PING, &outcome);
+	waiter_expect(env, first, 1);
+	waiter_expect(env, second, 1);
+	waiter_follow(env, last, first);
+	waiter_follow(env, last, second);
+	waiter_follow(env, last, first);
+	assert_int_equal(waiter_at(&env->region, last)->remaining, 2);
+	waiter_done(env, second);
+	assert_int_equal(waiter_next_answered(env), second);
+	assert_int_equal(waiter_next_answered(env), 0);
+	waiter_done(env, first);
+	assert_int_equal(waiter_next_answered(env), first);
+	assert_int_equal(waiter_next_answered(env), last);
+	assert_int_equal(waiter_next_answered(env), 0);
+	waiter_drop(env, first);
+	waiter_drop(env, second);
+	waiter_drop(env, last);
+	inproc_free(world);
+}
+
+static void waits_are_limited(void **state)
+{
+	const uint32_t sync = TENURE_DESTROY_SYNCHRONOUS;
+	struct inproc_config config;
+	struct inproc *world;
+	uint64_t handles[4];
+	struct seat seat;
+
+	(void)state;
+	inproc_config_default(&config);
+	config.limits.client[CHARGE_WAITS] = 2;
+	world = inproc_new(&config);
+	seat_take(&seat, world);
+	assert_int_equal(seat_create(&seat, 0, 0, 4, NULL, handles), 0);
+	inproc_releases(world, INPROC_RELEASES_HELD);
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(seat_send_destroy(&seat, 0, &handles[i], 1,
+						   sync),
+				 BROKER_LATER);
+	assert_unchanged(&seat, seat_destroy(&seat, 0, &handles[2], 2, sync),
+			 -EDQUOT, TENURE_REASON_CLIENT_WAITS);
+	assert_int_equal(seat_destroy(&seat, 0, &handles[2], 2, 0), 0);
+	inproc_free(world);
+}
+
+/*
+ * A session may end in the very turn in which it was woken; it must not stay
+ * on the ring, because its record may be another's before the ring comes
+ * round. With any budget, the ring is whole after that.
+ */
+static void the_ring_forgets_who_has_ended(void **state)
+{
+	const uint32_t shared = TENURE_CREATE_RESOURCE | TENURE_CREATE_SHARED;
+
+	(void)state;
+	for (uint32_t budget = 1; budget < 40; budget++) {
+		struct inproc *world = inproc_new(NULL);
+		struct broker *broker = inproc_broker(world);
+		struct seat maker, opener, busy;
+		uint64_t resource, token[2], handle;
+		uint32_t client;
+
+		seat_take(&maker, world);
+		seat_take(&busy, world);
+		seat_take(&opener, world);
+		assert_int_equal(seat_create(&maker, 0, shared, 1, &resource,
+					     NULL),
+				 0);
+		assert_int_equal(seat_share(&maker, resource, 1, token), 0);
+		assert_int_equal(seat_open(&opener, token, 1, NULL, NULL), 0);
+		assert_int_equal(seat_create(&busy, 0, 0, 1, NULL, &handle),
+				 0);
+		inproc_pump_by_itself(world, false);
+		inproc_kill(world, opener.client);
+		while (session_next_ended(world_env(world)) == 0)
+			broker_tick(broker, 1, budget);
+		inproc_check(world);
+		assert_int_equal(seat_send_destroy(&busy, 0, &handle, 1, 0),
+				 BROKER_REPLY);
+		session_free(world_env(world), opener.client);
+		/* The same record, at once. */
+		assert_int_equal(session_new(world_env(world),
+					     &(struct peer){ .cgroup = "" }, 0,
+					     &(struct outcome){ 0 }),
+				 opener.client);
+		inproc_check(world);
+		client = opener.client;
+		broker_disconnect(broker, client, 1, NULL);
+		inproc_pump_all(world);
+		assert_int_equal(seat_session(&busy)->n_retired, 0);
+		inproc_free(world);
+	}
+}
+
+static void secrets_differ(void **state)
+{
+	struct inproc *world = inproc_new(NULL);
+	struct seat a, b;
+
+	(void)state;
+	seat_take(&a, world);
+	seat_take(&b, world);
+	assert_int_not_equal(seat_session(&a)->secret,
+			     seat_session(&b)->secret);
+	assert_int_equal(seat_session(&a)->secret >> HANDLE_INDEX_BITS & 15,
+			 KIND_NEVER);
+	assert_int_not_equal(a.device, b.device);
+	inproc_free(world);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(g1_limits_of_connections),
+		cmocka_unit_test(g1_a_principal_that_may_not_connect_at_all),
+		cmocka_unit_test(g1_without_memory),
+		cmocka_unit_test(principals_are_uid_and_cgroup),
+		cmocka_unit_test(a_known_principal_needs_no_new_record),
+		cmocka_unit_test(g2_a_session_ends_with_empty_accounts),
+		cmocka_unit_test(g3_a_waiter_is_answered_once),
+		cmocka_unit_test(g3_nobody_is_there_to_read),
+		cmocka_unit_test(g3_answers_that_nobody_took),
+		cmocka_unit_test(g3_followers),
+		cmocka_unit_test(waits_are_limited),
+		cmocka_unit_test(the_ring_forgets_who_has_ended),
+		cmocka_unit_test(secrets_differ),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

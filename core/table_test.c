@@ -1,0 +1,607 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "core/table.h"
+
+#include <pthread.h>
+#include <sys/mman.h>
+
+#include "tests/support/random.h"
+#include "tests/support/seat.h"
+
+static struct handle create(struct bare *b, struct owner *owner,
+			    enum kind kind)
+{
+	assert_int_equal(table_reserve(&b->region, owner, 1), 0);
+	return table_publish(&b->region, table_take(&b->region, owner), kind);
+}
+
+static void end(struct bare *b, struct owner *owner, struct handle handle)
+{
+	table_retire(slot_at(&b->region, handle_index(handle)));
+	assert_true(table_try_reclaim(&b->region, owner,
+				      handle_index(handle)));
+}
+
+static bool found(const struct bare *b, uint32_t owner, struct handle handle)
+{
+	struct slot *slot = table_pin(&b->region, owner, handle);
+
+	assert_ptr_equal(slot, table_peek(&b->region, owner, handle));
+	if (slot != NULL)
+		table_unpin(slot);
+	return slot != NULL;
+}
+
+static void handles_and_wire_values(void **state)
+{
+	struct random random = { 21 };
+
+	(void)state;
+	for (int i = 0; i < 1000; i++) {
+		uint32_t generation = (uint32_t)random_next(&random) | 1;
+		uint32_t index = random_below(&random, 1u << 28);
+		uint64_t secret = secret_make(random_next(&random));
+		struct handle h = handle_make(generation, KIND_RESOURCE, index);
+		uint64_t wire = handle_to_wire(h, secret);
+
+		assert_int_equal(handle_generation(h), generation);
+		assert_int_equal(handle_kind(h), KIND_RESOURCE);
+		assert_int_equal(handle_index(h), index);
+		assert_int_equal(handle_from_wire(wire, secret).value,
+				 h.value);
+		/* The secret's kind is one that no handle has. */
+		for (int kind = 1; kind <= KIND_ALLOCATION; kind++)
+			assert_int_not_equal(
+				handle_to_wire(handle_make(generation,
+							   (enum kind)kind,
+							   index),
+					       secret),
+				0);
+	}
+	assert_int_equal(handle_from_wire(0, secret_make(5)).value, 0);
+}
+
+static void g1_a_retired_handle_is_never_found(void **state)
+{
+	struct owner owner = { .id = 5 };
+	struct handle dead[200], live = { 0 };
+	struct bare b;
+
+	(void)state;
+	bare_init(&b, 1);
+	/* The lowest free slot is used again each time: one slot, all along. */
+	for (uint32_t i = 0; i < ARRAY_SIZE(dead); i++) {
+		dead[i] = create(&b, &owner, KIND_ALLOCATION);
+		assert_int_equal(handle_index(dead[i]),
+				 handle_index(dead[0]));
+		assert_int_equal(handle_generation(dead[i]), i + 1);
+		assert_true(found(&b, 5, dead[i]));
+		table_retire(slot_at(&b.region, handle_index(dead[i])));
+		assert_false(found(&b, 5, dead[i]));
+		assert_true(table_try_reclaim(&b.region, &owner,
+					      handle_index(dead[i])));
+		assert_false(found(&b, 5, dead[i]));
+	}
+	live = create(&b, &owner, KIND_ALLOCATION);
+	for (uint32_t i = 0; i < ARRAY_SIZE(dead); i++)
+		assert_false(found(&b, 5, dead[i]));
+	assert_true(found(&b, 5, live));
+	end(&b, &owner, live);
+	bare_deinit(&b);
+}
+
+static void g1_the_last_generation_is_the_last(void **state)
+{
+	struct owner owner = { .id = 5 };
+	struct handle first, second, third;
+	struct segment *segment;
+	struct slot *slot;
+	struct bare b;
+
+	(void)state;
+	bare_init(&b, SLOT_GENERATION_MAX - 2);
+	first = create(&b, &owner, KIND_DEVICE);
+	slot = slot_at(&b.region, handle_index(first));
+	segment = segment_at(&b.region,
+			     handle_index(first) >> SEGMENT_SLOTS_LOG2);
+	end(&b, &owner, first);
+	second = create(&b, &owner, KIND_DEVICE);
+	assert_int_equal(handle_index(second), handle_index(first));
+	assert_int_equal(handle_generation(second), SLOT_GENERATION_MAX - 1);
+	end(&b, &owner, second);
+	assert_int_equal(slot_state(slot), SLOT_DEAD);
+	assert_int_equal(segment->dead, 1);
+	assert_int_equal(segment->free, SEGMENT_SLOTS - 1);
+	assert_int_equal(owner.free, SEGMENT_SLOTS - 1);
+	assert_int_equal(owner.live, 0);
+	third = create(&b, &owner, KIND_DEVICE);
+	assert_int_not_equal(handle_index(third), handle_index(first));
+	assert_false(found(&b, 5, first));
+	assert_false(found(&b, 5, second));
+	end(&b, &owner, third);
+	bare_deinit(&b);
+}
+
+static void use_up(struct bare *b, struct owner *owner)
+{
+	struct handle handles[SEGMENT_SLOTS];
+
+	for (uint32_t i = 0; i < SEGMENT_SLOTS; i++)
+		handles[i] = create(b, owner, KIND_RESOURCE);
+	for (uint32_t i = 0; i < SEGMENT_SLOTS; i++)
+		end(b, owner, handles[i]);
+}
+
+static void g1_a_segment_that_is_used_up(void **state)
+{
+	struct owner owner = { .id = 5 }, next = { .id = 6 };
+	struct handle handle;
+	struct bare b;
+
+	(void)state;
+	bare_init(&b, SLOT_GENERATION_MAX - 2);
+	use_up(&b, &owner);
+	use_up(&b, &owner);
+	assert_int_equal(segment_at(&b.region, 1)->dead, SEGMENT_SLOTS);
+	assert_int_equal(owner.free, 0);
+	assert_int_equal(owner.roomy, 0);
+	table_abandon(&b.region, &owner);
+	assert_int_equal(region_state(&b.region)->depot, 0);
+	handle = create(&b, &next, KIND_RESOURCE);
+	assert_int_equal(handle_index(handle) >> SEGMENT_SLOTS_LOG2, 2);
+	end(&b, &next, handle);
+	/* Segment 1 is nobody's. */
+	assert_int_equal(table_owner(&b.region,
+				     handle_make(1, KIND_RESOURCE, 1024)),
+			 0);
+	bare_deinit(&b);
+}
+
+static void g1_another_owner_goes_on_counting(void **state)
+{
+	struct owner first = { .id = 5 }, second = { .id = 6 };
+	struct handle old[3], fresh;
+	struct bare b;
+
+	(void)state;
+	bare_init(&b, 1);
+	for (int i = 0; i < 3; i++) {
+		old[i] = create(&b, &first, KIND_ALLOCATION);
+		end(&b, &first, old[i]);
+	}
+	table_abandon(&b.region, &first);
+	assert_int_equal(first.id, 5);
+	assert_int_equal(first.segments, 0);
+	assert_int_equal(first.free, 0);
+	assert_int_equal(region_state(&b.region)->depot, 1);
+	fresh = create(&b, &second, KIND_ALLOCATION);
+	assert_int_equal(handle_index(fresh), handle_index(old[0]));
+	assert_int_equal(handle_generation(fresh), 4);
+	for (int i = 0; i < 3; i++) {
+		assert_false(found(&b, 5, old[i]));
+		assert_false(found(&b, 6, old[i]));
+	}
+	assert_false(found(&b, 5, fresh));
+	assert_true(found(&b, 6, fresh));
+	end(&b, &second, fresh);
+	bare_deinit(&b);
+}
+
+static void g1_a_guess_of_what_is_not_published(void **state)
+{
+	struct owner owner = { .id = 5 };
+	struct handle guess, handle;
+	uint32_t index;
+	struct bare b;
+
+	(void)state;
+	bare_init(&b, 1);
+	assert_int_equal(table_reserve(&b.region, &owner, 1), 0);
+	index = table_take(&b.region, &owner);
+	guess = handle_make(1, KIND_ALLOCATION, index);
+	assert_false(found(&b, 5, guess));
+	handle = table_publish(&b.region, index, KIND_ALLOCATION);
+	assert_int_equal(handle.value, guess.value);
+	assert_true(found(&b, 5, guess));
+	/* Right in all but one thing. */
+	assert_false(found(&b, 5, handle_make(1, KIND_RESOURCE, index)));
+	assert_false(found(&b, 5, handle_make(2, KIND_ALLOCATION, index)));
+	assert_false(found(&b, 5, handle_make(1, KIND_ALLOCATION, index + 1)));
+	assert_false(found(&b, 5, handle_make(1, KIND_NONE, index)));
+	assert_false(found(&b, 5, handle_make(1, KIND_NEVER, index)));
+	end(&b, &owner, handle);
+	bare_deinit(&b);
+}
+
+static void g2_only_the_owner_touches_a_slot(void **state)
+{
+	struct owner owner = { .id = 5 };
+	struct random random = { 22 };
+	struct handle handle;
+	struct bare b;
+	void *slots;
+
+	(void)state;
+	bare_init(&b, 1);
+	handle = create(&b, &owner, KIND_ALLOCATION);
+	slots = slot_at(&b.region, 1 << SEGMENT_SLOTS_LOG2);
+	assert_int_equal(mprotect(slots, SEGMENT_SLOTS * sizeof(struct slot),
+				  PROT_NONE),
+			 0);
+	/* A look at the slot would be the end of this program. */
+	assert_false(found(&b, 6, handle));
+	assert_false(found(&b, 0, handle));
+	assert_false(found(&b, UINT32_MAX, handle));
+	assert_false(found(&b, 0, (struct handle){ 0 }));
+	for (int i = 0; i < 100000; i++) {
+		struct handle any = { random_next(&random) };
+
+		if (table_owner(&b.region, any) != 5)
+			assert_false(found(&b, 5, any));
+		assert_false(found(&b, 6, any));
+	}
+	assert_int_equal(mprotect(slots, SEGMENT_SLOTS * sizeof(struct slot),
+				  PROT_READ | PROT_WRITE),
+			 0);
+	end(&b, &owner, handle);
+	bare_deinit(&b);
+}
+
+static void g3_a_pin_keeps_the_slot(void **state)
+{
+	struct owner owner = { .id = 5 };
+	struct handle handle;
+	struct slot *slot;
+	uint32_t index;
+	struct bare b;
+
+	(void)state;
+	bare_init(&b, 1);
+	handle = create(&b, &owner, KIND_ALLOCATION);
+	index = handle_index(handle);
+	slot = slot_at(&b.region, index);
+	slot->allocation.size_bytes = 4711;
+	assert_ptr_equal(table_pin(&b.region, 5, handle), slot);
+	assert_ptr_equal(table_pin(&b.region, 5, handle), slot);
+	assert_int_equal(slot_pins(slot), 2);
+	table_retire(slot);
+	assert_false(table_try_reclaim(&b.region, &owner, index));
+	table_unpin(slot);
+	assert_false(table_try_reclaim(&b.region, &owner, index));
+	assert_int_equal(slot->allocation.size_bytes, 4711);
+	assert_int_equal(owner.live, 1);
+	/* A pin that comes too late leaves no trace. */
+	assert_null(table_pin(&b.region, 5, handle));
+	assert_int_equal(slot_pins(slot), 1);
+	table_unpin(slot);
+	assert_true(table_try_reclaim(&b.region, &owner, index));
+	assert_int_equal(owner.live, 0);
+	bare_deinit(&b);
+}
+
+static void reclaim_twice(void *argument)
+{
+	struct bare *b = argument;
+	struct owner owner = { .id = 5 };
+	struct handle handle = create(b, &owner, KIND_ALLOCATION);
+
+	end(b, &owner, handle);
+	table_try_reclaim(&b->region, &owner, handle_index(handle));
+}
+
+static void retire_twice(void *argument)
+{
+	struct bare *b = argument;
+	struct owner owner = { .id = 5 };
+	struct handle handle = create(b, &owner, KIND_ALLOCATION);
+
+	table_retire(slot_at(&b->region, handle_index(handle)));
+	table_retire(slot_at(&b->region, handle_index(handle)));
+}
+
+static void unpin_twice(void *argument)
+{
+	struct bare *b = argument;
+	struct owner owner = { .id = 5 };
+	struct handle handle = create(b, &owner, KIND_ALLOCATION);
+	struct slot *slot = table_pin(&b->region, 5, handle);
+
+	table_unpin(slot);
+	table_unpin(slot);
+}
+
+static void abandon_in_use(void *argument)
+{
+	struct bare *b = argument;
+	struct owner owner = { .id = 5 };
+
+	create(b, &owner, KIND_ALLOCATION);
+	table_abandon(&b->region, &owner);
+}
+
+static void g4_each_step_exactly_once(void **state)
+{
+	struct bare b;
+
+	(void)state;
+	bare_init(&b, 1);
+	assert_asserts(reclaim_twice, &b);
+	assert_asserts(retire_twice, &b);
+	assert_asserts(unpin_twice, &b);
+	assert_asserts(abandon_in_use, &b);
+	bare_deinit(&b);
+}
+
+static void g5_a_failed_reserve(void **state)
+{
+	struct bare b;
+
+	(void)state;
+	/* Three segments at once: fail at each of the commits on the way. */
+	for (uint64_t n = 1;; n++) {
+		struct owner owner = { .id = 5 };
+		struct handle handle;
+		uint64_t commits;
+
+		bare_init(&b, 1);
+		handle = create(&b, &owner, KIND_DEVICE);
+		commits = b.memory.commits;
+		b.memory.fail_commit = n;
+		if (table_reserve(&b.region, &owner, 3000) == 0) {
+			assert_true(n > 1);
+			assert_int_equal(b.memory.commits, commits + n - 1);
+			bare_deinit(&b);
+			return;
+		}
+		b.memory.fail_commit = 0;
+		assert_int_equal(owner.live, 1);
+		assert_true(found(&b, 5, handle));
+		assert_int_equal(table_reserve(&b.region, &owner, 3000), 0);
+		for (int i = 0; i < 3000; i++)
+			create(&b, &owner, KIND_ALLOCATION);
+		assert_int_equal(owner.live, 3001);
+		bare_deinit(&b);
+	}
+}
+
+static void init_without_memory(void **state)
+{
+	struct test_pages memory = { 0 };
+	struct pages pages = test_pages_interface(&memory);
+	struct region region;
+
+	(void)state;
+	assert_int_equal(region_init(&region, &pages, sizeof(struct state)),
+			 0);
+	memory.fail_commit = 1;
+	assert_int_equal(table_init(&region, 1), -ENOMEM);
+	region_deinit(&region);
+}
+
+/* The bitmaps against a plain array of flags, over some segments. */
+static void slots_come_and_go_in_any_order(void **state)
+{
+	enum { MAX = 5000 };
+	static struct handle handles[MAX];
+	struct owner owner = { .id = 5 };
+	struct random random = { 23 };
+	uint32_t n = 0, most = 0;
+	struct bare b;
+
+	(void)state;
+	bare_init(&b, 1);
+	for (int i = 0; i < 60000; i++) {
+		bool grow = random_chance(&random, i % 20000 < 10000 ? 70 : 30);
+
+		if (grow && n < MAX) {
+			handles[n++] = create(&b, &owner, KIND_ALLOCATION);
+		} else if (!grow && n > 0) {
+			uint32_t at = random_below(&random, n);
+
+			end(&b, &owner, handles[at]);
+			assert_false(found(&b, 5, handles[at]));
+			handles[at] = handles[--n];
+		}
+		assert_int_equal(owner.live, n);
+		most = (uint32_t)max_u64(most, n);
+	}
+	assert_true(most > 2 * SEGMENT_SLOTS);
+	for (uint32_t i = 0; i < n; i++)
+		assert_true(found(&b, 5, handles[i]));
+	while (n > 0)
+		end(&b, &owner, handles[--n]);
+	/* Never more segments than were needed at once. */
+	assert_true(region_area(&b.region, AREA_SEGMENTS)->used - 1 <=
+		    most / SEGMENT_SLOTS + 1);
+	table_abandon(&b.region, &owner);
+	bare_deinit(&b);
+}
+
+static void a_taken_slot_is_zero(void **state)
+{
+	static const struct slot zero;
+	struct owner owner = { .id = 5 };
+	struct handle handle;
+	struct slot *slot;
+	struct bare b;
+
+	(void)state;
+	bare_init(&b, 1);
+	handle = create(&b, &owner, KIND_ALLOCATION);
+	slot = slot_at(&b.region, handle_index(handle));
+	memset((char *)slot + sizeof(slot->control), 0xff,
+	       sizeof(*slot) - sizeof(slot->control));
+	end(&b, &owner, handle);
+	handle = create(&b, &owner, KIND_ALLOCATION);
+	assert_ptr_equal(slot, slot_at(&b.region, handle_index(handle)));
+	assert_memory_equal((char *)slot + sizeof(slot->control),
+			    (const char *)&zero + sizeof(slot->control),
+			    sizeof(*slot) - sizeof(slot->control));
+	bare_deinit(&b);
+}
+
+/*
+ * Threads: one owner thread that takes, publishes, retires and reclaims for
+ * two owners, gives all segments of one of them back now and then and lets
+ * the table grow; readers that look up and pin live, stale and foreign
+ * handles. What a pinned slot says must belong to the handle's generation.
+ */
+enum { PLACES = 64, READERS = 3, CYCLES = 60000, OWNERS = 2 };
+
+struct board {
+	struct bare bare;
+	/* handle and its owner's number, by place */
+	_Atomic uint64_t handles[OWNERS][PLACES];
+	atomic_bool stop;
+	atomic_uint pinned, wrong;
+};
+
+static uint64_t stamp_of(struct handle handle)
+{
+	struct random random = { handle.value };
+
+	return random_next(&random);
+}
+
+static void look(struct board *board, struct random *random)
+{
+	uint32_t o = random_below(random, OWNERS);
+	uint32_t asker = random_chance(random, 90) ? o : 1 - o;
+	struct handle handle = {
+		atomic_load(&board->handles[o][random_below(random, PLACES)])
+	};
+	struct slot *slot = table_pin(&board->bare.region, asker + 1, handle);
+	uint64_t stamp = stamp_of(handle);
+
+	if (slot == NULL)
+		return;
+	atomic_fetch_add_explicit(&board->pinned, 1, memory_order_relaxed);
+	if (asker != o || slot->allocation.size_bytes != stamp ||
+	    slot->allocation.backing != ~stamp)
+		atomic_fetch_add(&board->wrong, 1);
+	table_unpin(slot);
+}
+
+static void *reader(void *argument)
+{
+	struct board *board = argument;
+	struct random random = { (uintptr_t)&random };
+
+	while (!atomic_load(&board->stop)) {
+		struct handle any = { random_next(&random) };
+
+		table_peek(&board->bare.region, 1, any);
+		look(board, &random);
+	}
+	return NULL;
+}
+
+static struct handle create_stamped(struct board *board, struct owner *owner)
+{
+	struct region *region = &board->bare.region;
+	uint32_t index;
+	struct handle handle;
+	struct slot *slot;
+
+	assert_int_equal(table_reserve(region, owner, 1), 0);
+	index = table_take(region, owner);
+	slot = slot_at(region, index);
+	handle = handle_make(control_generation(atomic_load(&slot->control)),
+			     KIND_ALLOCATION, index);
+	slot->allocation.size_bytes = stamp_of(handle);
+	slot->allocation.backing = ~stamp_of(handle);
+	assert_int_equal(table_publish(region, index, KIND_ALLOCATION).value,
+			 handle.value);
+	return handle;
+}
+
+static void end_stamped(struct board *board, struct owner *owner,
+			uint64_t handle)
+{
+	struct region *region = &board->bare.region;
+	uint32_t index = handle_index((struct handle){ handle });
+
+	table_retire(slot_at(region, index));
+	while (!table_try_reclaim(region, owner, index))
+		;
+}
+
+/* Everything of one owner goes, handles stay where readers find them. */
+static void empty(struct board *board, struct owner *owner, uint32_t o,
+		  bool *is_live)
+{
+	for (uint32_t i = 0; i < PLACES; i++) {
+		if (is_live[i])
+			end_stamped(board, owner, board->handles[o][i]);
+		is_live[i] = false;
+	}
+	table_abandon(&board->bare.region, owner);
+}
+
+static void own(struct board *board, struct owner owners[OWNERS])
+{
+	static bool is_live[OWNERS][PLACES];
+	struct random random = { 24 };
+
+	for (uint32_t cycle = 0; cycle < CYCLES; cycle++) {
+		uint32_t o = random_below(&random, OWNERS);
+		uint32_t i = random_below(&random, PLACES);
+
+		if (is_live[o][i])
+			end_stamped(board, &owners[o], board->handles[o][i]);
+		atomic_store(&board->handles[o][i],
+			     create_stamped(board, &owners[o]).value);
+		is_live[o][i] = true;
+		if (cycle % 1000 == 999)
+			empty(board, &owners[o], o, is_live[o]);
+		if (cycle % 1500 == 1499)
+			assert_int_equal(
+				table_reserve(&board->bare.region, &owners[1],
+					      owners[1].free + 1),
+				0);
+	}
+	for (uint32_t o = 0; o < OWNERS; o++)
+		empty(board, &owners[o], o, is_live[o]);
+}
+
+static void g1_g3_threads(void **state)
+{
+	static struct board board;
+	struct owner owners[OWNERS] = { { .id = 1 }, { .id = 2 } };
+	pthread_t readers[READERS];
+
+	(void)state;
+	bare_init(&board.bare, 1);
+	for (int i = 0; i < READERS; i++)
+		assert_int_equal(pthread_create(&readers[i], NULL, reader,
+						&board),
+				 0);
+	own(&board, owners);
+	atomic_store(&board.stop, true);
+	for (int i = 0; i < READERS; i++)
+		pthread_join(readers[i], NULL);
+	print_message("%u lookups held a pin\n", board.pinned);
+	assert_int_equal(board.wrong, 0);
+	bare_deinit(&board.bare);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(handles_and_wire_values),
+		cmocka_unit_test(g1_a_retired_handle_is_never_found),
+		cmocka_unit_test(g1_the_last_generation_is_the_last),
+		cmocka_unit_test(g1_a_segment_that_is_used_up),
+		cmocka_unit_test(g1_another_owner_goes_on_counting),
+		cmocka_unit_test(g1_a_guess_of_what_is_not_published),
+		cmocka_unit_test(g2_only_the_owner_touches_a_slot),
+		cmocka_unit_test(g3_a_pin_keeps_the_slot),
+		cmocka_unit_test(g4_each_step_exactly_once),
+		cmocka_unit_test(g5_a_failed_reserve),
+		cmocka_unit_test(init_without_memory),
+		cmocka_unit_test(slots_come_and_go_in_any_order),
+		cmocka_unit_test(a_taken_slot_is_zero),
+		cmocka_unit_test(g1_g3_threads),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
