@@ -44,6 +44,7 @@ struct client {
 	struct client *next_in_bucket;
 	struct client *next, *previous;
 	uint32_t id; /* the broker's name for it; 0: refused */
+	int32_t pid;
 	enum tenure_reason refusal;
 	int refusal_status;
 	bool greeted;
@@ -290,9 +291,10 @@ static void on_over(struct conn *conn, enum conn_end how)
 
 	switch (how) {
 	case CONN_END_OF_FILE:
-		/* The socket closes a moment before the process is dead. */
-		end(client, peer_is_dead(conn->process.fd) ? "died" :
-							     "end of file");
+		end(client, peer_is_dead(conn->process.fd) ||
+					    peer_is_exiting(client->pid) ?
+				    "died" :
+				    "end of file");
 		break;
 	case CONN_DIED:
 		end(client, "died");
@@ -394,6 +396,7 @@ static void introduce(struct clients *clients, struct client *client,
 		.privileged = facts->uid == 0 || facts->uid == geteuid(),
 	};
 
+	client->pid = facts->pid;
 	client->refusal_status = broker_connect(clients->broker, &peer,
 						clients->now_ns(), &client->id,
 						&client->refusal);

@@ -15,6 +15,10 @@
  *
  *	SO_PEERCRED --> SO_PEERPIDFD --> read /proc/PID/cgroup --> still alive?
  *
+ * A process that is killed closes its socket a little before its pidfd tells,
+ * so at the end of a file the kernel is also asked whether the process is on
+ * its way out: for the log, where "died" and "end of file" differ.
+ *
  * Without /proc the principal is the plain uid.
  */
 #include "daemon/peer.h"
@@ -67,6 +71,29 @@ bool peer_is_dead(int pidfd)
 	struct pollfd ask = { .fd = pidfd, .events = POLLIN };
 
 	return pidfd >= 0 && poll(&ask, 1, 0) == 1;
+}
+
+bool peer_is_exiting(int32_t pid)
+{
+	const unsigned int exiting = 0x4; /* PF_EXITING of the kernel */
+	char path[32], text[256];
+	unsigned int flags;
+	const char *name_end;
+	ssize_t n;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	fd = pid > 0 ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+	if (fd < 0)
+		return false;
+	n = read(fd, text, sizeof(text) - 1);
+	close(fd);
+	text[n > 0 ? n : 0] = '\0';
+	/* The name may hold anything, also blanks and brackets. */
+	name_end = strrchr(text, ')');
+	return name_end &&
+	       sscanf(name_end, ") %*c %*d %*d %*d %*d %*d %u", &flags) == 1 &&
+	       (flags & exiting);
 }
 
 /* "0::" is the unified hierarchy; of the older ones memory is the nearest. */

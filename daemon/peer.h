@@ -25,6 +25,10 @@ int peer_read(int socket_fd, struct peer_facts *ret);
 /* Whether the process of a pidfd has died; false for -1. */
 bool peer_is_dead(int pidfd);
 
+/* Whether a process is on its way out: its descriptors may be closed though
+ * the pidfd does not tell yet. Only for telling people; false when unsure. */
+bool peer_is_exiting(int32_t pid);
+
 /* Picks the path out of the text of /proc/PID/cgroup; "" when there is none. */
 void peer_parse_cgroup(char *text, char *ret, size_t size);
 

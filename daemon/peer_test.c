@@ -126,6 +126,27 @@ static void test_no_descriptor_left(void **state)
 	waitpid(pid, NULL, 0);
 }
 
+static void test_exiting(void **state)
+{
+	siginfo_t info;
+	pid_t pid = fork();
+
+	(void)state;
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		pause();
+		_exit(0);
+	}
+	assert_false(peer_is_exiting(pid));
+	kill(pid, SIGKILL);
+	/* Dead, but not forgotten. */
+	assert_int_equal(waitid(P_PID, pid, &info, WEXITED | WNOWAIT), 0);
+	assert_true(peer_is_exiting(pid));
+	waitpid(pid, NULL, 0);
+	assert_false(peer_is_exiting(pid));
+	assert_false(peer_is_exiting(0));
+}
+
 static void test_no_pidfd(void **state)
 {
 	(void)state;
@@ -163,6 +184,7 @@ int main(void)
 		TEST(test_living_peer),
 		TEST(test_peer_that_has_died),
 		TEST(test_no_descriptor_left),
+		cmocka_unit_test(test_exiting),
 		cmocka_unit_test(test_no_pidfd),
 		cmocka_unit_test(test_cgroup_texts),
 	};
