@@ -31,7 +31,8 @@
 enum { PATH_BYTES = 256, WAIT_MS = 10000 };
 
 struct daemon_process {
-	pid_t pid;
+	struct daemon_process *next; /* of those that run */
+	pid_t pid, owner;
 	int monitor; /* raw client that asks for STATUS */
 	char directory[PATH_BYTES];
 	char socket[PATH_BYTES];
@@ -112,6 +113,50 @@ static void remove_directory(const char *path)
 	rmdir(path);
 }
 
+/* Those that are left over when tests have failed. */
+static struct daemon_process *running;
+
+static void daemon_free(struct daemon_process *daemon)
+{
+	struct daemon_process **link = &running;
+
+	while (*link != daemon)
+		link = &(*link)->next;
+	*link = daemon->next;
+	if (daemon->monitor >= 0)
+		close(daemon->monitor);
+	remove_directory(daemon->directory);
+	free(daemon);
+}
+
+/* Not in a forked child, which has inherited the list but not the daemons. */
+static void abandon_all(void)
+{
+	while (running && running->owner == getpid()) {
+		if (running->pid > 0) {
+			kill(running->pid, SIGKILL);
+			waitpid(running->pid, NULL, 0);
+		}
+		daemon_free(running);
+	}
+}
+
+static struct daemon_process *daemon_new(void)
+{
+	struct daemon_process *daemon = calloc(1, sizeof(*daemon));
+	static bool registered;
+
+	assert_non_null(daemon);
+	if (!registered)
+		assert_int_equal(atexit(abandon_all), 0);
+	registered = true;
+	daemon->owner = getpid();
+	daemon->monitor = -1;
+	daemon->next = running;
+	running = daemon;
+	return daemon;
+}
+
 /* ---- Start ---- */
 
 static void write_file(const char *path, const char *text)
@@ -183,12 +228,10 @@ static void take_base(struct daemon_process *daemon)
 
 struct daemon_process *daemon_start(const struct daemon_options *options)
 {
-	struct daemon_process *daemon = calloc(1, sizeof(*daemon));
+	struct daemon_process *daemon = daemon_new();
 	char path[PATH_BYTES];
 	int ready[2];
 
-	assert_non_null(daemon);
-	daemon->monitor = -1;
 	prepare_directory(daemon,
 			  options ? options : &(struct daemon_options){ 0 });
 	snprintf(path, sizeof(path), "%.200s/tenured-testing", bin_directory());
@@ -381,14 +424,6 @@ static int await_end(pid_t pid)
 	return status;
 }
 
-static void daemon_free(struct daemon_process *daemon)
-{
-	if (daemon->monitor >= 0)
-		close(daemon->monitor);
-	remove_directory(daemon->directory);
-	free(daemon);
-}
-
 void daemon_stop(struct daemon_process *daemon)
 {
 	struct stat ignored;
@@ -396,6 +431,7 @@ void daemon_stop(struct daemon_process *daemon)
 
 	kill(daemon->pid, SIGTERM);
 	status = await_end(daemon->pid);
+	daemon->pid = 0;
 	if (status == -1)
 		complain(daemon, "the daemon did not end after SIGTERM");
 	if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
@@ -410,13 +446,6 @@ void daemon_stop_clean(struct daemon_process *daemon)
 {
 	daemon_require_base(daemon, false);
 	daemon_stop(daemon);
-}
-
-void daemon_abandon(struct daemon_process *daemon)
-{
-	kill(daemon->pid, SIGKILL);
-	waitpid(daemon->pid, NULL, 0);
-	daemon_free(daemon);
 }
 
 /* ---- Any program ---- */

@@ -10,7 +10,7 @@
  * sees memory that only a descriptor in flight holds.
  *
  * A helper that fails prints the daemon's log and fails the running cmocka
- * test.
+ * test. A daemon that no test has stopped is killed at the end of the program.
  */
 #ifndef TESTS_SUPPORT_DAEMON_PROCESS_H
 #define TESTS_SUPPORT_DAEMON_PROCESS_H
@@ -76,9 +76,6 @@ void daemon_stop(struct daemon_process *daemon);
 
 /* The same after daemon_require_base: what nearly every test ends with. */
 void daemon_stop_clean(struct daemon_process *daemon);
-
-/* For a test that has failed already: kills and frees without asking. */
-void daemon_abandon(struct daemon_process *daemon);
 
 /*
  * Runs a program of the build's bin directory with arguments (NULL at the

@@ -57,6 +57,7 @@ struct inproc {
 	uint64_t now_ns;
 	struct errand *jobs;
 	uint32_t n_jobs, jobs_capacity;
+	struct release *spare; /* room for the next job, or NULL */
 	struct late **late;
 	uint32_t n_late, late_capacity;
 	struct client *clients;
@@ -119,7 +120,7 @@ static int start_broker(struct inproc *world)
 	struct entropy entropy = { fill_entropy, &world->entropy };
 	struct broker_config config = {
 		.limits = world->config.limits,
-		.test_events = true,
+		.test_events = !world->config.no_test_events,
 		.first_generation = world->config.first_generation,
 	};
 
@@ -139,6 +140,7 @@ static void free_parts(struct inproc *world)
 	if (world->pages.start)
 		broken("the broker kept its reservation");
 	free(world->jobs);
+	free(world->spare);
 	free(world->late);
 	free(world->clients);
 	free(world);
@@ -410,13 +412,22 @@ void inproc_advance_ns(struct inproc *world, uint64_t by_ns)
 	world->now_ns += by_ns;
 }
 
+static struct release *spare_release(struct inproc *world)
+{
+	if (!world->spare)
+		world->spare = malloc(sizeof(*world->spare));
+	assert(world->spare);
+	return world->spare;
+}
+
 static bool take_jobs(struct inproc *world)
 {
-	struct release *next = malloc(sizeof(*next));
 	bool any = false;
 
-	assert(next);
-	while (broker_next_release(&world->broker, next)) {
+	while (broker_next_release(&world->broker, spare_release(world))) {
+		struct release *next = world->spare;
+
+		world->spare = NULL;
 		for (uint32_t i = 0; i < world->n_jobs; i++)
 			if (world->jobs[i].release->args.client ==
 			    next->args.client)
@@ -429,10 +440,7 @@ static bool take_jobs(struct inproc *world)
 				    sizeof(*world->jobs));
 		world->jobs[world->n_jobs++] = (struct errand){ .release = next };
 		any = true;
-		next = malloc(sizeof(*next));
-		assert(next);
 	}
-	free(next);
 	return any;
 }
 

@@ -44,6 +44,7 @@ struct inproc_config {
 	uint32_t first_generation;
 	uint32_t tick_budget; /* slots for each broker_tick */
 	bool memfds; /* stores can be mapped */
+	bool no_test_events; /* as in a daemon that is not for tests */
 	/* The n-th commit or reserve within broker_init fails; 0: none. */
 	uint64_t fail_init_commit;
 	uint64_t fail_init_reserve;
