@@ -125,11 +125,11 @@ static int call_open_shared(struct world *w)
 }
 
 static int (*const calls[])(struct world *) = {
-	call_stat,	   call_adapter_open,	call_adapter_close,
+	call_stat,	    call_adapter_open,	 call_adapter_close,
 	call_device_create, call_device_destroy, call_create,
-	call_destroy,	   call_share,		call_revoke,
-	call_query,	   call_open,		call_map,
-	call_unmap,	   call_alloc,		call_open_shared,
+	call_destroy,	    call_share,		 call_revoke,
+	call_query,	    call_open,		 call_map,
+	call_unmap,	    call_alloc,		 call_open_shared,
 };
 
 /* ---- Lies that any reply can contain ---- */

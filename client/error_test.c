@@ -35,8 +35,8 @@ static void test_each_thread_its_own(void **state)
 	pthread_t thread;
 
 	(void)state;
-	assert_int_equal(
-		refusal_set_at(-EINVAL, TENURE_REASON_ENTRY_TWICE, 3), -EINVAL);
+	assert_int_equal(refusal_set_at(-EINVAL, TENURE_REASON_ENTRY_TWICE, 3),
+			 -EINVAL);
 	assert_int_equal(pthread_create(&thread, NULL, in_another_thread, NULL),
 			 0);
 	pthread_join(thread, NULL);

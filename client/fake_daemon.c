@@ -179,7 +179,8 @@ static void do_map(struct fake_daemon *fake, struct exchange *x)
 	struct fake_allocation *a = allocation_at(fake, x->request->object);
 	const struct fake_store *s = &fake->stores[a->store];
 
-	if (!a->live || ((x->request->flags & WIRE_MAP_WRITE) && a->read_only)) {
+	if (!a->live ||
+	    ((x->request->flags & WIRE_MAP_WRITE) && a->read_only)) {
 		x->reply.status = a->live ? -EACCES : -EINVAL;
 		x->reply.reason = TENURE_REASON_ALLOCATION_INVALID;
 		return;

@@ -107,8 +107,7 @@ void keymap_remove(struct keymap *map, struct keymap_node *node)
 
 struct keymap_node *keymap_find(const struct keymap *map, uint64_t key)
 {
-	struct keymap_node *node =
-		map->buckets[bucket_of(key, map->n_buckets)];
+	struct keymap_node *node = map->buckets[bucket_of(key, map->n_buckets)];
 
 	while (node && node->key != key)
 		node = node->next;

@@ -79,7 +79,9 @@ static void test_without_memory(void **state)
 static void test_last_inserted_first(void **state)
 {
 	static struct keymap_node others[100];
-	struct keymap_node same[3] = { { .key = 7 }, { .key = 7 }, { .key = 7 } };
+	struct keymap_node same[3] = { { .key = 7 },
+				       { .key = 7 },
+				       { .key = 7 } };
 	struct keymap map;
 
 	(void)state;

@@ -21,8 +21,8 @@ static void add_device(struct ledger *ledger, uint64_t device)
 	struct ledger_device *record = malloc(sizeof(*record));
 
 	assert_non_null(record);
-	assert_int_equal(
-		ledger_device_publish(ledger, record, device, ADAPTER), 0);
+	assert_int_equal(ledger_device_publish(ledger, record, device, ADAPTER),
+			 0);
 }
 
 static int add_adapter(struct ledger *ledger, uint64_t adapter)
@@ -192,9 +192,9 @@ static void test_lies(void **state)
 	refuse_group(&ledger, 601, 100);
 	assert_int_equal(ledger_device_publish(&ledger, record, 0, ADAPTER),
 			 -EPROTO);
-	assert_int_equal(
-		ledger_device_publish(&ledger, record, DEVICE, ADAPTER),
-		-EPROTO);
+	assert_int_equal(ledger_device_publish(&ledger, record, DEVICE,
+					       ADAPTER),
+			 -EPROTO);
 	free(record);
 	assert_int_equal(add_adapter(&ledger, 0), -EPROTO);
 	ledger_deinit(&ledger);

@@ -58,9 +58,8 @@ static bool place_is_sound(const struct placement *place)
 }
 
 /* Sends MAP; 0 with a sound place, and with a descriptor if it was wanted. */
-static int ask(struct tenure *connection,
-	       const struct mapping_request *mapping, bool want_fd,
-	       struct placement *ret_place, int *ret_fd)
+static int ask(struct tenure *connection, const struct mapping_request *mapping,
+	       bool want_fd, struct placement *ret_place, int *ret_fd)
 {
 	struct call call = {
 		.request = {
@@ -147,8 +146,8 @@ static int first_map_reserve(struct tenure *connection,
 	struct ledger *ledger = &connection->ledger;
 
 	*first = (struct first_map){
-		.allocation = ledger_allocation(ledger,
-						mapping->allocation.value),
+		.allocation =
+			ledger_allocation(ledger, mapping->allocation.value),
 		.spare = malloc(sizeof(*first->spare)),
 	};
 	if (!first->allocation)

@@ -37,8 +37,8 @@ void *__wrap_mmap(void *start, size_t size, int protection, int flags, int fd,
 
 int __wrap_madvise(void *start, size_t size, int advice)
 {
-	if (failure == FAIL_POPULATE && (advice == MADV_POPULATE_READ ||
-					 advice == MADV_POPULATE_WRITE)) {
+	if (failure == FAIL_POPULATE &&
+	    (advice == MADV_POPULATE_READ || advice == MADV_POPULATE_WRITE)) {
 		errno = ENOSPC;
 		return -1;
 	}
@@ -170,13 +170,11 @@ static void test_two_openings(void **state)
 			 0);
 	assert_ptr_equal(mine, theirs);
 	world_check_fds(&w);
-	assert_int_equal(tenure_resource_destroy(w.connection, w.device,
-						 w.resource),
-			 0);
+	assert_int_equal(
+		tenure_resource_destroy(w.connection, w.device, w.resource), 0);
 	assert_true(world_is_mapped(theirs));
-	assert_int_equal(tenure_resource_destroy(w.connection, w.device,
-						 resource),
-			 0);
+	assert_int_equal(
+		tenure_resource_destroy(w.connection, w.device, resource), 0);
 	assert_false(world_is_mapped(theirs));
 	world_close(&w);
 }
@@ -228,15 +226,15 @@ static void test_populate(void **state)
 
 	(void)state;
 	world_open(&w);
-	assert_int_equal(map(&w, 1, TENURE_MAP_READ | TENURE_MAP_WRITE |
-					    TENURE_MAP_POPULATE,
+	assert_int_equal(map(&w, 1,
+			     TENURE_MAP_READ | TENURE_MAP_WRITE |
+				     TENURE_MAP_POPULATE,
 			     &pointer),
 			 0);
 	assert_int_equal(mincore(pointer, 2 * WORLD_PAGE, resident), 0);
 	assert_true(resident[0] & resident[1] & 1);
-	assert_int_equal(map(&w, 0, TENURE_MAP_READ | TENURE_MAP_POPULATE,
-			     &pointer),
-			 0);
+	assert_int_equal(
+		map(&w, 0, TENURE_MAP_READ | TENURE_MAP_POPULATE, &pointer), 0);
 	world_close(&w);
 }
 
@@ -448,13 +446,13 @@ static int no_memfd(void *context, struct exchange *x)
 }
 
 static int (*const place_lies[])(void *, struct exchange *) = {
-	store_zero,	  store_huge,
-	offset_beyond,	  offset_wraps,
-	offset_odd,	  size_zero,
-	size_odd,	  size_too_large,
-	size_wraps,	  store_bytes_huge,
-	short_memfd,	  unsealed_memfd,
-	no_memfd,	  store_bytes_beyond_the_file,
+	store_zero,    store_huge,
+	offset_beyond, offset_wraps,
+	offset_odd,    size_zero,
+	size_odd,      size_too_large,
+	size_wraps,    store_bytes_huge,
+	short_memfd,   unsealed_memfd,
+	no_memfd,      store_bytes_beyond_the_file,
 };
 
 static void test_lies_at_first_map(void **state)

@@ -217,7 +217,8 @@ int main(void)
 	int failed;
 
 	assert(getenv("TENURE_BIN_DIR"));
-	snprintf(daemon, sizeof(daemon), "%s/tenured", getenv("TENURE_BIN_DIR"));
+	snprintf(daemon, sizeof(daemon), "%s/tenured",
+		 getenv("TENURE_BIN_DIR"));
 	strcpy(directory, "/tmp/treal-XXXXXX");
 	assert(mkdtemp(directory));
 	setenv("TENURE_DAEMON", daemon, 1);

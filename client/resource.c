@@ -58,7 +58,8 @@ static int note_birth(struct tenure *connection, const struct call *call,
 	const uint64_t *handles = (const void *)connection->data;
 
 	if (group->count != count || call->reply.count != count ||
-	    call->reply.data_bytes != count * sizeof(*handles) + private_bytes ||
+	    call->reply.data_bytes !=
+		    count * sizeof(*handles) + private_bytes ||
 	    ledger_group_publish(&connection->ledger, group,
 				 call->request.device, resource, handles) < 0)
 		return connection_distrust_locked(connection);
@@ -190,8 +191,7 @@ int query_locked(struct tenure *connection, const struct tenure_token *token,
 		return status;
 	if (reply->count > LIST_ENTRIES_MAX ||
 	    reply->data_bytes != reply->count * sizeof(uint64_t) ||
-	    reply->value[0] > PRIVATE_DATA_MAX ||
-	    reply->value[2] > UINT32_MAX)
+	    reply->value[0] > PRIVATE_DATA_MAX || reply->value[2] > UINT32_MAX)
 		return connection_distrust_locked(connection);
 	*ret_info = (struct tenure_resource_info){
 		.count = reply->count,
@@ -202,8 +202,9 @@ int query_locked(struct tenure *connection, const struct tenure_token *token,
 	return 0;
 }
 
-int open_locked(struct tenure *connection, const struct opening_request *opening,
-		void *ret_private_data, struct tenure_resource *ret_resource,
+int open_locked(struct tenure *connection,
+		const struct opening_request *opening, void *ret_private_data,
+		struct tenure_resource *ret_resource,
 		struct tenure_allocation *ret_allocations)
 {
 	struct call call = {
@@ -420,8 +421,7 @@ int tenure_resource_query(struct tenure *connection,
 	return connection_leave(connection, status);
 }
 
-int tenure_resource_open(struct tenure *connection,
-			 struct tenure_device device,
+int tenure_resource_open(struct tenure *connection, struct tenure_device device,
 			 const struct tenure_token *token, unsigned int rights,
 			 unsigned int count, void *ret_private_data,
 			 size_t private_bytes,

@@ -45,8 +45,9 @@ struct opening_request {
 };
 
 /* ret_private_data may be NULL when nobody wants it. */
-int open_locked(struct tenure *connection, const struct opening_request *opening,
-		void *ret_private_data, struct tenure_resource *ret_resource,
+int open_locked(struct tenure *connection,
+		const struct opening_request *opening, void *ret_private_data,
+		struct tenure_resource *ret_resource,
 		struct tenure_allocation *ret_allocations);
 
 #endif

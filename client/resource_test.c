@@ -126,9 +126,8 @@ static void test_resource_destroy_unmaps(void **state)
 						 w.resource),
 			 -EINVAL);
 	assert_true(world_is_mapped(a) && world_is_mapped(b));
-	assert_int_equal(tenure_resource_destroy(w.connection, w.device,
-						 w.resource),
-			 0);
+	assert_int_equal(
+		tenure_resource_destroy(w.connection, w.device, w.resource), 0);
 	assert_false(world_is_mapped(a) || world_is_mapped(b));
 	world_close(&w);
 }
@@ -190,9 +189,8 @@ static void test_added(void **state)
 	assert_int_equal(tenure_map(w.connection, w.device, allocation,
 				    TENURE_MAP_READ, &pointer, &mapped_size),
 			 0);
-	assert_int_equal(tenure_resource_destroy(w.connection, w.device,
-						 resource),
-			 0);
+	assert_int_equal(
+		tenure_resource_destroy(w.connection, w.device, resource), 0);
 	assert_false(world_is_mapped(pointer));
 	world_close(&w);
 }
@@ -357,7 +355,8 @@ static int handle_known(void *context, struct exchange *x)
 }
 
 static int (*const birth_lies[])(void *, struct exchange *) = {
-	no_resource, fewer, fewer_bytes, handle_zero, handle_twice, handle_known,
+	no_resource, fewer,	   fewer_bytes,
+	handle_zero, handle_twice, handle_known,
 };
 
 static void test_birth_lies(void **state)
@@ -373,20 +372,19 @@ static void test_birth_lies(void **state)
 		allocations[0].value = 55;
 		world_open(&w);
 		world_lie(&w, birth_lies[i]);
-		assert_int_equal(
-			tenure_resource_create(w.connection, w.device, 0, sizes,
-					       2, NULL, 0, &resource,
-					       allocations),
-			-EPROTO);
+		assert_int_equal(tenure_resource_create(w.connection, w.device,
+							0, sizes, 2, NULL, 0,
+							&resource, allocations),
+				 -EPROTO);
 		assert_int_equal(allocations[0].value, 55);
 		world_close(&w);
 		world_open(&w);
 		world_lie(&w, birth_lies[i]);
-		assert_int_equal(
-			tenure_resource_open(w.connection, w.device, &w.token,
-					     0, 2, private_data, 4, &resource,
-					     allocations),
-			-EPROTO);
+		assert_int_equal(tenure_resource_open(w.connection, w.device,
+						      &w.token, 0, 2,
+						      private_data, 4,
+						      &resource, allocations),
+				 -EPROTO);
 		assert_int_equal(allocations[0].value, 55);
 		world_close(&w);
 	}
@@ -414,11 +412,7 @@ static int strange_rights(void *context, struct exchange *x)
 }
 
 static int (*const query_lies[])(void *, struct exchange *) = {
-	too_many,
-	fewer,
-	fewer_bytes,
-	too_private,
-	strange_rights,
+	too_many, fewer, fewer_bytes, too_private, strange_rights,
 };
 
 static void test_query_lies(void **state)

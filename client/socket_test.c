@@ -37,9 +37,8 @@ static void open_pair(struct pair *pair)
 	int ends[2];
 
 	memset(pair, 0, sizeof(*pair));
-	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0,
-				    ends),
-			 0);
+	assert_int_equal(
+		socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), 0);
 	assert_int_equal(socket_transport_adopt(ends[0], &pair->transport), 0);
 	pair->peer = ends[1];
 	pair->request.opcode = WIRE_OP_PING;
@@ -107,8 +106,7 @@ static void test_good_reply(void **state)
 	assert_memory_equal(pair.data, message, 5);
 	assert_int_equal(pair.exchange.fd, -1);
 	assert_false(pair.exchange.fd_lost);
-	assert_int_equal(recv(pair.peer, got, sizeof(got), 0),
-			 sizeof(got) - 1);
+	assert_int_equal(recv(pair.peer, got, sizeof(got), 0), sizeof(got) - 1);
 	assert_memory_equal(got, &pair.request, sizeof(pair.request));
 	assert_memory_equal(got + sizeof(pair.request), args, sizeof(args));
 	close_pair(&pair);

@@ -140,7 +140,7 @@ static int make_directory(char *ret_directory, size_t path_size)
 static bool is_of_service_manager(const char *variable)
 {
 	static const char *const names[] = {
-		"NOTIFY_SOCKET=", "LISTEN_PID=",    "LISTEN_FDS=",
+		"NOTIFY_SOCKET=",  "LISTEN_PID=",   "LISTEN_FDS=",
 		"LISTEN_FDNAMES=", "WATCHDOG_PID=", "WATCHDOG_USEC=",
 	};
 
@@ -297,9 +297,12 @@ static int run(struct spawn *spawn, const char *path)
 {
 	char ready_fd[] = { '0' + READY_FD, '\0' };
 	char *argv[] = {
-		(char[]){ "tenured" },	 (char[]){ "--socket" },
-		(char *)(uintptr_t)path, (char[]){ "--private" },
-		(char[]){ "--ready-fd" }, ready_fd,
+		(char[]){ "tenured" },
+		(char[]){ "--socket" },
+		(char *)(uintptr_t)path,
+		(char[]){ "--private" },
+		(char[]){ "--ready-fd" },
+		ready_fd,
 		NULL,
 	};
 	int status;

@@ -64,8 +64,8 @@ static const char *map_round(struct worker *worker)
 			return "map";
 		if (*(volatile char *)pointer != 0)
 			return "contents";
-		if (tenure_unmap(w->connection, w->device,
-				 w->allocations[i]) < 0)
+		if (tenure_unmap(w->connection, w->device, w->allocations[i]) <
+		    0)
 			return "unmap";
 	}
 	return NULL;

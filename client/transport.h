@@ -59,8 +59,7 @@ struct transport {
  * the connection owns the transport, and tenure_disconnect() closes it; on
  * failure the caller keeps it. tenure_socket_path() of it is "".
  */
-int connection_new(struct transport *transport,
-		   struct tenure **ret_connection);
+int connection_new(struct transport *transport, struct tenure **ret_connection);
 
 /*
  * Sends one request as it stands and brings the reply: 0 when a well-formed

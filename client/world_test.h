@@ -42,11 +42,11 @@ static inline void world_open(struct world *world)
 				       TENURE_CREATE_SHARED, sizes, 2, "abc", 4,
 				       &world->resource, world->allocations),
 		0);
-	assert_int_equal(
-		tenure_resource_share(world->connection, world->device,
-				      world->resource, TENURE_RIGHT_READ,
-				      &world->token),
-		0);
+	assert_int_equal(tenure_resource_share(world->connection, world->device,
+					       world->resource,
+					       TENURE_RIGHT_READ,
+					       &world->token),
+			 0);
 	world->fds_before = fake_open_fds() - world->fake->n_stores;
 }
 

@@ -28,9 +28,9 @@
 
 #define RIGHTS_ALL ((uint32_t)(TENURE_RIGHT_READ | TENURE_RIGHT_WRITE))
 
-struct outcome share_request(struct env *env, uint32_t session,
-			     uint64_t device, uint64_t resource,
-			     uint32_t rights, uint64_t ret_token[2])
+struct outcome share_request(struct env *env, uint32_t session, uint64_t device,
+			     uint64_t resource, uint32_t rights,
+			     uint64_t ret_token[2])
 {
 	struct region *region = &env->region;
 	enum tenure_reason reason;
@@ -105,9 +105,8 @@ static struct slot *find_allocation(struct env *env, uint32_t session,
 
 	if (d == 0)
 		return NULL;
-	slot = rules_find(&env->region, session, d, KIND_ALLOCATION,
-			  allocation, TENURE_REASON_ALLOCATION_INVALID,
-			  &reason);
+	slot = rules_find(&env->region, session, d, KIND_ALLOCATION, allocation,
+			  TENURE_REASON_ALLOCATION_INVALID, &reason);
 	if (slot == NULL)
 		*ret = refuse(-EINVAL, reason);
 	return slot;
@@ -161,8 +160,8 @@ struct outcome map_request(struct env *env, uint32_t session, uint64_t device,
 	return outcome_ok();
 }
 
-struct outcome unmap_request(struct env *env, uint32_t session,
-			     uint64_t device, uint64_t allocation)
+struct outcome unmap_request(struct env *env, uint32_t session, uint64_t device,
+			     uint64_t allocation)
 {
 	struct outcome outcome;
 	struct slot *slot =

@@ -8,9 +8,9 @@
 #include "core/state.h"
 
 /* Makes a token for a resource of the session; handles are wire values. */
-struct outcome share_request(struct env *env, uint32_t session,
-			     uint64_t device, uint64_t resource,
-			     uint32_t rights, uint64_t ret_token[2]);
+struct outcome share_request(struct env *env, uint32_t session, uint64_t device,
+			     uint64_t resource, uint32_t rights,
+			     uint64_t ret_token[2]);
 
 /* Takes a token of the session back. */
 struct outcome revoke_request(struct env *env, uint32_t session,
@@ -39,7 +39,7 @@ struct outcome map_request(struct env *env, uint32_t session, uint64_t device,
 			   struct mapped *ret);
 
 /* Undoes one map. */
-struct outcome unmap_request(struct env *env, uint32_t session,
-			     uint64_t device, uint64_t allocation);
+struct outcome unmap_request(struct env *env, uint32_t session, uint64_t device,
+			     uint64_t allocation);
 
 #endif

@@ -5,8 +5,13 @@
 
 static void g1_fits_at_every_edge(void **state)
 {
-	const uint64_t edge[] = { 0, 1, 2, 1000, UINT64_MAX / 2,
-				  UINT64_MAX / 2 + 1, UINT64_MAX - 1,
+	const uint64_t edge[] = { 0,
+				  1,
+				  2,
+				  1000,
+				  UINT64_MAX / 2,
+				  UINT64_MAX / 2 + 1,
+				  UINT64_MAX - 1,
 				  UINT64_MAX };
 
 	(void)state;
@@ -18,10 +23,10 @@ static void g1_fits_at_every_edge(void **state)
 					(unsigned __int128)edge[u] + edge[a];
 
 				account.used[CHARGE_TOKENS] = edge[u];
-				assert_int_equal(
-					account_fits(&account, CHARGE_TOKENS,
-						     edge[a], edge[l]),
-					sum <= edge[l]);
+				assert_int_equal(account_fits(&account,
+							      CHARGE_TOKENS,
+							      edge[a], edge[l]),
+						 sum <= edge[l]);
 			}
 }
 
@@ -58,8 +63,9 @@ static void charge_too_much(void *argument)
 
 static void g2_giving_back_too_much_asserts(void **state)
 {
-	struct account account = { { [CHARGE_BYTES] = 10,
-				     [CHARGE_HANDLES] = 100 } };
+	struct account account = {
+		{ [CHARGE_BYTES] = 10, [CHARGE_HANDLES] = 100 }
+	};
 
 	(void)state;
 	assert_asserts(release_too_much, &account);

@@ -59,9 +59,9 @@ static inline uint64_t fetch_sub_release_u64(atomic_u64 *word, uint64_t value)
 static inline bool cas_strong_acquire_u64(atomic_u64 *word, uint64_t *expected,
 					  uint64_t desired)
 {
-	return atomic_compare_exchange_strong_explicit(
-		word, expected, desired, memory_order_acquire,
-		memory_order_relaxed);
+	return atomic_compare_exchange_strong_explicit(word, expected, desired,
+						       memory_order_acquire,
+						       memory_order_relaxed);
 }
 
 static inline uint32_t load_acquire_u32(const atomic_u32 *word)

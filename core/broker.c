@@ -353,7 +353,8 @@ static struct outcome on_status(struct request *r)
 
 static struct outcome on_test_event(struct request *r)
 {
-	struct outcome outcome = refuse(-ENOTSUP, TENURE_REASON_UNKNOWN_REQUEST);
+	struct outcome outcome =
+		refuse(-ENOTSUP, TENURE_REASON_UNKNOWN_REQUEST);
 	uint32_t adapter, device;
 
 	if (!r->env->config.test_events)

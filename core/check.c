@@ -147,8 +147,7 @@ static bool is_private(const struct check *c, const struct slot *slot)
 {
 	uint32_t parent = slot->allocation.parent;
 
-	return parent == 0 ||
-	       slot_at(c->region, parent)->resource.object == 0;
+	return parent == 0 || slot_at(c->region, parent)->resource.object == 0;
 }
 
 static void tally_allocation(struct check *c, uint32_t session, uint32_t index)
@@ -167,8 +166,7 @@ static void tally_allocation(struct check *c, uint32_t session, uint32_t index)
 	expect(c, "parent's state of allocation", index, slot_state(parent),
 	       SLOT_LIVE);
 	if (slot->allocation.position >= parent->resource.count) {
-		expect(c, "position of allocation", index,
-		       slot->allocation.position, parent->resource.count);
+		expect(c, "position of allocation in its run", index, 0, 1);
 		return;
 	}
 	run = block_at(c->region, parent->resource.run);
@@ -197,8 +195,8 @@ static void tally_resource(struct check *c, uint32_t session, uint32_t index)
 {
 	const struct slot *slot = slot_at(c->region, index);
 	const struct slot_resource *r = &slot->resource;
-	const uint32_t *run =
-		r->count == 0 ? NULL : block_at(c->region, r->run);
+	const uint32_t *run = r->count == 0 ? NULL :
+					      block_at(c->region, r->run);
 
 	c->sessions[session].resources += slot_state(slot) == SLOT_LIVE;
 	c->block_units += block_units(r->capacity * sizeof(uint32_t)) +
@@ -278,9 +276,7 @@ static void walk_owner(struct check *c, const struct owner *owner,
 	uint32_t segment = owner->segments, live = 0, free = 0, n = 0;
 
 	while (segment != 0 && n++ < SEGMENTS_MAX && c->result == 0) {
-		struct handle any = {
-			(uint64_t)segment << SEGMENT_SLOTS_LOG2
-		};
+		struct handle any = { (uint64_t)segment << SEGMENT_SLOTS_LOG2 };
 
 		expect(c, "owner of segment", segment,
 		       table_owner(c->region, any), owner->id);
@@ -296,9 +292,7 @@ static void walk_depot(struct check *c)
 	uint32_t segment = c->state->depot, live = 0, free = 0, n = 0;
 
 	while (segment != 0 && n++ < SEGMENTS_MAX && c->result == 0) {
-		struct handle any = {
-			(uint64_t)segment << SEGMENT_SLOTS_LOG2
-		};
+		struct handle any = { (uint64_t)segment << SEGMENT_SLOTS_LOG2 };
 
 		expect(c, "owner of segment in depot", segment,
 		       table_owner(c->region, any), 0);
@@ -324,8 +318,7 @@ static void walk_devices(struct check *c)
 		expect(c, "device of its slot", i,
 		       slot_at(c->region, d->slot)->device.device, i);
 		expect(c, "sweep of a device that is not removed", i,
-		       d->state != DEVICE_REMOVED && d->sweep != SWEEP_NONE,
-		       0);
+		       d->state != DEVICE_REMOVED && d->sweep != SWEEP_NONE, 0);
 	}
 	expect(c, "devices in all", 0, c->state->n_devices, n);
 }
@@ -467,9 +460,9 @@ static void walk_item(struct check *c, uint32_t session, uint32_t item)
 	slot = slot_at(c->region, item);
 	expect(c, "state of retired slot", item, slot_state(slot),
 	       SLOT_RETIRED);
-	c->sessions[session].streamed +=
-		slot_kind(slot) == KIND_RESOURCE ? 1u + slot->resource.count :
-						   1u;
+	c->sessions[session].streamed += slot_kind(slot) == KIND_RESOURCE ?
+						 1u + slot->resource.count :
+						 1u;
 }
 
 static void walk_stream(struct check *c, uint32_t session)
@@ -510,6 +503,7 @@ static void walk_sessions(struct check *c)
 
 static void compare_sessions(struct check *c)
 {
+	uint64_t resources = 0, allocations = 0;
 	uint32_t n = 0, ending = 0;
 
 	for (uint32_t i = 1; i < used_of(c, AREA_SESSIONS); i++) {
@@ -521,6 +515,8 @@ static void compare_sessions(struct check *c)
 		s = session_at(c->region, i);
 		n++;
 		ending += s->phase == SESSION_ENDING;
+		resources += t->resources;
+		allocations += t->allocations;
 		for (int k = 0; k < CHARGE_KINDS; k++)
 			expect(c, "account of session, kind", (uint64_t)k,
 			       s->account.used[k], t->used[k]);
@@ -536,6 +532,9 @@ static void compare_sessions(struct check *c)
 		expect(c, "tokens of session", i, s->n_tokens, t->tokens);
 	}
 	expect(c, "sessions in all", 0, c->state->n_sessions, n);
+	expect(c, "resources in all", 0, c->state->n_resources, resources);
+	expect(c, "allocations in all", 0, c->state->n_allocations,
+	       allocations);
 	expect(c, "ending sessions in all", 0, c->state->n_ending, ending);
 }
 
@@ -561,7 +560,7 @@ static void compare_blocks(struct check *c)
 	uint32_t all = used_of(c, AREA_BLOCKS) - 1;
 	uint64_t free = 0;
 
-	for (unsigned int class = 0; class < BLOCK_CLASSES; class++) {
+	for (unsigned int class = 0; class < BLOCK_CLASSES; class ++) {
 		uint32_t block = c->state->block_free[class];
 
 		while (block != 0 && free <= all) {
@@ -593,9 +592,9 @@ static void compare_lists(struct check *c)
 static void walk(struct check *c)
 {
 	static const enum area pools[] = {
-		AREA_SESSIONS, AREA_PRINCIPALS, AREA_DEVICES, AREA_STORES,
-		AREA_OBJECTS,  AREA_HOLDINGS,	AREA_TOKENS,  AREA_WAITERS,
-		AREA_CHUNKS,
+		AREA_SESSIONS, AREA_PRINCIPALS, AREA_DEVICES,
+		AREA_STORES,   AREA_OBJECTS,	AREA_HOLDINGS,
+		AREA_TOKENS,   AREA_WAITERS,	AREA_CHUNKS,
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(pools); i++)
@@ -620,9 +619,9 @@ static size_t lay_out(struct check *c, uintptr_t base)
 {
 	size_t at = 0;
 
-#define CARVE(pointer, area)                                               \
-	do {                                                               \
-		(pointer) = (void *)(base + at);                           \
+#define CARVE(pointer, area)                                                  \
+	do {                                                                  \
+		(pointer) = (void *)(base + at);                              \
 		at += align_up_u64(sizeof(*(pointer)) * used_of(c, area), 8); \
 	} while (0)
 	CARVE(c->sessions, AREA_SESSIONS);

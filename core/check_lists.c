@@ -23,7 +23,7 @@
  *
  * Guarantees, cited by the tests:
  *
- *  G1  Each list, cut by hand, is reported (core/check_test.c cuts them).
+ *  G1  Each list, cut by hand, is reported (the test cuts them).
  *  G2  The walk ends, whatever the lists look like.
  */
 #include "core/check_lists.h"
@@ -160,8 +160,7 @@ static void check_devices(struct lists *l, uint32_t session)
 		const struct device *d = device_at(l->region, index);
 
 		expect(l, what, index, d->session, session);
-		expect(l, "device before device", index, d->previous,
-		       previous);
+		expect(l, "device before device", index, d->previous, previous);
 		previous = index;
 		index = d->next;
 		n++;
@@ -191,8 +190,7 @@ static void check_tokens(struct lists *l, uint32_t session)
 static void check_buckets(struct lists *l)
 {
 	static const char what[] = "bucket of token";
-	const uint32_t *buckets =
-		region_start(l->region, AREA_TOKEN_BUCKETS);
+	const uint32_t *buckets = region_start(l->region, AREA_TOKEN_BUCKETS);
 	uint32_t used = region_area(l->region, AREA_TOKENS)->used;
 
 	for (uint32_t i = 1; i < used && !l->is_broken; i++) {
@@ -268,8 +266,8 @@ static void check_woken(struct lists *l, uint32_t session)
 	     d = device_at(l->region, d)->next)
 		work |= device_has_work(device_at(l->region, d));
 	if (work && s->job.kind == JOB_NONE)
-		expect(l, "session with work on the ring", session,
-		       s->is_ready, 1);
+		expect(l, "session with work on the ring", session, s->is_ready,
+		       1);
 }
 
 static void check_session(struct lists *l, uint32_t session)

@@ -68,8 +68,8 @@ static struct outcome check_counts(const struct create_args *args)
 		return refuse(-EINVAL, TENURE_REASON_COUNT_TOO_LARGE);
 	if (args->private_bytes > PRIVATE_DATA_MAX)
 		return refuse(-EINVAL, TENURE_REASON_PRIVATE_DATA_TOO_LARGE);
-	if (args->args_bytes != args->count * sizeof(args->allocations[0]) +
-					args->private_bytes)
+	if (args->args_bytes !=
+	    args->count * sizeof(args->allocations[0]) + args->private_bytes)
 		return refuse_and_kill(TENURE_REASON_MALFORMED);
 	return outcome_ok();
 }
@@ -87,8 +87,7 @@ static struct outcome check_sizes(struct birth *b)
 		if (a->size_bytes > ALLOCATION_BYTES_MAX)
 			return refuse_entry(-EINVAL,
 					    TENURE_REASON_SIZE_TOO_LARGE, i);
-		b->made[i].size_bytes =
-			align_up_u64(a->size_bytes, PAGE_BYTES);
+		b->made[i].size_bytes = align_up_u64(a->size_bytes, PAGE_BYTES);
 		b->bytes += b->made[i].size_bytes;
 	}
 	return outcome_ok();
@@ -288,8 +287,7 @@ static uint32_t fill_allocation(struct env *env, uint32_t device,
 				const struct layout_entry *entry)
 {
 	struct region *region = &env->region;
-	uint32_t index =
-		table_take(region, &device_at(region, device)->owner);
+	uint32_t index = table_take(region, &device_at(region, device)->owner);
 	struct slot_allocation *a = &slot_at(region, index)->allocation;
 
 	a->device = device;
@@ -486,8 +484,8 @@ static struct outcome check_open(struct env *env, const struct open_args *args,
 	struct region *region = &env->region;
 	const struct object *object;
 	uint32_t token;
-	struct outcome outcome = check_rights(args->rights, RIGHTS_ALL,
-					      &o->rights);
+	struct outcome outcome =
+		check_rights(args->rights, RIGHTS_ALL, &o->rights);
 
 	if (outcome.status != 0)
 		return outcome;
@@ -563,8 +561,7 @@ static void charge_open(struct env *env, const struct opening *o)
 	object_hold(env, o->object, s->principal);
 }
 
-static void commit_open(struct env *env, struct opening *o,
-			struct created *ret)
+static void commit_open(struct env *env, struct opening *o, struct created *ret)
 {
 	struct region *region = &env->region;
 	const struct object *object = object_at(region, o->object);

@@ -55,8 +55,7 @@ static struct backend_opening opening_of_allocation(const struct env *env,
 	};
 
 	if (a->parent != 0)
-		o.resource =
-			slot_at(&env->region, a->parent)->resource.backing;
+		o.resource = slot_at(&env->region, a->parent)->resource.backing;
 	return o;
 }
 
@@ -75,8 +74,8 @@ struct backend_opening opening_of(const struct env *env, uint32_t session,
 static void close_opening(struct env *env, uint32_t session, uint32_t device,
 			  uint32_t slot)
 {
-	const struct backend *backend = env_backend(
-		env, device_at(&env->region, device)->adapter);
+	const struct backend *backend =
+		env_backend(env, device_at(&env->region, device)->adapter);
 	struct backend_opening o = opening_of(env, session, slot);
 
 	backend->ops->close_allocation(backend->state, &o);
@@ -187,8 +186,8 @@ struct outcome destroy_request(struct env *env, uint32_t session,
 			   items) != 0)
 		return refuse_memory();
 	if (args->flags & TENURE_DESTROY_SYNCHRONOUS) {
-		waiter = waiter_new(env, session, id, WIRE_OP_DESTROY,
-				    &outcome);
+		waiter =
+			waiter_new(env, session, id, WIRE_OP_DESTROY, &outcome);
 		if (waiter == 0)
 			return outcome;
 		waiter_expect(env, waiter, items);

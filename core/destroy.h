@@ -32,8 +32,7 @@ void resource_retire(struct env *env, uint32_t session, uint32_t slot);
 void allocation_retire(struct env *env, uint32_t session, uint32_t slot);
 
 /* The same for what the backend has never opened. */
-void resource_retire_unopened(struct env *env, uint32_t session,
-			      uint32_t slot);
+void resource_retire_unopened(struct env *env, uint32_t session, uint32_t slot);
 void allocation_retire_unopened(struct env *env, uint32_t session,
 				uint32_t slot);
 

@@ -78,8 +78,8 @@ static struct slot *find_adapter(struct env *env, uint32_t session,
 	return slot;
 }
 
-struct outcome adapter_find(struct env *env, uint32_t session,
-			    uint64_t adapter, uint32_t *ret_adapter)
+struct outcome adapter_find(struct env *env, uint32_t session, uint64_t adapter,
+			    uint32_t *ret_adapter)
 {
 	struct outcome outcome;
 	struct slot *slot = find_adapter(env, session, adapter, &outcome);
@@ -256,8 +256,7 @@ struct outcome device_destroy(struct env *env, uint32_t session,
 	d = device_at(&env->region, slot->device.device);
 	if (d->closing)
 		return refuse(-ENODEV, TENURE_REASON_DEVICE_REMOVED);
-	waiter = waiter_new(env, session, id, WIRE_OP_DEVICE_DESTROY,
-			    &outcome);
+	waiter = waiter_new(env, session, id, WIRE_OP_DEVICE_DESTROY, &outcome);
 	if (waiter == 0)
 		return outcome;
 	waiter_expect(env, waiter, 1);

@@ -21,8 +21,8 @@ struct outcome adapter_close(struct env *env, uint32_t session,
 			     uint64_t adapter, uint64_t id);
 
 /* The adapter behind a wire handle: its index, or the outcome. */
-struct outcome adapter_find(struct env *env, uint32_t session,
-			    uint64_t adapter, uint32_t *ret_adapter);
+struct outcome adapter_find(struct env *env, uint32_t session, uint64_t adapter,
+			    uint32_t *ret_adapter);
 
 /* The adapter stops: every device on it, of everybody, is removed (A07). */
 void adapter_stop(struct env *env, uint32_t adapter);

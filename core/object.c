@@ -63,8 +63,9 @@ bool store_drop(struct env *env, uint32_t store, uint32_t refs)
 
 struct bill object_bill(uint64_t size_bytes)
 {
-	return (struct bill){ .amount = { [CHARGE_BYTES] = size_bytes,
-					  [CHARGE_STORES] = 1 } };
+	return (struct bill){
+		.amount = { [CHARGE_BYTES] = size_bytes, [CHARGE_STORES] = 1 }
+	};
 }
 
 int object_reserve(struct env *env)

@@ -259,9 +259,8 @@ static void g3_a_token_without_memory(void **state)
 		int r;
 
 		seat_take(&seat, world);
-		assert_int_equal(seat_create(&seat, 0, SHARED, 1, &resource,
-					     NULL),
-				 0);
+		assert_int_equal(
+			seat_create(&seat, 0, SHARED, 1, &resource, NULL), 0);
 		world_fail_commit(world, n);
 		r = seat_share(&seat, resource, 1, token);
 		world_fail_commit(world, 0);
@@ -287,8 +286,7 @@ static void serials_of_stores_are_never_used_twice(void **state)
 	(void)state;
 	seat_take(&seat, world);
 	for (int i = 0; i < 20; i++) {
-		assert_int_equal(seat_create(&seat, 0, 0, 1, NULL, &handle),
-				 0);
+		assert_int_equal(seat_create(&seat, 0, 0, 1, NULL, &handle), 0);
 		assert_int_equal(seat_map(&seat, handle, 0), 0);
 		assert_true(seat.reply.head.value[0] > last);
 		last = seat.reply.head.value[0];

@@ -27,8 +27,7 @@ static inline struct outcome refuse(int status, enum tenure_reason reason)
 				 .index = WIRE_NO_INDEX };
 }
 
-static inline struct outcome refuse_entry(int status,
-					  enum tenure_reason reason,
+static inline struct outcome refuse_entry(int status, enum tenure_reason reason,
 					  uint32_t index)
 {
 	return (struct outcome){ .status = status,

@@ -84,8 +84,8 @@ static void start_allocations(struct env *env, uint32_t session)
 	const struct session *s = session_at(&env->region, session);
 	struct job job = { .kind = JOB_ALLOCATIONS };
 	uint32_t items[LIST_ENTRIES_MAX];
-	uint32_t n = stream_peek(&env->region, &s->stream, items,
-				 LIST_ENTRIES_MAX);
+	uint32_t n =
+		stream_peek(&env->region, &s->stream, items, LIST_ENTRIES_MAX);
 
 	while (job.items < n && goes_with(env, items[0], items[job.items])) {
 		const struct slot *slot =
@@ -106,9 +106,10 @@ static void start_resource(struct env *env, uint32_t session,
 		.items = 1,
 		.slots = slot->resource.count,
 	};
-	const uint32_t *run = slot->resource.count == 0 ?
-				      NULL :
-				      block_at(&env->region, slot->resource.run);
+	const uint32_t *run =
+		slot->resource.count == 0 ?
+			NULL :
+			block_at(&env->region, slot->resource.run);
 
 	for (uint32_t i = 0; i < slot->resource.count; i++)
 		job.bytes +=
@@ -150,8 +151,8 @@ static bool free_children(struct env *env, uint32_t session, struct slot *slot,
 			  uint32_t *budget)
 {
 	struct slot_resource *r = &slot->resource;
-	const uint32_t *run =
-		r->count == 0 ? NULL : block_at(&env->region, r->run);
+	const uint32_t *run = r->count == 0 ? NULL :
+					      block_at(&env->region, r->run);
 
 	while (r->count > 0) {
 		uint32_t child = run[r->count - 1];
@@ -286,8 +287,8 @@ static void tell_allocations(const struct env *env, const struct session *s,
 	uint32_t items[LIST_ENTRIES_MAX];
 	uint32_t parent;
 
-	ret->args.count = stream_peek(&env->region, &s->stream, items,
-				      s->job.items);
+	ret->args.count =
+		stream_peek(&env->region, &s->stream, items, s->job.items);
 	for (uint32_t i = 0; i < ret->args.count; i++)
 		ret->allocations[i] =
 			slot_at(&env->region, items[i])->allocation.backing;
@@ -387,8 +388,7 @@ static void allocations_released(struct env *env, uint32_t session,
 {
 	const struct session *s = session_at(&env->region, session);
 	uint32_t items[LIST_ENTRIES_MAX];
-	uint32_t n = stream_peek(&env->region, &s->stream, items,
-				 s->job.items);
+	uint32_t n = stream_peek(&env->region, &s->stream, items, s->job.items);
 
 	keep_resource_value(env, items[0], resource);
 	for (uint32_t i = 0; i < n; i++)

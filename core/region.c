@@ -187,8 +187,7 @@ static unsigned int block_class(size_t size_bytes)
 	size_t units = (size_bytes + BLOCK_UNIT_BYTES - 1) / BLOCK_UNIT_BYTES;
 
 	assert(size_bytes > 0 && size_bytes <= BLOCK_BYTES_MAX);
-	return units == 1 ? 0 :
-			    64 - (unsigned int)__builtin_clzll(units - 1);
+	return units == 1 ? 0 : 64 - (unsigned int)__builtin_clzll(units - 1);
 }
 
 uint32_t block_units(size_t size_bytes)

@@ -173,9 +173,8 @@ static void blocks_of_every_size(void **state)
 			if (size + d == 0 || size + d > BLOCK_BYTES_MAX)
 				continue;
 			sizes[n] = size + d;
-			assert_int_equal(block_new(&b.region, sizes[n],
-						   &blocks[n]),
-					 0);
+			assert_int_equal(
+				block_new(&b.region, sizes[n], &blocks[n]), 0);
 			assert_true(block_units(sizes[n]) * 64 >= sizes[n]);
 			memset(block_at(&b.region, blocks[n]), (int)n + 1,
 			       sizes[n]);

@@ -91,7 +91,8 @@ void stream_pop(struct region *region, struct stream *stream, uint32_t count)
 	while (count > 0) {
 		struct chunk *head = chunk_at(region, stream->head);
 		uint32_t next = head->next;
-		uint32_t n = (uint32_t)min_u64(count, head->used - stream->read);
+		uint32_t n =
+			(uint32_t)min_u64(count, head->used - stream->read);
 
 		stream->read += n;
 		count -= n;

@@ -25,8 +25,7 @@ int stream_reserve(struct region *region, struct stream *stream,
 uint32_t stream_room(const struct region *region, const struct stream *stream);
 
 /* Appends; the caller has reserved. */
-void stream_append(struct region *region, struct stream *stream,
-		   uint32_t item);
+void stream_append(struct region *region, struct stream *stream, uint32_t item);
 
 /* Copies up to count items from the front without taking them. */
 uint32_t stream_peek(const struct region *region, const struct stream *stream,

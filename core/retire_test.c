@@ -35,8 +35,7 @@ static int tear_down(void **state)
 
 static void append(struct fixture *f, uint32_t from, uint32_t count)
 {
-	assert_int_equal(stream_reserve(&f->bare.region, &f->stream, count),
-			 0);
+	assert_int_equal(stream_reserve(&f->bare.region, &f->stream, count), 0);
 	for (uint32_t i = 0; i < count; i++)
 		stream_append(&f->bare.region, &f->stream, from + i);
 }
@@ -47,8 +46,7 @@ static void take(struct fixture *f, uint32_t from, uint32_t count)
 	uint32_t items[2048];
 
 	assert_true(count <= ARRAY_SIZE(items));
-	assert_int_equal(stream_peek(&f->bare.region, &f->stream, items,
-				     count),
+	assert_int_equal(stream_peek(&f->bare.region, &f->stream, items, count),
 			 count);
 	for (uint32_t i = 0; i < count; i++)
 		assert_int_equal(items[i], from + i);
@@ -101,13 +99,10 @@ static void g1_a_peek_takes_nothing(void **state)
 	struct fixture *f = *state;
 	uint32_t items[8];
 
-	assert_int_equal(stream_peek(&f->bare.region, &f->stream, items, 8),
-			 0);
+	assert_int_equal(stream_peek(&f->bare.region, &f->stream, items, 8), 0);
 	append(f, 5, 3);
-	assert_int_equal(stream_peek(&f->bare.region, &f->stream, items, 8),
-			 3);
-	assert_int_equal(stream_peek(&f->bare.region, &f->stream, items, 2),
-			 2);
+	assert_int_equal(stream_peek(&f->bare.region, &f->stream, items, 8), 3);
+	assert_int_equal(stream_peek(&f->bare.region, &f->stream, items, 2), 2);
 	take(f, 5, 3);
 }
 
@@ -120,8 +115,7 @@ static void g2_what_is_reserved_can_be_appended(void **state)
 	for (int round = 0; round < 200; round++) {
 		uint32_t n = random_below(&random, 1025);
 
-		assert_int_equal(stream_reserve(&f->bare.region, &f->stream,
-						n),
+		assert_int_equal(stream_reserve(&f->bare.region, &f->stream, n),
 				 0);
 		f->bare.memory.fail_commit = 1;
 		for (uint32_t i = 0; i < n; i++)

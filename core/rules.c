@@ -55,8 +55,8 @@ struct slot *rules_find(const struct region *region, uint32_t session,
 			enum tenure_reason invalid,
 			enum tenure_reason *ret_reason)
 {
-	struct handle handle = handle_from_wire(
-		wire, session_at(region, session)->secret);
+	struct handle handle =
+		handle_from_wire(wire, session_at(region, session)->secret);
 	uint32_t owner = table_owner(region, handle);
 	uint32_t expected = device == 0 ? owner_of_session(session) :
 					  owner_of_device(device);
@@ -110,8 +110,7 @@ static struct outcome check_shape(const struct destroy_args *args)
 {
 	if (args->resource != 0) {
 		if (args->list != NULL && args->count > 0)
-			return refuse(-EINVAL,
-				      TENURE_REASON_RESOURCE_AND_LIST);
+			return refuse(-EINVAL, TENURE_REASON_RESOURCE_AND_LIST);
 		return outcome_ok();
 	}
 	if (args->count == 0)

@@ -56,17 +56,14 @@ static void fill_first_device(struct stage *s)
 	assert_int_equal(seat_create(a, 0, TENURE_CREATE_RESOURCE, 8,
 				     &s->private, s->child),
 			 0);
-	assert_int_equal(seat_create(a, 0, TENURE_CREATE_RESOURCE, 2,
-				     &s->other, s->other_child),
+	assert_int_equal(seat_create(a, 0, TENURE_CREATE_RESOURCE, 2, &s->other,
+				     s->other_child),
 			 0);
-	assert_int_equal(seat_create(a, 0, shared, 2, &s->shared,
-				     s->shared_child),
+	assert_int_equal(
+		seat_create(a, 0, shared, 2, &s->shared, s->shared_child), 0);
+	assert_int_equal(seat_share(a, s->shared, TENURE_RIGHT_READ, s->token),
 			 0);
-	assert_int_equal(seat_share(a, s->shared, TENURE_RIGHT_READ,
-				    s->token),
-			 0);
-	assert_int_equal(seat_open(a, s->token, 2, &s->opened,
-				   s->opened_child),
+	assert_int_equal(seat_open(a, s->token, 2, &s->opened, s->opened_child),
 			 0);
 	assert_int_equal(seat_create(a, 0, TENURE_CREATE_RESOURCE, 1,
 				     &s->stale_resource, &s->stale),
@@ -162,8 +159,7 @@ static void g1_a03_to_a07_the_device(void **state)
 		  TENURE_REASON_WRONG_TYPE },
 		{ "A05 allocation", s->own[0], -EINVAL,
 		  TENURE_REASON_WRONG_TYPE },
-		{ "A06", s->bob.device, -EINVAL,
-		  TENURE_REASON_DEVICE_INVALID },
+		{ "A06", s->bob.device, -EINVAL, TENURE_REASON_DEVICE_INVALID },
 		{ "A06 no oracle", s->bobs_resource, -EINVAL,
 		  TENURE_REASON_DEVICE_INVALID },
 		{ "A07", s->removed, -ENODEV, TENURE_REASON_DEVICE_REMOVED },
@@ -257,8 +253,7 @@ static void g1_a30_to_a40_the_resource(void **state)
 		{ "A35 other half", s->token[1],
 		  TENURE_REASON_RESOURCE_INVALID },
 	};
-	const uint64_t good[] = { s->private, s->other, s->shared,
-				  s->opened };
+	const uint64_t good[] = { s->private, s->other, s->shared, s->opened };
 
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
 		struct destroy_args args =
@@ -268,8 +263,7 @@ static void g1_a30_to_a40_the_resource(void **state)
 			       bad[i].what);
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(good); i++) {
-		struct destroy_args args =
-			no_list(s->alice.device, good[i], 0);
+		struct destroy_args args = no_list(s->alice.device, good[i], 0);
 
 		assert_int_equal(judge(s, &args)->status, 0);
 		assert_int_equal(s->verdict.action, DESTROY_RESOURCE);
@@ -314,8 +308,7 @@ static void g1_a52_to_a58_each_bad_entry_at_each_place(void **state)
 
 			s->own[at] = bad[i].entry;
 			expect_refusal(s, &args, -EINVAL, bad[i].reason,
-				       mixed && at == 0 ? 1 : at,
-				       bad[i].what);
+				       mixed && at == 0 ? 1 : at, bad[i].what);
 			s->own[at] = saved;
 		}
 }
@@ -326,8 +319,8 @@ static void g1_a52_two_resources(void **state)
 	uint64_t list[] = { s->child[0], s->child[1], s->other_child[0] };
 	struct destroy_args args = with_list(s->alice.device, list, 3);
 
-	expect_refusal(s, &args, -EINVAL, TENURE_REASON_ENTRY_OTHER_RESOURCE,
-		       2, "A52");
+	expect_refusal(s, &args, -EINVAL, TENURE_REASON_ENTRY_OTHER_RESOURCE, 2,
+		       "A52");
 	list[1] = s->own[0];
 	expect_refusal(s, &args, -EINVAL, TENURE_REASON_ENTRY_MIXED_OWNERS, 1,
 		       "A53 before A52");
@@ -387,9 +380,8 @@ static void g2_a15_lists_of_the_longest_kind(void **state)
 	/* The last multiplier puts every slot into one place of the table. */
 	const uint32_t multipliers[] = { 2654435769u, 0x9e3779b1u, 3, 0 };
 
-	assert_int_equal(seat_create(&s->alice, 0, 0, LIST_ENTRIES_MAX, NULL,
-				     list),
-			 0);
+	assert_int_equal(
+		seat_create(&s->alice, 0, 0, LIST_ENTRIES_MAX, NULL, list), 0);
 	args = with_list(s->alice.device, list, LIST_ENTRIES_MAX);
 	for (size_t i = 0; i < ARRAY_SIZE(multipliers); i++) {
 		uint64_t last = list[LIST_ENTRIES_MAX - 1];
@@ -430,8 +422,8 @@ static void g2_a51_any_subset_of_a_private_resource(void **state)
 static void g3_a_list_that_is_not_read(void **state)
 {
 	struct stage *s = *state;
-	uint64_t *nowhere = mmap(NULL, 4096, PROT_NONE,
-				 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	uint64_t *nowhere =
+		mmap(NULL, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	struct destroy_args a11 = with_list(s->alice.device, nowhere, 0);
 	struct destroy_args a14 = with_list(s->alice.device, nowhere, 1025);
 	struct destroy_args a18 = with_list(s->alice.device, nowhere, 0);
@@ -504,8 +496,7 @@ static void when_rules_are_broken_the_first_one_speaks(void **state)
 			list[2] = 0;
 		rules_destroy(world_region(s->world), s->alice.client, &args,
 			      &s->scratch, &s->verdict);
-		assert_int_equal(s->verdict.outcome.reason,
-				 step_reason[first]);
+		assert_int_equal(s->verdict.outcome.reason, step_reason[first]);
 	}
 }
 

@@ -116,8 +116,7 @@ static struct outcome may_connect(const struct env *env, uint32_t principal)
 		return refuse(-EDQUOT, TENURE_REASON_DAEMON_CLIENTS);
 	if (principal != 0 &&
 	    !account_fits(&principal_at(&env->region, principal)->account,
-			  CHARGE_CLIENTS, 1,
-			  limits->principal[CHARGE_CLIENTS]))
+			  CHARGE_CLIENTS, 1, limits->principal[CHARGE_CLIENTS]))
 		return refuse(-EDQUOT, TENURE_REASON_PRINCIPAL_CLIENTS);
 	if (principal == 0 && limits->principal[CHARGE_CLIENTS] == 0)
 		return refuse(-EDQUOT, TENURE_REASON_PRINCIPAL_CLIENTS);
@@ -137,8 +136,7 @@ uint32_t session_new(struct env *env, const struct peer *peer, uint64_t now_ns,
 	if (ret->status != 0)
 		return 0;
 	if (pool_reserve(region, AREA_SESSIONS, 1) != 0 ||
-	    (principal == 0 &&
-	     pool_reserve(region, AREA_PRINCIPALS, 1) != 0) ||
+	    (principal == 0 && pool_reserve(region, AREA_PRINCIPALS, 1) != 0) ||
 	    stream_init(region, &stream) != 0) {
 		*ret = refuse_memory();
 		return 0;
@@ -303,7 +301,7 @@ struct outcome session_slot_afford(struct env *env, uint32_t session)
 }
 
 uint64_t session_slot_publish(struct env *env, uint32_t session, uint32_t slot,
-			    enum kind kind)
+			      enum kind kind)
 {
 	session_charge(env, session, CHARGE_HANDLES, 1);
 	return handle_to_wire(table_publish(&env->region, slot, kind),

@@ -21,8 +21,7 @@ static void expect_no_entry(struct inproc *world, const struct peer *peer,
 	enum tenure_reason reason = TENURE_REASON_NONE;
 	uint32_t client = 4711;
 
-	assert_int_equal(inproc_connect(world, peer, &client, &reason),
-			 status);
+	assert_int_equal(inproc_connect(world, peer, &client, &reason), status);
 	assert_int_equal(reason, expected);
 	assert_int_equal(client, 4711);
 	image_same(world, image);
@@ -93,9 +92,9 @@ static void principals_are_uid_and_cgroup(void **state)
 {
 	static char a[400], b[400];
 	const struct peer peers[] = {
-		{ .uid = 1, .cgroup = "/x" },	   { .uid = 2, .cgroup = "/x" },
-		{ .uid = 1, .cgroup = "/xx" },	   { .uid = 1, .cgroup = "" },
-		{ .uid = 1, .cgroup = a },	   { .uid = 1, .cgroup = b },
+		{ .uid = 1, .cgroup = "/x" },  { .uid = 2, .cgroup = "/x" },
+		{ .uid = 1, .cgroup = "/xx" }, { .uid = 1, .cgroup = "" },
+		{ .uid = 1, .cgroup = a },     { .uid = 1, .cgroup = b },
 	};
 	struct inproc *world = inproc_new(NULL);
 	uint32_t first[ARRAY_SIZE(peers)], again;
@@ -110,8 +109,8 @@ static void principals_are_uid_and_cgroup(void **state)
 
 		assert_int_equal(
 			inproc_connect(world, &peers[i], &first[i], NULL), 0);
-		assert_int_equal(
-			inproc_connect(world, &peers[i], &again, NULL), 0);
+		assert_int_equal(inproc_connect(world, &peers[i], &again, NULL),
+				 0);
 		p = session_at(world_region(world), first[i])->principal;
 		assert_int_equal(
 			session_at(world_region(world), again)->principal, p);
@@ -326,13 +325,11 @@ static void the_ring_forgets_who_has_ended(void **state)
 		seat_take(&maker, world);
 		seat_take(&busy, world);
 		seat_take(&opener, world);
-		assert_int_equal(seat_create(&maker, 0, shared, 1, &resource,
-					     NULL),
-				 0);
+		assert_int_equal(
+			seat_create(&maker, 0, shared, 1, &resource, NULL), 0);
 		assert_int_equal(seat_share(&maker, resource, 1, token), 0);
 		assert_int_equal(seat_open(&opener, token, 1, NULL, NULL), 0);
-		assert_int_equal(seat_create(&busy, 0, 0, 1, NULL, &handle),
-				 0);
+		assert_int_equal(seat_create(&busy, 0, 0, 1, NULL, &handle), 0);
 		inproc_pump_by_itself(world, false);
 		inproc_kill(world, opener.client);
 		while (session_next_ended(world_env(world)) == 0)

@@ -53,9 +53,8 @@ static uint64_t control_make(uint32_t generation, enum slot_state state)
 /* LIVE, of the handle's generation and kind, whatever the pins. */
 static bool control_matches(uint64_t control, struct handle handle)
 {
-	uint64_t wanted =
-		control_make(handle_generation(handle), SLOT_LIVE) |
-		(uint64_t)handle_kind(handle) << SLOT_KIND_SHIFT;
+	uint64_t wanted = control_make(handle_generation(handle), SLOT_LIVE) |
+			  (uint64_t)handle_kind(handle) << SLOT_KIND_SHIFT;
 
 	return (control & ~SLOT_PIN_MASK) == wanted;
 }
@@ -88,8 +87,7 @@ uint32_t table_owner(const struct region *region, struct handle handle)
 {
 	uint32_t segment = handle_index(handle) >> SEGMENT_SLOTS_LOG2;
 
-	static_assert(HANDLE_INDEX_MASK >> SEGMENT_SLOTS_LOG2 <
-			      SEGMENTS_MAX,
+	static_assert(HANDLE_INDEX_MASK >> SEGMENT_SLOTS_LOG2 < SEGMENTS_MAX,
 		      "every index has an owner word");
 	/* order SEGMENT: pairs with the release in adopt_segment(): whoever
 	 * sees the owner also sees the slots initialised */
@@ -239,8 +237,8 @@ struct handle table_publish(struct region *region, uint32_t index,
 	/* order PUBLISH: pairs with the acquire in table_peek() and
 	 * table_pin(): the fields before the LIVE that announces them */
 	uint64_t before = fetch_add_release_u64(
-		&slot->control, control_make(0, SLOT_LIVE) |
-					(uint64_t)kind << SLOT_KIND_SHIFT);
+		&slot->control,
+		control_make(0, SLOT_LIVE) | (uint64_t)kind << SLOT_KIND_SHIFT);
 
 	assert(control_state(before) == SLOT_FREE);
 	return handle_make(control_generation(before), kind, index);
@@ -288,9 +286,9 @@ bool table_try_reclaim(struct region *region, struct owner *owner,
 	if (control_pins(control) != 0)
 		return false;
 	/* order UNPIN: pairs with the release in table_unpin() */
-	if (!cas_strong_acquire_u64(
-		    &slot->control, &control,
-		    control_make(generation + 1, last ? SLOT_DEAD : SLOT_FREE)))
+	if (!cas_strong_acquire_u64(&slot->control, &control,
+				    control_make(generation + 1,
+						 last ? SLOT_DEAD : SLOT_FREE)))
 		return false;
 	owner->live--;
 	if (last)

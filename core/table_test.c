@@ -7,8 +7,7 @@
 #include "tests/support/random.h"
 #include "tests/support/seat.h"
 
-static struct handle create(struct bare *b, struct owner *owner,
-			    enum kind kind)
+static struct handle create(struct bare *b, struct owner *owner, enum kind kind)
 {
 	assert_int_equal(table_reserve(&b->region, owner, 1), 0);
 	return table_publish(&b->region, table_take(&b->region, owner), kind);
@@ -17,8 +16,7 @@ static struct handle create(struct bare *b, struct owner *owner,
 static void end(struct bare *b, struct owner *owner, struct handle handle)
 {
 	table_retire(slot_at(&b->region, handle_index(handle)));
-	assert_true(table_try_reclaim(&b->region, owner,
-				      handle_index(handle)));
+	assert_true(table_try_reclaim(&b->region, owner, handle_index(handle)));
 }
 
 static bool found(const struct bare *b, uint32_t owner, struct handle handle)
@@ -46,8 +44,7 @@ static void handles_and_wire_values(void **state)
 		assert_int_equal(handle_generation(h), generation);
 		assert_int_equal(handle_kind(h), KIND_RESOURCE);
 		assert_int_equal(handle_index(h), index);
-		assert_int_equal(handle_from_wire(wire, secret).value,
-				 h.value);
+		assert_int_equal(handle_from_wire(wire, secret).value, h.value);
 		/* The secret's kind is one that no handle has. */
 		for (int kind = 1; kind <= KIND_ALLOCATION; kind++)
 			assert_int_not_equal(
@@ -71,8 +68,7 @@ static void g1_a_retired_handle_is_never_found(void **state)
 	/* The lowest free slot is used again each time: one slot, all along. */
 	for (uint32_t i = 0; i < ARRAY_SIZE(dead); i++) {
 		dead[i] = create(&b, &owner, KIND_ALLOCATION);
-		assert_int_equal(handle_index(dead[i]),
-				 handle_index(dead[0]));
+		assert_int_equal(handle_index(dead[i]), handle_index(dead[0]));
 		assert_int_equal(handle_generation(dead[i]), i + 1);
 		assert_true(found(&b, 5, dead[i]));
 		table_retire(slot_at(&b.region, handle_index(dead[i])));
@@ -150,9 +146,8 @@ static void g1_a_segment_that_is_used_up(void **state)
 	assert_int_equal(handle_index(handle) >> SEGMENT_SLOTS_LOG2, 2);
 	end(&b, &next, handle);
 	/* Segment 1 is nobody's. */
-	assert_int_equal(table_owner(&b.region,
-				     handle_make(1, KIND_RESOURCE, 1024)),
-			 0);
+	assert_int_equal(
+		table_owner(&b.region, handle_make(1, KIND_RESOURCE, 1024)), 0);
 	bare_deinit(&b);
 }
 
@@ -370,8 +365,7 @@ static void init_without_memory(void **state)
 	struct region region;
 
 	(void)state;
-	assert_int_equal(region_init(&region, &pages, sizeof(struct state)),
-			 0);
+	assert_int_equal(region_init(&region, &pages, sizeof(struct state)), 0);
 	memory.fail_commit = 1;
 	assert_int_equal(table_init(&region, 1), -ENOMEM);
 	region_deinit(&region);
@@ -466,9 +460,8 @@ static void look(struct board *board, struct random *random)
 {
 	uint32_t o = random_below(random, OWNERS);
 	uint32_t asker = random_chance(random, 90) ? o : 1 - o;
-	struct handle handle = {
-		atomic_load(&board->handles[o][random_below(random, PLACES)])
-	};
+	struct handle handle = { atomic_load(
+		&board->handles[o][random_below(random, PLACES)]) };
 	struct slot *slot = table_pin(&board->bare.region, asker + 1, handle);
 	uint64_t stamp = stamp_of(handle);
 
@@ -554,10 +547,10 @@ static void own(struct board *board, struct owner owners[OWNERS])
 		if (cycle % 1000 == 999)
 			empty(board, &owners[o], o, is_live[o]);
 		if (cycle % 1500 == 1499)
-			assert_int_equal(
-				table_reserve(&board->bare.region, &owners[1],
-					      owners[1].free + 1),
-				0);
+			assert_int_equal(table_reserve(&board->bare.region,
+						       &owners[1],
+						       owners[1].free + 1),
+					 0);
 	}
 	for (uint32_t o = 0; o < OWNERS; o++)
 		empty(board, &owners[o], o, is_live[o]);
@@ -572,9 +565,8 @@ static void g1_g3_threads(void **state)
 	(void)state;
 	bare_init(&board.bare, 1);
 	for (int i = 0; i < READERS; i++)
-		assert_int_equal(pthread_create(&readers[i], NULL, reader,
-						&board),
-				 0);
+		assert_int_equal(
+			pthread_create(&readers[i], NULL, reader, &board), 0);
 	own(&board, owners);
 	atomic_store(&board.stop, true);
 	for (int i = 0; i < READERS; i++)

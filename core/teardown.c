@@ -56,8 +56,8 @@ static bool is_due(const struct device *d, const struct slot *slot)
 	       slot->allocation.parent == 0;
 }
 
-static void retire_due(struct env *env, const struct device *d,
-		       uint32_t index, uint32_t *budget)
+static void retire_due(struct env *env, const struct device *d, uint32_t index,
+		       uint32_t *budget)
 {
 	uint32_t cost = 1;
 
@@ -77,7 +77,7 @@ static void sweep_segment(struct env *env, struct device *d, uint32_t *budget)
 	const struct stream *stream = &session_at(region, d->session)->stream;
 	uint32_t first = d->cursor_segment << SEGMENT_SLOTS_LOG2;
 
-	while (d->cursor_slot < SEGMENT_SLOTS && *budget > 0 &&
+	while (*budget > 0 && d->cursor_slot < SEGMENT_SLOTS &&
 	       stream_room(region, stream) > 0) {
 		uint32_t index = first + d->cursor_slot++;
 

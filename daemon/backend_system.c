@@ -340,6 +340,8 @@ static int reopen_read_only(int fd)
 		return -errno;
 	read_only = open(path, O_RDONLY | O_CLOEXEC);
 	r = read_only < 0 ? -errno : read_only;
+	if (r == -ENOENT) /* there is no /proc, and there is no other way */
+		r = -ENOTSUP;
 	/* What was set a moment ago can be set back. */
 	if (fchmod(fd, 0) < 0 && read_only >= 0) {
 		r = -errno;

@@ -15,6 +15,25 @@
 
 #include <cmocka.h>
 
+/* The allocation with this number, from 1, fails; 0: none does. */
+static unsigned int failing;
+
+void *__real_calloc(size_t n, size_t size);
+void *__wrap_calloc(size_t n, size_t size);
+void *__real_reallocarray(void *old, size_t n, size_t size);
+void *__wrap_reallocarray(void *old, size_t n, size_t size);
+
+void *__wrap_calloc(size_t n, size_t size)
+{
+	return failing && --failing == 0 ? NULL : __real_calloc(n, size);
+}
+
+void *__wrap_reallocarray(void *old, size_t n, size_t size)
+{
+	return failing && --failing == 0 ? NULL :
+					   __real_reallocarray(old, n, size);
+}
+
 #define KIB UINT64_C(1024)
 #define MIB (KIB * 1024)
 
@@ -183,8 +202,9 @@ static void test_g2_rights(void **state)
 			      fd, 0),
 			 MAP_FAILED);
 	assert_int_equal(write(fd, "x", 1), -1);
-	assert_int_equal(fallocate(fd, FALLOC_FL_PUNCH_HOLE |
-					       FALLOC_FL_KEEP_SIZE, 0, 4096),
+	assert_int_equal(fallocate(fd,
+				   FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+				   0, 4096),
 			 -1);
 	if (geteuid() == 0) {
 		assert_int_equal(reopen_as_nobody(fd, O_RDWR), 0);
@@ -324,6 +344,35 @@ static void test_g1_refusals_leave_nothing(void **state)
 	assert_int_equal(create.resource, 0);
 }
 
+static void test_g1_every_allocation_fails(void **state)
+{
+	struct backend_allocation a = { .size_bytes = 4 * KIB };
+	struct backend_create create;
+	unsigned int n = 0;
+	int r;
+
+	do {
+		assert_int_equal(teardown(state), 0);
+		assert_int_equal(setup(state), 0);
+		create = (struct backend_create){
+			.count = 1,
+			.new_resource = true,
+			.allocations = &a,
+		};
+		failing = ++n;
+		r = ops->create_allocation(backend, &create);
+		failing = 0;
+		if (r < 0) {
+			assert_int_equal(r, -ENOMEM);
+			assert_int_equal(stores(), 0);
+			assert_int_equal(descriptors(), 0);
+		}
+	} while (r < 0);
+	/* Two arrays for stores, two for resources, and the store. */
+	assert_int_equal(n, 6);
+	destroy(&a.allocation, 1, create.resource, BACKEND_DESTROY_RESOURCE);
+}
+
 static void test_refused_reader(void **state)
 {
 	struct backend_allocation a = { .size_bytes = 4 * KIB };
@@ -441,6 +490,7 @@ int main(void)
 		TEST(test_g4_acquired_descriptor_stays),
 		TEST(test_adding_to_a_resource),
 		TEST(test_g1_refusals_leave_nothing),
+		TEST(test_g1_every_allocation_fails),
 		TEST(test_refused_reader),
 		TEST(test_descriptors_are_limited),
 		TEST(test_g5_broken_contracts),

@@ -150,13 +150,14 @@ static void log_end(const struct obituary *held, const char *cause)
 {
 	log_write(LOG_LEVEL_INFO, LOG_CLIENT_ENDED,
 		  "client %" PRIu32 " (pid %" PRId32 ", uid %" PRIu32
-		  ", cgroup %s) ended: %s; held %" PRIu64 " resource%s, %" PRIu64
-		  " allocation%s, %" PRIu64 " token%s, %" PRIu64 " byte%s",
+		  ", cgroup %s) ended: %s; held %" PRIu64
+		  " resource%s, %" PRIu64 " allocation%s, %" PRIu64
+		  " token%s, %" PRIu64 " byte%s",
 		  held->client, held->pid, held->uid,
 		  held->cgroup[0] ? held->cgroup : "-", cause, held->resources,
 		  plural(held->resources), held->allocations,
-		  plural(held->allocations), held->tokens,
-		  plural(held->tokens), held->bytes, plural(held->bytes));
+		  plural(held->allocations), held->tokens, plural(held->tokens),
+		  held->bytes, plural(held->bytes));
 }
 
 static void log_obituary(const struct obituary *o)
@@ -241,8 +242,8 @@ static void send_reply(struct client *client, const struct broker_reply *reply)
 static void answer_refused(struct client *client, const void *bytes,
 			   size_t size)
 {
-	struct wire_reply word = last_word(client->refusal_status,
-					   client->refusal);
+	struct wire_reply word =
+		last_word(client->refusal_status, client->refusal);
 	struct wire_request request;
 
 	word.opcode = WIRE_OP_HELLO;
@@ -277,8 +278,7 @@ static void on_message(struct conn *conn, const void *bytes, size_t size)
 		conn_expect(conn);
 		break;
 	case BROKER_KILL:
-		if (reply.head.opcode != WIRE_OP_INVALID)
-			conn_send(conn, &reply.head, reply.data, NULL);
+		conn_send(conn, &reply.head, reply.data, NULL);
 		clients->counters.killed++;
 		end(client, reason_sentence(reply.head.reason));
 		break;
@@ -404,15 +404,18 @@ static void introduce(struct clients *clients, struct client *client,
 		clients->counters.connected++;
 		log_write(LOG_LEVEL_DEBUG, LOG_CLIENT_CONNECTED,
 			  "client %" PRIu32 " (pid %" PRId32 ", uid %" PRIu32
-			  ", cgroup %s) connected", client->id, facts->pid,
-			  facts->uid, facts->cgroup[0] ? facts->cgroup : "-");
+			  ", cgroup %s) connected",
+			  client->id, facts->pid, facts->uid,
+			  facts->cgroup[0] ? facts->cgroup : "-");
 		return;
 	}
 	client->id = 0;
 	clients->counters.refused++;
 	log_write(LOG_LEVEL_WARNING, LOG_CLIENT_REFUSED,
-		  "pid %" PRId32 " (uid %" PRIu32 ", cgroup %s) was refused: %s",
-		  facts->pid, facts->uid, facts->cgroup[0] ? facts->cgroup : "-",
+		  "pid %" PRId32 " (uid %" PRIu32
+		  ", cgroup %s) was refused: %s",
+		  facts->pid, facts->uid,
+		  facts->cgroup[0] ? facts->cgroup : "-",
 		  reason_sentence(client->refusal));
 }
 

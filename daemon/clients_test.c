@@ -1,1 +1,415 @@
-int main(void){return 0;}
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Clients between real sockets and a real broker, turned by hand: no loop, no
+ * second thread, and a clock that stands still.
+ */
+#include "daemon/clients.h"
+
+#include "daemon/pages.h"
+
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define TIMEOUT_NS UINT64_C(1000)
+
+/* Memory for a client is refused. */
+static bool no_memory;
+
+void *__real_calloc(size_t n, size_t size);
+void *__wrap_calloc(size_t n, size_t size);
+
+void *__wrap_calloc(size_t n, size_t size)
+{
+	return no_memory ? NULL : __real_calloc(n, size);
+}
+
+static struct poller poller;
+static struct backend_system *backend;
+static struct broker broker;
+static struct clients clients;
+static uint64_t clock_ns;
+
+static uint64_t fake_now(void)
+{
+	return clock_ns;
+}
+
+static void fill(void *context, void *bytes, size_t size_bytes)
+{
+	unsigned char *at = bytes;
+
+	(void)context;
+	while (size_bytes--)
+		*at++ = (unsigned char)rand();
+}
+
+static int setup(void **state)
+{
+	const struct backend_system_config system = {
+		.descriptors_max = 100,
+		.slice_bytes = 1 << 20,
+	};
+	const struct entropy entropy = { .fill = fill };
+	struct broker_config config = { .first_generation = 1 };
+	struct broker_adapter adapter = { .name = "system" };
+	struct pages pages;
+
+	(void)state;
+	clock_ns = 1;
+	limits_default(&config.limits);
+	config.limits.clients = 2;
+	pages_mmap(&pages);
+	assert_int_equal(poller_init(&poller), 0);
+	assert_int_equal(backend_system_new(&system, &backend), 0);
+	adapter.backend = (struct backend){ &backend_system_ops, backend };
+	assert_int_equal(broker_init(&broker, &pages, &entropy, &config,
+				     &adapter, 1),
+			 0);
+	clients_init(&clients, &broker, backend, &poller, TIMEOUT_NS, fake_now);
+	return 0;
+}
+
+/* Everything that is to be done, done at once. */
+static void turn(void)
+{
+	static struct release release;
+
+	poller_dispatch(&poller);
+	do {
+		while (broker_next_release(&broker, &release)) {
+			int r = backend_system_ops.destroy_allocation(
+				backend, &release.args);
+
+			broker_release_done(&broker, release.args.client, r,
+					    release.args.resource, clock_ns);
+		}
+	} while (broker_tick(&broker, clock_ns, 1000));
+	clients_settle(&clients);
+}
+
+/* Asserts that nothing is left of anybody (G1). */
+static int teardown(void **state)
+{
+	(void)state;
+	clients_end_all(&clients, "test");
+	turn();
+	turn();
+	clients_deinit(&clients);
+	broker_deinit(&broker);
+	backend_system_free(backend);
+	poller_deinit(&poller);
+	return 0;
+}
+
+/* A new client's end of its connection. */
+static int join(void)
+{
+	int ends[2];
+
+	assert_int_equal(socketpair(AF_UNIX,
+				    SOCK_SEQPACKET | SOCK_NONBLOCK |
+					    SOCK_CLOEXEC,
+				    0, ends),
+			 0);
+	clients_admit(&clients, ends[0]);
+	return ends[1];
+}
+
+static void ask(int fd, struct wire_request head, const void *args)
+{
+	char message[sizeof(head) + 64];
+
+	assert_true(head.args_bytes <= 64);
+	memcpy(message, &head, sizeof(head));
+	if (head.args_bytes)
+		memcpy(message + sizeof(head), args, head.args_bytes);
+	assert_int_equal(send(fd, message, sizeof(head) + head.args_bytes, 0),
+			 sizeof(head) + head.args_bytes);
+}
+
+static uint64_t reply_data[WIRE_DATA_BYTES_MAX / 8];
+
+/* 1: a reply; 0: the end; or a negative errno. */
+static int hear(int fd, struct wire_reply *ret)
+{
+	struct iovec parts[2] = {
+		{ ret, sizeof(*ret) },
+		{ reply_data, sizeof(reply_data) },
+	};
+	struct msghdr message = { .msg_iov = parts, .msg_iovlen = 2 };
+	ssize_t n = recvmsg(fd, &message, 0);
+
+	return n < 0 ? -errno : n > 0;
+}
+
+static struct wire_reply call(int fd, struct wire_request head,
+			      const void *args)
+{
+	struct wire_reply reply;
+
+	ask(fd, head, args);
+	turn();
+	assert_int_equal(hear(fd, &reply), 1);
+	return reply;
+}
+
+static const struct wire_request hello = {
+	.opcode = WIRE_OP_HELLO,
+	.id = 11,
+	.object = WIRE_MAGIC,
+	.value = { 1, 1 },
+};
+
+static uint64_t device_of(int fd)
+{
+	struct wire_request open = { .opcode = WIRE_OP_ADAPTER_OPEN };
+	struct wire_request device = { .opcode = WIRE_OP_DEVICE_CREATE };
+
+	memcpy(open.value, "system", 6);
+	device.object = call(fd, open, NULL).value[0];
+	return call(fd, device, NULL).value[0];
+}
+
+static uint64_t create(int fd, uint64_t device)
+{
+	const struct wire_allocation allocation = { .size_bytes = 4096 };
+
+	return call(fd,
+		    (struct wire_request){
+			    .opcode = WIRE_OP_CREATE,
+			    .device = device,
+			    .flags = TENURE_CREATE_RESOURCE,
+			    .count = 1,
+			    .args_bytes = sizeof(allocation),
+		    },
+		    &allocation)
+		.value[0];
+}
+
+static void test_a_whole_life(void **state)
+{
+	struct backend_system_stat stat;
+	struct wire_reply reply;
+	uint64_t device;
+	int fd = join();
+
+	(void)state;
+	assert_int_equal(clients.count, 1);
+	reply = call(fd, hello, NULL);
+	assert_int_equal(reply.status, 0);
+	assert_int_equal(reply.id, 11);
+	device = device_of(fd);
+	assert_int_not_equal(create(fd, device), 0);
+	reply = call(fd,
+		     (struct wire_request){
+			     .opcode = WIRE_OP_MAP,
+			     .device = device,
+			     .object = reply_data[0],
+			     .flags = WIRE_MAP_WANT_FD,
+		     },
+		     NULL);
+	assert_int_equal(reply.status, 0);
+	assert_int_equal(reply.fds, 1);
+	backend_system_stat(backend, &stat);
+	assert_int_equal(stat.stores, 1);
+	close(fd);
+	turn();
+	turn();
+	assert_int_equal(clients.count, 0);
+	backend_system_stat(backend, &stat);
+	assert_int_equal(stat.stores, 0);
+}
+
+static void test_late_reply(void **state)
+{
+	struct wire_request destroy = {
+		.opcode = WIRE_OP_DESTROY,
+		.id = 5,
+		.flags = TENURE_DESTROY_SYNCHRONOUS,
+	};
+	struct wire_reply reply;
+	int fd = join();
+
+	(void)state;
+	call(fd, hello, NULL);
+	destroy.device = device_of(fd);
+	destroy.object = create(fd, destroy.device);
+	ask(fd, destroy, NULL);
+	assert_int_equal(shutdown(fd, SHUT_WR), 0);
+	poller_dispatch(&poller);
+	clients_settle(&clients);
+	assert_int_equal(hear(fd, &reply), -EAGAIN);
+	turn();
+	turn();
+	assert_int_equal(hear(fd, &reply), 1);
+	assert_int_equal(reply.id, 5);
+	assert_int_equal(reply.status, 0);
+	assert_int_equal(hear(fd, &reply), 0);
+	assert_int_equal(clients.count, 0);
+	close(fd);
+}
+
+static void test_g2_refused_at_hello(void **state)
+{
+	struct wire_reply reply;
+	int first = join(), second = join(), third = join();
+
+	(void)state;
+	assert_int_equal(clients.count, 2);
+	assert_int_equal(clients.refused, 1);
+	assert_int_equal(hear(third, &reply), -EAGAIN);
+	reply = call(third, hello, NULL);
+	assert_int_equal(reply.id, 11);
+	assert_int_equal(reply.opcode, WIRE_OP_HELLO);
+	assert_int_equal(reply.status, -EDQUOT);
+	assert_int_equal(reply.reason, TENURE_REASON_DAEMON_CLIENTS);
+	assert_int_equal(hear(third, &reply), 0);
+	assert_int_equal(clients.refused, 0);
+	close(third);
+	close(second);
+	turn();
+	turn();
+	third = join();
+	assert_int_equal(call(third, hello, NULL).status, 0);
+	close(third);
+	close(first);
+}
+
+static void test_g2_many_refusals(void **state)
+{
+	enum { MORE = 10, MANY = 2 + CLIENTS_REFUSED_MAX + MORE };
+	struct wire_reply reply;
+	int fds[MANY];
+
+	(void)state;
+	for (size_t i = 0; i < MANY; i++)
+		fds[i] = join();
+	assert_int_equal(clients.count, 2);
+	assert_int_equal(clients.refused, CLIENTS_REFUSED_MAX);
+	for (size_t i = MANY - MORE; i < MANY; i++) {
+		assert_int_equal(hear(fds[i], &reply), 1);
+		assert_int_equal(reply.reason, TENURE_REASON_DAEMON_CLIENTS);
+		assert_int_equal(hear(fds[i], &reply), 0);
+	}
+	/* Those who wait for nothing are not waited for. */
+	clock_ns += TIMEOUT_NS;
+	assert_int_equal(clients_expire(&clients), 0);
+	assert_int_equal(clients.refused, 0);
+	assert_int_equal(clients.count, 0);
+	for (size_t i = 0; i < MANY; i++)
+		close(fds[i]);
+}
+
+static void test_g3_out_of_descriptors(void **state)
+{
+	struct rlimit old, none;
+	struct wire_reply reply;
+	int ends[2];
+
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX,
+				    SOCK_SEQPACKET | SOCK_NONBLOCK |
+					    SOCK_CLOEXEC,
+				    0, ends),
+			 0);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
+	none = old;
+	none.rlim_cur = 0;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	clients_admit(&clients, ends[0]);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
+	assert_int_equal(clients.count, 0);
+	assert_int_equal(hear(ends[1], &reply), 1);
+	assert_int_equal(reply.reason, TENURE_REASON_DAEMON_BUSY);
+	assert_int_equal(hear(ends[1], &reply), 0);
+	assert_int_equal(clients.counters.refused, 1);
+	close(ends[1]);
+}
+
+static void test_g3_out_of_memory(void **state)
+{
+	struct wire_reply reply;
+	int fd;
+
+	(void)state;
+	no_memory = true;
+	fd = join();
+	no_memory = false;
+	assert_int_equal(clients.count, 0);
+	assert_int_equal(hear(fd, &reply), 1);
+	assert_int_equal(reply.reason, TENURE_REASON_DAEMON_BUSY);
+	assert_int_equal(hear(fd, &reply), 0);
+	close(fd);
+}
+
+static void test_hello_timeouts(void **state)
+{
+	struct wire_reply reply;
+	int early = join(), late;
+
+	(void)state;
+	clock_ns += 400;
+	late = join();
+	assert_true(clients_expire(&clients) == 1 + TIMEOUT_NS);
+	call(early, hello, NULL);
+	/* Whoever is greeted has all the time in the world. */
+	assert_true(clients_expire(&clients) == 401 + TIMEOUT_NS);
+	clock_ns = 401 + TIMEOUT_NS;
+	assert_int_equal(clients_expire(&clients), 0);
+	turn();
+	assert_int_equal(clients.count, 1);
+	assert_int_equal(clients.counters.timed_out, 1);
+	assert_int_equal(hear(late, &reply), 1);
+	assert_int_equal(reply.opcode, WIRE_OP_INVALID);
+	assert_int_equal(reply.reason, TENURE_REASON_HELLO_TIMEOUT);
+	assert_int_equal(hear(late, &reply), 0);
+	close(early);
+	close(late);
+}
+
+static void test_violations_are_told(void **state)
+{
+	static const char big[WIRE_REQUEST_BYTES_MAX + 1];
+	struct wire_reply reply;
+	int fd = join();
+
+	(void)state;
+	call(fd, hello, NULL);
+	assert_int_equal(send(fd, big, sizeof(big), 0), sizeof(big));
+	turn();
+	assert_int_equal(hear(fd, &reply), 1);
+	assert_int_equal(reply.reason, TENURE_REASON_MESSAGE_TOO_LONG);
+	assert_int_equal(hear(fd, &reply), 0);
+	close(fd);
+	fd = join();
+	reply = call(fd, (struct wire_request){ .opcode = WIRE_OP_PING }, NULL);
+	assert_int_equal(reply.reason, TENURE_REASON_HELLO_EXPECTED);
+	assert_int_equal(hear(fd, &reply), 0);
+	assert_int_equal(clients.counters.killed, 2);
+	assert_int_equal(clients.count, 0);
+	close(fd);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		TEST(test_a_whole_life),
+		TEST(test_late_reply),
+		TEST(test_g2_refused_at_hello),
+		TEST(test_g2_many_refusals),
+		TEST(test_g3_out_of_descriptors),
+		TEST(test_g3_out_of_memory),
+		TEST(test_hello_timeouts),
+		TEST(test_violations_are_told),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -50,8 +50,8 @@ static const struct key {
 	[CONFIG_SOCKET_MODE] = { "daemon", "socket-mode", KIND_MODE, 0, 0777 },
 	[CONFIG_LOG_LEVEL] = { "daemon", "log-level", KIND_LEVEL, 0,
 			       LOG_LEVEL_DEBUG },
-	[CONFIG_HELLO_TIMEOUT] = { "daemon", "hello-timeout-ms", KIND_COUNT,
-				   10, 3600000 },
+	[CONFIG_HELLO_TIMEOUT] = { "daemon", "hello-timeout-ms", KIND_COUNT, 10,
+				   3600000 },
 	[CONFIG_CLIENTS] = { "daemon", "clients", KIND_COUNT, 1,
 			     SESSIONS_MAX - 1 },
 	[CONFIG_RELEASE_SLICE] = { "daemon", "release-slice", KIND_BYTES,
@@ -387,8 +387,8 @@ static void default_mode(struct config *config, bool private_use)
 	bool system = geteuid() == 0 ||
 		      strncmp(config->socket, "/run/tenured/", 13) == 0;
 
-	config->number[CONFIG_SOCKET_MODE] =
-		system && !private_use ? 0666 : 0600;
+	config->number[CONFIG_SOCKET_MODE] = system && !private_use ? 0666 :
+								      0600;
 }
 
 int config_load(const struct config_flags *flags,

@@ -30,6 +30,17 @@ ssize_t __wrap_sendmsg(int fd, const struct msghdr *message, int flags)
 	return __real_sendmsg(fd, message, flags);
 }
 
+/* Memory for a reply that must wait is refused. */
+static bool no_memory;
+
+void *__real_malloc(size_t size);
+void *__wrap_malloc(size_t size);
+
+void *__wrap_malloc(size_t size)
+{
+	return no_memory ? NULL : __real_malloc(size);
+}
+
 static struct poller poller;
 static struct conn_buffer buffer;
 static struct conn conn;
@@ -95,8 +106,10 @@ static int setup(void **state)
 	send_error = 0;
 	answers = promises = false;
 	assert_int_equal(poller_init(&poller), 0);
-	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK |
-						     SOCK_CLOEXEC, 0, ends),
+	assert_int_equal(socketpair(AF_UNIX,
+				    SOCK_SEQPACKET | SOCK_NONBLOCK |
+					    SOCK_CLOEXEC,
+				    0, ends),
 			 0);
 	peer = ends[1];
 	return conn_init(&conn, &ops, &poller, &buffer, ends[0], -1);
@@ -387,6 +400,22 @@ static void test_g5_attachments(void **state)
 	close(sent);
 }
 
+static void test_no_memory_for_a_waiting_reply(void **state)
+{
+	struct conn_attachment attachment = { .fd = 0, .store = 77 };
+	int r;
+
+	(void)state;
+	send_error = EAGAIN;
+	no_memory = true;
+	r = answer(1, &attachment);
+	no_memory = false;
+	assert_int_equal(r, -ENOMEM);
+	assert_int_equal(detached, 1);
+	assert_null(conn.first);
+	assert_true(conn_is_open(&conn));
+}
+
 static void test_g6_half_close(void **state)
 {
 	(void)state;
@@ -439,9 +468,8 @@ static void test_death_behind_a_living_socket(void **state)
 
 	(void)state;
 	conn_close(&conn);
-	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0,
-				    ends),
-			 0);
+	assert_int_equal(
+		socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), 0);
 	pid = fork();
 	assert_true(pid >= 0);
 	if (pid == 0) {
@@ -449,9 +477,8 @@ static void test_death_behind_a_living_socket(void **state)
 		_exit(0);
 	}
 	pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
-	assert_int_equal(conn_init(&conn, &ops, &poller, &buffer, ends[0],
-				   pidfd),
-			 0);
+	assert_int_equal(
+		conn_init(&conn, &ops, &poller, &buffer, ends[0], pidfd), 0);
 	turns(2);
 	assert_int_equal(overs, 0);
 	kill(pid, SIGKILL);
@@ -477,8 +504,10 @@ static void test_last_words_arrive(void **state)
 	assert_int_equal(hear(NULL), 3);
 	assert_int_equal(hear(NULL), 0);
 	close(peer);
-	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK |
-						     SOCK_CLOEXEC, 0, ends),
+	assert_int_equal(socketpair(AF_UNIX,
+				    SOCK_SEQPACKET | SOCK_NONBLOCK |
+					    SOCK_CLOEXEC,
+				    0, ends),
 			 0);
 	peer = ends[1];
 	say("hello?");
@@ -521,6 +550,7 @@ int main(void)
 		TEST(test_blocked_by_others),
 		TEST(test_blocked_client_dies),
 		TEST(test_g5_attachments),
+		TEST(test_no_memory_for_a_waiting_reply),
 		TEST(test_g6_half_close),
 		TEST(test_g6_half_close_with_a_promise),
 		TEST(test_promise_to_one_who_goes),

@@ -82,12 +82,9 @@ static void start_with(const char *extra, void (*prepare)(void))
 	char number[16], byte;
 	int ready[2];
 	char *argv[] = {
-		program,
-		(char *)(uintptr_t)"--socket",
-		socket_path,
-		(char *)(uintptr_t)"--ready-fd",
-		number,
-		(char *)(uintptr_t)extra,
+		program,     (char *)(uintptr_t) "--socket",
+		socket_path, (char *)(uintptr_t) "--ready-fd",
+		number,	     (char *)(uintptr_t)extra,
 		NULL,
 	};
 
@@ -150,7 +147,8 @@ static unsigned long daemon_ticks(void)
 	assert_non_null(file);
 	assert_int_equal(fscanf(file,
 				"%*d (tenured) %*c %*d %*d %*d %*d %*d %*u %*u "
-				"%*u %*u %*u %lu %lu", &user, &system),
+				"%*u %*u %*u %lu %lu",
+				&user, &system),
 			 2);
 	fclose(file);
 	return user + system;
@@ -164,9 +162,8 @@ static int connect_client(void)
 	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 
 	strcpy(address.sun_path, socket_path);
-	assert_int_equal(connect(fd, (struct sockaddr *)&address,
-				 sizeof(address)),
-			 0);
+	assert_int_equal(
+		connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
 	return fd;
 }
 
@@ -230,11 +227,12 @@ static struct wire_reply call(int fd, struct wire_request head,
 
 static struct wire_reply hello(int fd)
 {
-	return call(fd, (struct wire_request){
-				.opcode = WIRE_OP_HELLO,
-				.object = WIRE_MAGIC,
-				.value = { 1, 1 },
-			},
+	return call(fd,
+		    (struct wire_request){
+			    .opcode = WIRE_OP_HELLO,
+			    .object = WIRE_MAGIC,
+			    .value = { 1, 1 },
+		    },
 		    NULL);
 }
 
@@ -249,10 +247,11 @@ static int client_with_device(uint64_t *ret_device)
 	memcpy(open.value, "system", 6);
 	reply = call(fd, open, NULL);
 	assert_int_equal(reply.status, 0);
-	reply = call(fd, (struct wire_request){
-				 .opcode = WIRE_OP_DEVICE_CREATE,
-				 .object = reply.value[0],
-			 },
+	reply = call(fd,
+		     (struct wire_request){
+			     .opcode = WIRE_OP_DEVICE_CREATE,
+			     .object = reply.value[0],
+		     },
 		     NULL);
 	assert_int_equal(reply.status, 0);
 	*ret_device = reply.value[0];
@@ -266,14 +265,15 @@ static uint64_t create(int fd, uint64_t device, uint64_t bytes,
 	const struct wire_allocation allocation = { .size_bytes = bytes };
 	struct wire_reply reply;
 
-	reply = call(fd, (struct wire_request){
-				 .opcode = WIRE_OP_CREATE,
-				 .device = device,
-				 .flags = TENURE_CREATE_RESOURCE |
-					  TENURE_CREATE_SHARED,
-				 .count = 1,
-				 .args_bytes = sizeof(allocation),
-			 },
+	reply = call(fd,
+		     (struct wire_request){
+			     .opcode = WIRE_OP_CREATE,
+			     .device = device,
+			     .flags = TENURE_CREATE_RESOURCE |
+				      TENURE_CREATE_SHARED,
+			     .count = 1,
+			     .args_bytes = sizeof(allocation),
+		     },
 		     &allocation);
 	assert_int_equal(reply.status, 0);
 	assert_int_equal(reply.data_bytes, 8);
@@ -366,12 +366,13 @@ static void test_life_of_an_allocation(void **state)
 	s = status(fd);
 	assert_int_equal(s.clients, 1);
 	assert_int_equal(s.bytes, 8192);
-	assert_int_equal(call(fd, (struct wire_request){
-					  .opcode = WIRE_OP_DESTROY,
-					  .device = device,
-					  .object = resource,
-					  .flags = TENURE_DESTROY_SYNCHRONOUS,
-				  },
+	assert_int_equal(call(fd,
+			      (struct wire_request){
+				      .opcode = WIRE_OP_DESTROY,
+				      .device = device,
+				      .object = resource,
+				      .flags = TENURE_DESTROY_SYNCHRONOUS,
+			      },
 			      NULL)
 				 .status,
 			 0);

@@ -98,8 +98,8 @@ static int on_value(void *context, const char *section, const char *name,
 	struct reading *reading = context;
 
 	reading->value_expected = false;
-	reading->reader->value(reading->reader->context, reading->line,
-			       section, name, value);
+	reading->reader->value(reading->reader->context, reading->line, section,
+			       name, value);
 	return 1;
 }
 

@@ -70,12 +70,11 @@ static void test_every_bad_line_is_named(void **state)
 	(void)state;
 	assert_int_equal(read_text("[a\nnonsense\n[b]\nx = 1\n  y = 2\nmore"),
 			 0);
-	assert_string_equal(seen,
-			    "1!']' is missing|"
-			    "2!expected [section] or name = value|"
-			    "4:b.x=1|"
-			    "5!the line begins with a blank|"
-			    "6!expected [section] or name = value|");
+	assert_string_equal(seen, "1!']' is missing|"
+				  "2!expected [section] or name = value|"
+				  "4:b.x=1|"
+				  "5!the line begins with a blank|"
+				  "6!expected [section] or name = value|");
 }
 
 static void test_long_lines(void **state)

@@ -71,8 +71,10 @@ static int take_lock(const char *socket_path, int *ret_fd, const char **ret_why)
 
 	lock_path(socket_path, path, sizeof(path));
 	for (int i = 0; i < LOCK_ATTEMPTS; i++) {
-		int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW |
-					    O_NONBLOCK, 0600);
+		int fd = open(path,
+			      O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW |
+				      O_NONBLOCK,
+			      0600);
 		int error;
 
 		if (fd < 0)
@@ -290,8 +292,8 @@ int listener_refill(struct listener *listener)
 
 static int accept_one(struct listener *listener)
 {
-	int fd = accept4(listener->fd, NULL, NULL,
-			 SOCK_CLOEXEC | SOCK_NONBLOCK);
+	int fd =
+		accept4(listener->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
 	return fd < 0 ? -errno : fd;
 }

@@ -79,9 +79,9 @@ static void test_g3_mode(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(modes); i++) {
-		assert_int_equal(
-			listener_open(path, modes[i], false, &listener, &why),
-			0);
+		assert_int_equal(listener_open(path, modes[i], false, &listener,
+					       &why),
+				 0);
 		assert_int_equal(stat(path, &st), 0);
 		assert_int_equal(st.st_mode & 0777, modes[i]);
 		listener_close(&listener);
@@ -255,9 +255,8 @@ static void test_adopted(void **state)
 
 	(void)state;
 	strcpy(address.sun_path, path);
-	assert_int_equal(bind(bound, (struct sockaddr *)&address,
-			      sizeof(address)),
-			 0);
+	assert_int_equal(
+		bind(bound, (struct sockaddr *)&address, sizeof(address)), 0);
 	assert_int_equal(listen(bound, 1), 0);
 	setsockopt(bound, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on));
 	assert_int_equal(listener_adopt(bound, &listener), 0);

@@ -82,8 +82,7 @@ static bool is_journal(int fd)
 
 	if (!stream || sscanf(stream, "%llu:%llu", &device, &inode) != 2)
 		return false;
-	return fstat(fd, &st) == 0 && st.st_dev == device &&
-	       st.st_ino == inode;
+	return fstat(fd, &st) == 0 && st.st_dev == device && st.st_ino == inode;
 }
 
 void log_setup_stderr(struct log_setup *ret)
@@ -205,8 +204,8 @@ static bool emit(enum log_level level, const char *text)
 	else if (level == LOG_LEVEL_INFO)
 		used = (size_t)sprintf(line, "tenured: ");
 	else
-		used = (size_t)sprintf(line, "tenured: %s: ",
-				       log_level_name(level));
+		used = (size_t)sprintf(line,
+				       "tenured: %s: ", log_level_name(level));
 	used = wash(line, used, text);
 	line[used++] = '\n';
 	return write(the_log.setup.fd, line, used) == (ssize_t)used;

@@ -66,8 +66,10 @@ static int ready_fd(const char *text, FILE *errors, int *ret)
 
 	if (value_parse_count(text, &number) < 0 || number > INT32_MAX ||
 	    fcntl((int)number, F_GETFD) < 0) {
-		fprintf(errors, "tenured: --ready-fd: '%s' is not an open "
-				"descriptor\n", text);
+		fprintf(errors,
+			"tenured: --ready-fd: '%s' is not an open "
+			"descriptor\n",
+			text);
 		return -EINVAL;
 	}
 	*ret = (int)number;

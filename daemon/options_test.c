@@ -14,7 +14,7 @@ static char *said;
 /* Parses arguments given as one array that ends with NULL. */
 static int parse(const char *const *args)
 {
-	char *argv[16] = { (char *)(uintptr_t)"tenured" };
+	char *argv[16] = { (char *)(uintptr_t) "tenured" };
 	int argc = 1;
 	size_t size;
 	FILE *errors;

@@ -47,8 +47,8 @@ static int control(struct poller *poller, int op, struct watch *watch,
 {
 	struct epoll_event event = { .events = events, .data.ptr = watch };
 
-	return epoll_ctl(poller->epoll_fd, op, watch->fd, &event) < 0 ? -errno
-								       : 0;
+	return epoll_ctl(poller->epoll_fd, op, watch->fd, &event) < 0 ? -errno :
+									0;
 }
 
 int poller_add(struct poller *poller, struct watch *watch, uint32_t events)

@@ -59,8 +59,7 @@ static int teardown(void **state)
 static void add_all(void)
 {
 	for (size_t i = 0; i < WATCHES; i++)
-		assert_int_equal(
-			poller_add(&poller, &watches[i], EPOLLIN), 0);
+		assert_int_equal(poller_add(&poller, &watches[i], EPOLLIN), 0);
 }
 
 static void test_everybody_before_anybody_twice(void **state)

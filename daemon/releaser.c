@@ -96,7 +96,8 @@ static void *run(void *argument)
 
 	while ((task = next_todo(releaser))) {
 		const struct backend *backend =
-			&releaser->config.adapters[task->release.adapter].backend;
+			&releaser->config.adapters[task->release.adapter]
+				 .backend;
 
 		task->status = backend->ops->destroy_allocation(
 			backend->state, &task->release.args);

@@ -138,8 +138,9 @@ static void take_results(struct server *server)
 	while (releaser_next_done(server->releaser, now_ns(), &result)) {
 		if (result.status < 0)
 			log_write(LOG_LEVEL_ERROR, LOG_RELEASE_FAILED,
-				  "giving back %" PRIu64 " bytes of client %"
-				  PRIu32 " failed: %s; it will be tried again",
+				  "giving back %" PRIu64
+				  " bytes of client %" PRIu32
+				  " failed: %s; it will be tried again",
 				  result.bytes, result.client,
 				  strerror(-result.status));
 		broker_release_done(&server->broker, result.client,
@@ -204,8 +205,7 @@ static void set_timers(struct server *server)
 	if (log_is_behind())
 		arm(&server->log_flush, on_log_flush_due,
 		    now_ns() + LOG_FLUSH_MS * MS_NS);
-	arm(&server->rest, on_rest_due,
-	    releaser_rest_until(server->releaser));
+	arm(&server->rest, on_rest_due, releaser_rest_until(server->releaser));
 }
 
 /* Carries on whatever the last event has set going. */
@@ -258,8 +258,7 @@ static void pause_accepting(struct server *server, int error)
 	log_write(LOG_LEVEL_WARNING, LOG_ACCEPT_FAILED,
 		  "no client can be accepted: %s", strerror(-error));
 	uv_poll_stop(&server->listening);
-	uv_timer_start(&server->accept_pause, listen_again, ACCEPT_PAUSE_MS,
-		       0);
+	uv_timer_start(&server->accept_pause, listen_again, ACCEPT_PAUSE_MS, 0);
 }
 
 static void on_listening(uv_poll_t *poll, int status, int events)
@@ -353,9 +352,9 @@ static void dump(struct server *server)
 		  s.devices, s.resources, s.allocations, s.handles, s.objects,
 		  s.tokens);
 	log_write(LOG_LEVEL_INFO, LOG_DAEMON,
-		  "stores %" PRIu64 " in %" PRIu64 " descriptors, bytes %" PRIu64
-		  ", releases pending %" PRIu64 ", failed %" PRIu64
-		  ", released bytes %" PRIu64,
+		  "stores %" PRIu64 " in %" PRIu64
+		  " descriptors, bytes %" PRIu64 ", releases pending %" PRIu64
+		  ", failed %" PRIu64 ", released bytes %" PRIu64,
 		  s.stores, stat.descriptors, s.bytes, s.releases_pending,
 		  s.release_failures_total, s.released_bytes_total);
 	log_write(LOG_LEVEL_INFO, LOG_DAEMON,
@@ -405,7 +404,7 @@ static int start_signals(struct server *server)
 static void init_handles(struct server *server)
 {
 	uv_timer_t *timers[] = {
-		&server->accept_pause, &server->hello, &server->retry,
+		&server->accept_pause, &server->hello,	   &server->retry,
 		&server->rest,	       &server->log_flush, &server->alone,
 		&server->stop,
 	};

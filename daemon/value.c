@@ -15,8 +15,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-static const char suffixes[] = "KMGT";
-
 /* Reads digits up to *ret_end; at least one. */
 static int parse_digits(const char *text, unsigned int base, uint64_t *ret,
 			const char **ret_end)
@@ -55,6 +53,7 @@ int value_parse_count(const char *text, uint64_t *ret)
 int value_parse_bytes(const char *text, uint64_t *ret_bytes)
 {
 	unsigned int shift = 0;
+	static const char suffixes[] = "KMGT";
 	const char *end, *suffix;
 	uint64_t value;
 	int r = parse_digits(text, 10, &value, &end);
@@ -96,14 +95,16 @@ void value_print_count(uint64_t value, char ret[VALUE_TEXT_BYTES])
 
 void value_print_bytes(uint64_t bytes, char ret[VALUE_TEXT_BYTES])
 {
+	static const char *const suffix_texts[] = { "", "K", "M", "G", "T" };
 	size_t steps = 0;
 
-	while (bytes && bytes % 1024 == 0 && suffixes[steps]) {
+	while (bytes && bytes % 1024 == 0 &&
+	       steps + 1 < ARRAY_SIZE(suffix_texts)) {
 		bytes /= 1024;
 		steps++;
 	}
-	snprintf(ret, VALUE_TEXT_BYTES, "%" PRIu64 "%.*s", bytes,
-		 steps ? 1 : 0, steps ? &suffixes[steps - 1] : "");
+	snprintf(ret, VALUE_TEXT_BYTES, "%" PRIu64 "%s", bytes,
+		 suffix_texts[steps]);
 }
 
 void value_print_mode(uint64_t mode, char ret[VALUE_TEXT_BYTES])

@@ -8,7 +8,9 @@ set -eu
 cd -- "$(dirname -- "$0")/.."
 
 sources() {
-	find core daemon client tests bench fuzz tools -name '*.[ch]' -print
+	for folder in core daemon client tests bench fuzz tools; do
+		[ ! -d "$folder" ] || find "$folder" -name '*.[ch]' -print
+	done
 }
 
 case "$#${1-}" in

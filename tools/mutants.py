@@ -4,8 +4,8 @@
 
 A mutant is a file tests/mutants/NAME.mutant: which rows of docs/DESTROY.md it
 breaks, which tests must then fail, why, and one or more replacements of whole
-lines, each of which must occur exactly once in its file, so that a mutant
-cannot rot unseen:
+lines, each of which must occur exactly once in its file, however the white
+space in it lies, so that a mutant cannot rot unseen and survives a formatter:
 
 	rows: A14
 	tests: rows_inproc
@@ -28,7 +28,7 @@ compile. Names choose among them; a run without names leaves its results in
 build/mutants/results for rows.py.
 
 --check only looks whether every mutant applies, and whether every row of
-tests/mutants/rows.list has one.
+tests/mutants/rows.list has one and is a rule of docs/DESTROY.md.
 """
 
 import fcntl
@@ -47,10 +47,21 @@ LANES = 2
 COPIED = ("CMakeLists.txt", "CMakePresets.json", "cmake", "core", "daemon",
           "client", "tests", "bench", "fuzz", "tools", "packaging", "docs")
 FOLDER = "tests/mutants"
+RULES = "docs/DESTROY.md"
 
 
 class Failure(Exception):
     """Something that is not the verdict on a mutant."""
+
+
+def pattern(lines):
+    """Matches these whole lines, with any white space between tokens."""
+    tokens = re.findall(r"\w+|\S", lines)
+    parts = [re.escape(tokens[0])]
+    for before, token in zip(tokens, tokens[1:]):
+        both_words = re.match(r"\w", before) and re.match(r"\w", token)
+        parts.append((r"\s+" if both_words else r"\s*") + re.escape(token))
+    return re.compile(r"^[ \t]*" + "".join(parts) + r"[ \t]*\n", re.M)
 
 
 class Mutant:
@@ -73,7 +84,7 @@ class Mutant:
         for part in parts:
             match = re.match(r"(\S+)\n(.*?)^--- becomes\n(.*?)^--- end$",
                              part, re.M | re.S)
-            if not match or not match.group(2):
+            if not match or not match.group(2).strip():
                 raise Failure("%s: bad edit" % self.name)
             self.edits.append(match.groups())
 
@@ -89,7 +100,7 @@ class Mutant:
                         text = file.read()
                 except OSError as error:
                     raise Failure("%s: %s" % (self.name, error)) from error
-            found = list(re.finditer("^" + re.escape(old), text, re.M))
+            found = list(pattern(old).finditer(text))
             if len(found) != 1:
                 raise Failure("%s: its text occurs %d times in %s:\n%s" %
                               (self.name, len(found), path, old))
@@ -115,6 +126,11 @@ def required_rows(root):
 def check(root, mutants):
     """What is wrong with the mutants as they stand."""
     rows = required_rows(root)
+    with open(os.path.join(root, RULES), encoding="utf-8") as file:
+        documented = set(re.findall(r"^\| (\w+)\W*\|", file.read(), re.M))
+    for row in rows:
+        if row not in documented:
+            yield "row %s is not in %s" % (row, RULES)
     for mutant in mutants:
         try:
             mutant.applied(root)

@@ -46,6 +46,7 @@ int main(void)
 	return prove("A1", a + a == 2) + prove("A2", b < 9) == 2 ? 0 : 1;
 }
 """,
+    "docs/DESTROY.md": "| A1 | one |\n| A2 † | two |\n",
     "tests/mutants/rows.list": "# row\tsentence\nA1\tone\nA2\ttwo\n",
 }
 
@@ -129,9 +130,23 @@ class Mutants(unittest.TestCase):
         self.assertIn("file: ", found)
         self.assertIn("row: no row A9", found)
 
+    def test_white_space_does_not_matter(self):
+        text = TREE["core/tiny.c"].replace("b = 2;", "b =\n\t\t2 ;")
+        self.put("core/tiny.c", text)
+        self.put_mutant("one", KILLED.replace("A1", "A1 A2"))
+        self.assertEqual(self.check(), [])
+        mutant = mutants.load(self.root)[0]
+        self.assertIn("\tint b = c - 7;\n\n", mutant.applied(self.root)[
+            "core/tiny.c"])
+
     def test_row_without_mutant(self):
         self.put_mutant("one", KILLED)
         self.assertEqual(self.check(), ["row A2 has no mutant"])
+
+    def test_row_that_is_no_rule(self):
+        self.put("docs/DESTROY.md", "| A1 | one, unlike A2 |\n")
+        self.put_mutant("one", KILLED.replace("A1", "A1 A2"))
+        self.assertEqual(self.check(), ["row A2 is not in docs/DESTROY.md"])
 
     def test_not_compiling(self):
         self.put_mutant("one", mutant("A1", "\tint b = 2;\n", "\tint b\n"))

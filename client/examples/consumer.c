@@ -199,8 +199,7 @@ static void take_arguments(struct consumer *c, int argc, char **argv)
 	c->copy = -1;
 	if (argc == 4 && strcmp(argv[3], "--sha256") == 0) {
 		c->hash = EVP_MD_CTX_new();
-		if (!c->hash ||
-		    !EVP_DigestInit_ex(c->hash, EVP_sha256(), NULL))
+		if (!c->hash || !EVP_DigestInit_ex(c->hash, EVP_sha256(), NULL))
 			die("there is no SHA-256");
 	} else if (argc == 5 && strcmp(argv[3], "--copy") == 0) {
 		c->copy = open(argv[4], O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC,

@@ -139,7 +139,8 @@ static const char *program(const char *name)
 	snprintf(path, PATH_MAX, "%s/%s", demo.bin_dir, name);
 	if (access(path, X_OK) < 0)
 		fail("%s: %s (build it first, and name its directory with "
-		     "--bin-dir)", path, strerror(errno));
+		     "--bin-dir)",
+		     path, strerror(errno));
 	return path;
 }
 
@@ -181,8 +182,8 @@ static void wait_until_ready(int fd)
 /* Its standard error is the log that the demo reads. */
 static void start_daemon(void)
 {
-	int log = open(demo.log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC,
-		       0600);
+	int log =
+		open(demo.log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 	char number[16];
 	int ready[2];
 
@@ -192,7 +193,8 @@ static void start_daemon(void)
 	demo.daemon = child_start(
 		"daemon",
 		(const char *[]){ program("tenured"), "--socket", demo.socket,
-			    "--log-level", "info", "--ready-fd", number, NULL },
+				  "--log-level", "info", "--ready-fd", number,
+				  NULL },
 		&ready[1], 1, log);
 	close(log);
 	close(ready[1]);
@@ -240,8 +242,8 @@ static void start_consumers(int producer_ends[CONSUMERS])
 		consumers[i] = child_start(
 			names[i],
 			(const char *[]){ program("tenure-demo-consumer"),
-				    demo.socket, fd, what[i][0], what[i][1],
-				    NULL },
+					  demo.socket, fd, what[i][0],
+					  what[i][1], NULL },
 			&ends[1], 1, -1);
 		close(ends[1]);
 		producer_ends[i] = ends[0];
@@ -260,8 +262,7 @@ static void start_producer(const int producer_ends[CONSUMERS])
 	demo.producer = child_start(
 		"producer",
 		(const char *[]){ program("tenure-demo-producer"), demo.socket,
-			    demo.file, fds[0], fds[1],
-			    fds[2], NULL },
+				  demo.file, fds[0], fds[1], fds[2], NULL },
 		producer_ends, CONSUMERS, -1);
 	for (int i = 0; i < CONSUMERS; i++)
 		close(producer_ends[i]);
@@ -276,8 +277,7 @@ static void start_stopper(void)
 	demo.stopper = child_start(
 		"producer that stops",
 		(const char *[]){ program("tenure-demo-producer"), demo.socket,
-			    demo.file, "--stop-before-share",
-			    NULL },
+				  demo.file, "--stop-before-share", NULL },
 		NULL, 0, -1);
 }
 
@@ -308,7 +308,8 @@ static void kill_and_tell(struct child *victim, const char *moment,
 	while (!watch_end_of(demo.log, victim->pid, ret)) {
 		if (now_s() - killed_s > 5)
 			fail("the daemon has not reclaimed what the %s "
-			     "(pid %d) held", victim->name, (int)victim->pid);
+			     "(pid %d) held",
+			     victim->name, (int)victim->pid);
 		pump(1);
 		show_progress();
 	}
@@ -402,11 +403,10 @@ static const char *find_sha256sum(void)
 
 static void digest_of(const char *path, char ret_digest[DIGEST_CHARS + 1])
 {
-	struct child *child = child_start(
-		"sha256sum",
-		(const char *[]){ find_sha256sum(), "--",
-			    path, NULL },
-		NULL, 0, -1);
+	struct child *child = child_start("sha256sum",
+					  (const char *[]){ find_sha256sum(),
+							    "--", path, NULL },
+					  NULL, 0, -1);
 
 	while (!child->ended || child->out >= 0)
 		pump(20);

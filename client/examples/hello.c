@@ -16,7 +16,8 @@ int main(void)
 
 	if (tenure_connect(NULL, TENURE_CONNECT_SPAWN, &t) < 0 ||
 	    tenure_alloc(t, 1 << 20, &m) < 0) {
-		fprintf(stderr, "hello: %s\n", tenure_explain(why, sizeof(why)));
+		fprintf(stderr, "hello: %s\n",
+			tenure_explain(why, sizeof(why)));
 		tenure_disconnect(t);
 		return 1;
 	}

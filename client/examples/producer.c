@@ -213,8 +213,8 @@ static void let_go(struct producer *p)
 
 		if (tenure_token_revoke(p->tenure, &f->token) < 0)
 			die_of_tenure("revoke");
-		if (tenure_resource_destroy(p->tenure, p->device,
-					    f->resource) < 0)
+		if (tenure_resource_destroy(p->tenure, p->device, f->resource) <
+		    0)
 			die_of_tenure("destroy");
 	}
 }

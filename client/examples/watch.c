@@ -105,9 +105,11 @@ static bool take_end(const char *line, struct end_of_client *ret)
 	const char *held = strstr(line, "; held ");
 
 	if (!held || !strstr(line, " ended: ") ||
-	    sscanf(held, "; held %llu %*[a-z], %llu %*[a-z], %llu %*[a-z], "
-			 "%llu byte", &ret->resources, &ret->allocations,
-		   &ret->tokens, &ret->bytes) != 4)
+	    sscanf(held,
+		   "; held %llu %*[a-z], %llu %*[a-z], %llu %*[a-z], "
+		   "%llu byte",
+		   &ret->resources, &ret->allocations, &ret->tokens,
+		   &ret->bytes) != 4)
 		return false;
 	copy_from(ret->ended, sizeof(ret->ended), line, "client ");
 	return true;

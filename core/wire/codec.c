@@ -59,7 +59,8 @@ static uint16_t fields_set(const struct wire_request *r)
 			  (r->count != 0 ? FIELD_COUNT : 0) |
 			  (r->args_bytes != 0 ? FIELD_ARGS : 0) |
 			  (r->value[0] != 0 ? FIELD_VALUE0 : 0) |
-			  (r->value[1] != 0 ? FIELD_VALUES & ~FIELD_VALUE0 : 0));
+			  (r->value[1] != 0 ? FIELD_VALUES & ~FIELD_VALUE0 :
+					      0));
 }
 
 enum decode_result decode_request(const void *message, size_t size_bytes,

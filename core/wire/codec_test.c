@@ -101,10 +101,9 @@ static void g2_a_field_without_use_must_be_zero(void **state)
 	for (size_t i = 0; i < sizeof(requests) / sizeof(requests[0]); i++)
 		for (unsigned int f = 0; f < FIELDS; f++) {
 			bool ok = (requests[i].fields >> f & 1) != 0;
-			enum decode_result result =
-				decode_head(with_field(requests[i].opcode,
-						       1u << f),
-					    1u << f == ARGS ? 8 : 0);
+			enum decode_result result = decode_head(
+				with_field(requests[i].opcode, 1u << f),
+				1u << f == ARGS ? 8 : 0);
 
 			if (result != (ok ? DECODE_OK : DECODE_MALFORMED))
 				fail_msg("opcode %u, field %u: %d",
@@ -118,10 +117,10 @@ static void g2_all_fields_at_once(void **state)
 	for (size_t i = 0; i < sizeof(requests) / sizeof(requests[0]); i++) {
 		unsigned int all = requests[i].fields;
 
-		assert_int_equal(decode_head(with_field(requests[i].opcode,
-							all),
-					     all & ARGS ? 24 : 0),
-				 DECODE_OK);
+		assert_int_equal(
+			decode_head(with_field(requests[i].opcode, all),
+				    all & ARGS ? 24 : 0),
+			DECODE_OK);
 		assert_int_equal(decode_head(with_field(requests[i].opcode, 0),
 					     0),
 				 DECODE_OK);
@@ -188,9 +187,9 @@ static void g1_every_length(void **state)
 	(void)state;
 	while (size < sizeof(message)) {
 		enum decode_result expected =
-			size < sizeof(head)		? DECODE_MALFORMED :
-			size <= WIRE_REQUEST_BYTES_MAX	? DECODE_OK :
-							  DECODE_TOO_LONG;
+			size < sizeof(head)	       ? DECODE_MALFORMED :
+			size <= WIRE_REQUEST_BYTES_MAX ? DECODE_OK :
+							 DECODE_TOO_LONG;
 
 		head.args_bytes = (uint32_t)(size - sizeof(head));
 		memcpy(message, &head, sizeof(head));
@@ -199,8 +198,8 @@ static void g1_every_length(void **state)
 		for (int lie = -1; lie <= 1; lie += 2) {
 			if (expected != DECODE_OK)
 				break;
-			head.args_bytes = (uint32_t)(size - sizeof(head)) +
-					  (uint32_t)lie;
+			head.args_bytes =
+				(uint32_t)(size - sizeof(head)) + (uint32_t)lie;
 			memcpy(message, &head, sizeof(head));
 			assert_int_equal(decode(message, size, &unused),
 					 DECODE_MALFORMED);
@@ -217,9 +216,8 @@ static void g1_every_length(void **state)
 static void g2_every_single_byte(void **state)
 {
 	uint8_t message[sizeof(struct wire_request) + 16] = { 0 };
-	struct wire_request head = with_field(WIRE_OP_DESTROY,
-					      FORM | FLAGS | DEVICE | OBJECT |
-						      COUNT);
+	struct wire_request head = with_field(
+		WIRE_OP_DESTROY, FORM | FLAGS | DEVICE | OBJECT | COUNT);
 	struct wire_request got;
 	unsigned int results[4] = { 0 };
 

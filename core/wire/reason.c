@@ -244,8 +244,8 @@ static const char *library_sentence(enum tenure_reason reason)
 const char *reason_sentence(enum tenure_reason reason)
 {
 	const char *(*const groups[])(enum tenure_reason) = {
-		destroy_sentence, handle_sentence, create_sentence,
-		access_sentence,  limit_sentence,  daemon_sentence,
+		destroy_sentence,  handle_sentence,  create_sentence,
+		access_sentence,   limit_sentence,   daemon_sentence,
 		protocol_sentence, library_sentence,
 	};
 

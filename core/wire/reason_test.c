@@ -65,8 +65,8 @@ static void every_reason_has_a_sentence_of_its_own(void **state)
 			if (r.values[k] == r.values[i])
 				fail_msg("%s and %s are the same number",
 					 r.names[k], r.names[i]);
-			if (strcmp(reason_sentence((enum tenure_reason)
-							   r.values[k]),
+			if (strcmp(reason_sentence(
+					   (enum tenure_reason)r.values[k]),
 				   sentence) == 0)
 				fail_msg("%s and %s have one sentence",
 					 r.names[k], r.names[i]);
@@ -81,8 +81,8 @@ static void sentences_look_alike(void **state)
 	(void)state;
 	read_reasons(&r);
 	for (unsigned int i = 0; i < r.n; i++) {
-		const char *s = reason_sentence((enum tenure_reason)
-							r.values[i]);
+		const char *s =
+			reason_sentence((enum tenure_reason)r.values[i]);
 
 		if (s[strlen(s) - 1] == '.' || strchr(s, '\n') != NULL)
 			fail_msg("%s: no full stop and no new line, please",

@@ -34,6 +34,10 @@ struct run {
 	uint64_t op, ops; /* operations made, and to make, in this run */
 	bool trace;
 	struct random random;
+	/* Decisions are taken from these bytes while there are any, and then
+	 * from random. */
+	const uint8_t *bytes;
+	size_t n_bytes;
 	uint32_t bad_percent; /* how often a handle is a wrong one */
 	uint32_t acknowledge_percent; /* of descriptors, with a request */
 	struct inproc *world;
@@ -57,6 +61,15 @@ diverge(const struct run *run, const char *format, ...);
 
 /* A world and an empty model, with limits and pace drawn from the seed. */
 void run_begin(struct run *run, uint64_t seed, uint32_t index, bool trace);
+
+/* The same for a run that was zeroed and whose source of decisions is set. */
+void run_begin_drawn(struct run *run);
+
+/* Decisions: any number, one below a bound that is not 0, and true in about
+ * percent of 100 calls. */
+uint64_t run_draw(struct run *run);
+uint32_t run_below(struct run *run, uint32_t bound);
+bool run_chance(struct run *run, uint32_t percent);
 
 /* Everybody goes; nothing may be left. */
 void run_end(struct run *run);

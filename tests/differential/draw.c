@@ -11,12 +11,12 @@
 
 static uint32_t below(struct run *run, uint32_t bound)
 {
-	return random_below(&run->random, bound);
+	return run_below(run, bound);
 }
 
 static bool chance(struct run *run, uint32_t percent)
 {
-	return random_chance(&run->random, percent);
+	return run_chance(run, percent);
 }
 
 static bool is_bad(struct run *run)
@@ -26,23 +26,24 @@ static bool is_bad(struct run *run)
 
 int draw_client(struct run *run)
 {
-	int drawn = MODEL_NOTHING;
+	int alive[MODEL_CLIENTS];
 	uint32_t n = 0;
 
 	for (int c = 0; c < MODEL_CLIENTS; c++)
-		if (run->model->clients[c].alive && below(run, ++n) == 0)
-			drawn = c;
-	return drawn;
+		if (run->model->clients[c].alive)
+			alive[n++] = c;
+	return n == 0 ? MODEL_NOTHING : alive[below(run, n)];
 }
 
 /* ---- Handles ---- */
 
-/* Any thing with these properties, each as likely as the others. */
+/* Any thing with these properties, each as likely as the others: one decision,
+ * so that a fuzzer can make it. */
 static int draw_thing(struct run *run, int client, enum model_kind kind,
 		      int device)
 {
+	static int fitting[MODEL_THINGS];
 	const struct model *m = run->model;
-	int drawn = MODEL_NOTHING;
 	uint32_t n = 0;
 
 	for (int i = 0; i < m->n_things; i++) {
@@ -53,10 +54,9 @@ static int draw_thing(struct run *run, int client, enum model_kind kind,
 		    (kind != MODEL_NONE && t->kind != kind) ||
 		    (device != MODEL_NOTHING && t->device != device))
 			continue;
-		if (below(run, ++n) == 0)
-			drawn = i;
+		fitting[n++] = i;
 	}
-	return drawn;
+	return n == 0 ? MODEL_NOTHING : fitting[below(run, n)];
 }
 
 static uint64_t handle_of(struct run *run, int thing)
@@ -85,8 +85,7 @@ static uint64_t draw_wrong_handle(struct run *run, int client)
 						 MODEL_NOTHING)) ^
 		       (UINT64_C(1) << below(run, 64));
 	default:
-		return chance(run, 30) ? UINT64_MAX :
-					 random_next(&run->random);
+		return chance(run, 30) ? UINT64_MAX : run_draw(run);
 	}
 }
 
@@ -114,21 +113,23 @@ static int draw_device(struct run *run, int client)
 
 static uint64_t device_handle(struct run *run, int client, int device)
 {
-	return is_bad(run) && chance(run, 30) ?
-		       draw_wrong_handle(run, client) :
-		       handle_of(run, device);
+	return is_bad(run) && chance(run, 30) ? draw_wrong_handle(run, client) :
+						handle_of(run, device);
 }
 
 static void draw_token(struct run *run, uint64_t ret_value[2])
 {
 	const struct model *m = run->model;
+	int used[MODEL_TOKENS];
 	uint32_t n = 0;
 
 	ret_value[0] = ret_value[1] = 0;
 	for (int i = 0; i < MODEL_TOKENS; i++)
-		if (m->tokens[i].used && below(run, ++n) == 0)
-			memcpy(ret_value, m->tokens[i].value,
-			       sizeof(m->tokens[i].value));
+		if (m->tokens[i].used)
+			used[n++] = i;
+	if (n > 0)
+		memcpy(ret_value, m->tokens[used[below(run, n)]].value,
+		       sizeof(m->tokens[0].value));
 	if (is_bad(run))
 		ret_value[below(run, 2)] ^= UINT64_C(1) << below(run, 64);
 }
@@ -176,11 +177,11 @@ static void step_test_event(struct run *run, int client)
 
 	q.flags = 1 + below(run, 3);
 	if (q.flags == WIRE_TEST_DEVICE_ERROR)
-		q.device = draw_handle(run, client, MODEL_DEVICE,
-				       MODEL_NOTHING);
+		q.device =
+			draw_handle(run, client, MODEL_DEVICE, MODEL_NOTHING);
 	else
-		q.object = draw_handle(run, client, MODEL_ADAPTER,
-				       MODEL_NOTHING);
+		q.object =
+			draw_handle(run, client, MODEL_ADAPTER, MODEL_NOTHING);
 	run_request(run, client, &q, NULL, 0);
 }
 
@@ -307,9 +308,9 @@ static void step_create(struct run *run, int client)
 	q.device = device_handle(run, client, device);
 	q.flags = draw_create_flags(run);
 	if (chance(run, q.flags == 0 ? 50 : 1))
-		q.object = draw_handle(run, client, MODEL_RESOURCE,
-				       chance(run, 90) ? device :
-							 MODEL_NOTHING);
+		q.object =
+			draw_handle(run, client, MODEL_RESOURCE,
+				    chance(run, 90) ? device : MODEL_NOTHING);
 	q.count = draw_count(run);
 	if (q.object != 0 && chance(run, 5))
 		q.count = draw_count_to_fill(run, client, q.object);
@@ -336,8 +337,8 @@ static uint32_t draw_destroy_flags(struct run *run)
 }
 
 /* Allocations with the same owner, in random order. */
-static uint32_t draw_list(struct run *run, int client, int device,
-			  int resource, uint64_t *list)
+static uint32_t draw_list(struct run *run, int client, int device, int resource,
+			  uint64_t *list)
 {
 	const struct model *m = run->model;
 	uint32_t percent = chance(run, 30) ? 100 : 30, n = 0;
@@ -385,9 +386,9 @@ static void step_destroy_list(struct run *run, int client)
 	struct wire_request q = { .opcode = WIRE_OP_DESTROY,
 				  .form = WIRE_FORM_LIST };
 	int device = draw_device(run, client);
-	int resource = chance(run, 50) ? MODEL_NOTHING :
-					 draw_thing(run, client, MODEL_RESOURCE,
-						    device);
+	int resource = chance(run, 50) ?
+			       MODEL_NOTHING :
+			       draw_thing(run, client, MODEL_RESOURCE, device);
 	uint32_t sent;
 
 	q.device = device_handle(run, client, device);

@@ -32,10 +32,61 @@ void diverge(const struct run *run, const char *format, ...)
 	va_start(list, format);
 	fprintf(stderr, "DIVERGENCE in operation %ju: ", (uintmax_t)run->op);
 	vfprintf(stderr, format, list);
-	fprintf(stderr, "\nrepeat with: --seed %ju --run %u --run-ops %ju\n",
-		(uintmax_t)run->seed, run->index, (uintmax_t)run->ops);
+	if (run->bytes)
+		fprintf(stderr, "\nthe decisions came from an input\n");
+	else
+		fprintf(stderr,
+			"\nrepeat with: --seed %ju --run %u --run-ops %ju\n",
+			(uintmax_t)run->seed, run->index, (uintmax_t)run->ops);
 	va_end(list);
 	abort();
+}
+
+/* ---- Decisions ---- */
+
+/* Little-endian, of as many bytes as the bound needs. */
+static bool take_bytes(struct run *run, uint64_t bound, uint64_t *ret)
+{
+	uint64_t value = 0;
+
+	if (run->n_bytes == 0)
+		return false;
+	for (uint32_t shift = 0; bound > 0 && run->n_bytes > 0;
+	     bound >>= 8, shift += 8) {
+		value |= (uint64_t)*run->bytes++ << shift;
+		run->n_bytes--;
+	}
+	*ret = value;
+	return true;
+}
+
+uint64_t run_draw(struct run *run)
+{
+	uint64_t value;
+
+	return take_bytes(run, UINT64_MAX, &value) ? value :
+						     random_next(&run->random);
+}
+
+uint32_t run_below(struct run *run, uint32_t bound)
+{
+	uint64_t value;
+
+	if (bound == 1)
+		return 0;
+	return take_bytes(run, bound - 1, &value) ?
+		       (uint32_t)(value % bound) :
+		       random_below(&run->random, bound);
+}
+
+/* A byte of 0 is the usual case: what has few percent does not happen. */
+bool run_chance(struct run *run, uint32_t percent)
+{
+	uint64_t value;
+
+	return take_bytes(run, 99, &value) ?
+		       value % 100 >= 100 - percent :
+		       random_chance(&run->random, percent);
 }
 
 /* ---- Begin and end ---- */
@@ -49,49 +100,51 @@ static const struct peer principals[MODEL_PRINCIPALS] = {
 /* Half of the runs have limits that hurt. */
 static void draw_limits(struct run *run, struct limits *limits)
 {
-	struct random *r = &run->random;
-
-	if (random_chance(r, 50))
+	if (run_chance(run, 50))
 		return;
-	limits->client[CHARGE_BYTES] = (8 + random_below(r, 200)) * PAGE_BYTES;
-	limits->client[CHARGE_HANDLES] = 12 + random_below(r, 200);
-	limits->client[CHARGE_STORES] = 2 + random_below(r, 40);
-	limits->client[CHARGE_TOKENS] = 1 + random_below(r, 8);
-	limits->client[CHARGE_WAITS] = 1 + random_below(r, 4);
+	limits->client[CHARGE_BYTES] = (8 + run_below(run, 200)) * PAGE_BYTES;
+	limits->client[CHARGE_HANDLES] = 12 + run_below(run, 200);
+	limits->client[CHARGE_STORES] = 2 + run_below(run, 40);
+	limits->client[CHARGE_TOKENS] = 1 + run_below(run, 8);
+	limits->client[CHARGE_WAITS] = 1 + run_below(run, 4);
 	limits->principal[CHARGE_BYTES] =
-		limits->client[CHARGE_BYTES] + random_below(r, 100) * PAGE_BYTES;
+		limits->client[CHARGE_BYTES] + run_below(run, 100) * PAGE_BYTES;
 	limits->principal[CHARGE_HANDLES] =
-		limits->client[CHARGE_HANDLES] + random_below(r, 100);
+		limits->client[CHARGE_HANDLES] + run_below(run, 100);
 	limits->principal[CHARGE_STORES] =
-		limits->client[CHARGE_STORES] + random_below(r, 20);
-	limits->principal[CHARGE_TOKENS] = 1 + random_below(r, 10);
-	limits->principal[CHARGE_WAITS] = 1 + random_below(r, 6);
-	limits->principal[CHARGE_CLIENTS] = 1 + random_below(r, 4);
-	limits->clients = 2 + random_below(r, 6);
+		limits->client[CHARGE_STORES] + run_below(run, 20);
+	limits->principal[CHARGE_TOKENS] = 1 + run_below(run, 10);
+	limits->principal[CHARGE_WAITS] = 1 + run_below(run, 6);
+	limits->principal[CHARGE_CLIENTS] = 1 + run_below(run, 4);
+	limits->clients = 2 + run_below(run, 6);
 }
 
 void run_begin(struct run *run, uint64_t seed, uint32_t index, bool trace)
+{
+	memset(run, 0, sizeof(*run));
+	run->seed = seed;
+	run->index = index;
+	run->trace = trace;
+	run->random.state = seed + index * UINT64_C(0xd1342543de82ef95);
+	run_begin_drawn(run);
+}
+
+void run_begin_drawn(struct run *run)
 {
 	static const uint32_t budgets[] = { 1, 3, 16, 256 };
 	static const uint32_t bad[] = { 1, 5, 20, 50 };
 	static const uint32_t acknowledge[] = { 0, 5, 30 };
 	struct inproc_config config;
 
-	memset(run, 0, sizeof(*run));
-	run->seed = seed;
-	run->index = index;
-	run->trace = trace;
-	run->random.state = seed + index * UINT64_C(0xd1342543de82ef95);
 	run->next_id = 1;
 	inproc_config_default(&config);
-	config.seed = random_next(&run->random);
+	config.seed = run_draw(run);
 	config.memfds = false;
-	config.tick_budget = budgets[random_below(&run->random, 4)];
-	run->bad_percent = bad[random_below(&run->random, 4)];
-	run->acknowledge_percent = acknowledge[random_below(&run->random, 3)];
-	if (random_chance(&run->random, 25))
-		config.first_generation =
-			UINT32_MAX - 2 - random_below(&run->random, 4);
+	config.tick_budget = budgets[run_below(run, 4)];
+	run->bad_percent = bad[run_below(run, 4)];
+	run->acknowledge_percent = acknowledge[run_below(run, 3)];
+	if (run_chance(run, 25))
+		config.first_generation = UINT32_MAX - 2 - run_below(run, 4);
 	draw_limits(run, &config.limits);
 	run->world = inproc_new(&config);
 	inproc_pump_by_itself(run->world, false);
@@ -136,8 +189,7 @@ static void note_issued(struct run *run, int client, uint64_t handle)
 static void note_stale(struct run *run, int client, uint64_t handle)
 {
 	if (handle != 0)
-		run->stale[client][random_below(&run->random, STALE_MAX)] =
-			handle;
+		run->stale[client][run_below(run, STALE_MAX)] = handle;
 }
 
 static void note_handles(struct run *run, int client,
@@ -254,15 +306,15 @@ static void end_fault(struct run *run)
 void run_request(struct run *run, int client, struct wire_request *q,
 		 const void *args, size_t args_bytes)
 {
-	uint32_t unacknowledged = run->model->clients[client].fds_unacknowledged;
+	uint32_t unacknowledged =
+		run->model->clients[client].fds_unacknowledged;
 	struct model_answers right;
 	struct inproc_reply reply;
 	enum broker_verdict verdict;
 
 	q->id = run->next_id++;
 	q->args_bytes = (uint32_t)args_bytes;
-	if (unacknowledged > 0 &&
-	    random_chance(&run->random, run->acknowledge_percent))
+	if (unacknowledged > 0 && run_chance(run, run->acknowledge_percent))
 		q->fds_acked = (uint16_t)(1 + random_below(&run->random,
 							   unacknowledged));
 	trace_request(run, client, q);
@@ -303,7 +355,7 @@ void run_request(struct run *run, int client, struct wire_request *q,
 
 void run_connect(struct run *run)
 {
-	int principal = (int)random_below(&run->random, MODEL_PRINCIPALS);
+	int principal = (int)run_below(run, MODEL_PRINCIPALS);
 	struct model_answers right;
 	struct wire_reply got = { .index = WIRE_NO_INDEX };
 	enum tenure_reason reason;
@@ -550,7 +602,7 @@ void run_settle(struct run *run)
 
 static void draw_violation(struct run *run, int client, struct wire_request *q)
 {
-	switch (random_below(&run->random, 5)) {
+	switch (run_below(run, 5)) {
 	case 0: /* hello twice */
 		*q = (struct wire_request){ .opcode = WIRE_OP_HELLO,
 					    .object = WIRE_MAGIC,

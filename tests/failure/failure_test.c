@@ -9,9 +9,9 @@
  * and the same request succeeds when it is made again. inproc_free() asserts
  * that nothing is left at the end.
  */
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <setjmp.h>
 #include <stdint.h>
 
 #include <cmocka.h>
@@ -32,10 +32,10 @@ static struct holdings look(struct seat *seat)
 
 	inproc_pump_all(seat->world);
 	inproc_check(seat->world);
-	assert_int_equal(seat_ask(seat,
-				  (struct wire_request){ .opcode = WIRE_OP_STAT },
-				  NULL, 0),
-			 0);
+	assert_int_equal(
+		seat_ask(seat, (struct wire_request){ .opcode = WIRE_OP_STAT },
+			 NULL, 0),
+		0);
 	memcpy(&h.stat, seat->reply.data, sizeof(h.stat));
 	broker_status(inproc_broker(seat->world), &h.status);
 	/* Totals of all time count what was tried, too. */
@@ -304,10 +304,9 @@ static int persist(struct seat *seat, uint32_t step, uint64_t *tokens)
 	case 0:
 		return seat_create(seat, 0, 0, 7, NULL, handles);
 	case 1:
-		return seat_create(seat, 0,
-				   TENURE_CREATE_RESOURCE |
-					   TENURE_CREATE_SHARED,
-				   5, &have.shared, handles);
+		return seat_create(
+			seat, 0, TENURE_CREATE_RESOURCE | TENURE_CREATE_SHARED,
+			5, &have.shared, handles);
 	case 2:
 		r = seat_share(seat, have.shared, TENURE_RIGHT_READ, tokens);
 		return r;
@@ -316,10 +315,20 @@ static int persist(struct seat *seat, uint32_t step, uint64_t *tokens)
 	}
 }
 
+/* Thousands of stores live at once there: not one descriptor for each. */
+static struct inproc *crowded_world(void)
+{
+	struct inproc_config config;
+
+	inproc_config_default(&config);
+	config.memfds = false;
+	return inproc_new(&config);
+}
+
 static void growth_fails_at_each_commit(void **state)
 {
-	struct inproc *world = inproc_new(NULL);
 	uint64_t token[2] = { 0 }, failures = 0;
+	struct inproc *world = crowded_world();
 	struct seat seat;
 
 	(void)state;
@@ -346,7 +355,7 @@ static void growth_fails_at_each_commit(void **state)
 /* A client dies while there is no memory: its end needs none. */
 static void death_needs_no_memory(void **state)
 {
-	struct inproc *world = inproc_new(NULL);
+	struct inproc *world = crowded_world();
 	uint64_t token[2] = { 0 }, commits;
 	struct obituary obituary;
 	struct seat seat;
@@ -450,9 +459,8 @@ static void devices_have_a_limit(void **state)
 	(void)state;
 	seat_take(&seat, world);
 	for (uint32_t i = 1; i < DEVICES_PER_CLIENT_MAX; i++)
-		assert_int_equal(seat_device_create(&seat, seat.adapter,
-						    &device),
-				 0);
+		assert_int_equal(
+			seat_device_create(&seat, seat.adapter, &device), 0);
 	assert_unchanged(&seat, make_device(&seat), -EDQUOT,
 			 TENURE_REASON_CLIENT_DEVICES);
 	assert_int_equal(seat_device_destroy(&seat, device), 0);

@@ -227,9 +227,8 @@ static bool step(struct stepper *stepper, int *ret_status)
 		struct user_regs_struct regs;
 		long word;
 
-		assert_int_equal(ptrace(PTRACE_GETREGS, stepper->pid, NULL,
-					&regs),
-				 0);
+		assert_int_equal(
+			ptrace(PTRACE_GETREGS, stepper->pid, NULL, &regs), 0);
 		errno = 0;
 		word = ptrace(PTRACE_PEEKTEXT, stepper->pid,
 			      (void *)(uintptr_t)regs.rip, NULL);
@@ -304,9 +303,8 @@ static void meet(struct sweep *sweep, struct stepper *stepper, enum fate fate,
 
 	if (fate == FATE_STOPPED) {
 		canary_sing(sweep->canary, 1);
-		assert_int_equal(ptrace(PTRACE_DETACH, stepper->pid, NULL,
-					NULL),
-				 0);
+		assert_int_equal(
+			ptrace(PTRACE_DETACH, stepper->pid, NULL, NULL), 0);
 		finish(stepper->pid, true);
 		require_back(sweep, point);
 		return;

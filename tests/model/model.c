@@ -292,7 +292,8 @@ static void empty_device(struct model *m, int device)
 	for (int i = 0; i < m->n_things; i++) {
 		struct model_thing *t = &m->things[i];
 
-		if ((t->kind != MODEL_ALLOCATION && t->kind != MODEL_RESOURCE) ||
+		if ((t->kind != MODEL_ALLOCATION &&
+		     t->kind != MODEL_RESOURCE) ||
 		    t->device != device || t->dying)
 			continue;
 		end_thing(m, i);
@@ -468,7 +469,8 @@ static const char *apply_adapter_close(struct model *m, int client,
 		if (m->things[i].kind == MODEL_ADAPTER &&
 		    m->things[i].client == client &&
 		    m->things[i].adapter == adapter)
-			return reply ? NULL : "waits, though it is not the last";
+			return reply ? NULL :
+				       "waits, though it is not the last";
 	for (int i = 0; i < m->n_things; i++) {
 		struct model_thing *t = &m->things[i];
 
@@ -498,14 +500,14 @@ static const char *apply_device_create(struct model *m, int client,
 	if (model_find(m, client, reply->value[0]) != MODEL_NOTHING ||
 	    reply->value[0] == 0)
 		return "device_create gave a handle that is in use, or 0";
-	new_thing(m, (struct model_thing){
-			     .kind = MODEL_DEVICE,
-			     .client = client,
-			     .handle = reply->value[0],
-			     .adapter = m->things[model_find(m, client,
-							     q->object)]
-						.adapter,
-		     });
+	new_thing(m,
+		  (struct model_thing){
+			  .kind = MODEL_DEVICE,
+			  .client = client,
+			  .handle = reply->value[0],
+			  .adapter = m->things[model_find(m, client, q->object)]
+					     .adapter,
+		  });
 	return NULL;
 }
 
@@ -529,8 +531,8 @@ static int new_object(struct model *m, int adapter)
 	while (i < MODEL_OBJECTS && m->objects[i].used)
 		i++;
 	assert(i < MODEL_OBJECTS && "the test made too many objects");
-	m->objects[i] = (struct model_object){ .used = true,
-					       .adapter = adapter };
+	m->objects[i] =
+		(struct model_object){ .used = true, .adapter = adapter };
 	return i;
 }
 
@@ -605,18 +607,18 @@ static const char *apply_create(struct model *m, int client,
 		store = new_store(m, client, q->count);
 	}
 	if (q->flags & TENURE_CREATE_RESOURCE)
-		resource = new_thing(
-			m, (struct model_thing){
-				   .kind = MODEL_RESOURCE,
-				   .client = client,
-				   .handle = reply->value[0],
-				   .device = device,
-				   .resource = MODEL_NOTHING,
-				   .object = object,
-				   .sealed = object != MODEL_NOTHING,
-				   .rights = TENURE_RIGHT_READ |
-					     TENURE_RIGHT_WRITE,
-			   });
+		resource =
+			new_thing(m, (struct model_thing){
+					     .kind = MODEL_RESOURCE,
+					     .client = client,
+					     .handle = reply->value[0],
+					     .device = device,
+					     .resource = MODEL_NOTHING,
+					     .object = object,
+					     .sealed = object != MODEL_NOTHING,
+					     .rights = TENURE_RIGHT_READ |
+						       TENURE_RIGHT_WRITE,
+				     });
 	for (uint32_t i = 0; i < q->count; i++)
 		new_thing(m, (struct model_thing){
 				     .kind = MODEL_ALLOCATION,
@@ -688,8 +690,7 @@ int model_token(const struct model *m, const uint64_t value[2])
 }
 
 static const char *apply_query(struct model *m, const struct wire_request *q,
-			       const struct wire_reply *reply,
-			       const void *data)
+			       const struct wire_reply *reply, const void *data)
 {
 	const struct model_token *token = &m->tokens[model_token(m, q->value)];
 	const struct model_object *object = &m->objects[token->object];
@@ -717,8 +718,8 @@ static const char *apply_open(struct model *m, int client,
 	int resource;
 
 	if (reply->count != object->count || reply->value[1] != rights ||
-	    reply->data_bytes != object->count * sizeof(*handles) +
-					 object->private_bytes)
+	    reply->data_bytes !=
+		    object->count * sizeof(*handles) + object->private_bytes)
 		return "open: wrong facts";
 	if (memcmp(handles + object->count, object->private_data,
 		   object->private_bytes) != 0)
@@ -787,8 +788,7 @@ static const char *apply_map(struct model *m, int client,
 	bool wants_fd = q->flags & WIRE_MAP_WANT_FD;
 	const char *wrong;
 
-	if (reply->value[2] != t->bytes ||
-	    reply->value[1] % PAGE_BYTES != 0 ||
+	if (reply->value[2] != t->bytes || reply->value[1] % PAGE_BYTES != 0 ||
 	    reply->value[3] < reply->value[1] + t->bytes)
 		return "map: wrong size or offset";
 	if (reply->fds != wants_fd)

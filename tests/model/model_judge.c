@@ -86,20 +86,17 @@ static void judge_cost(const struct model *m, int client,
 		uint64_t all = model_principal_holds(m, c->principal, k);
 
 		if (cost->client[k] > 0)
-			must |= judge_limit(ret, own + cost->client[k],
-					    own + c->garbage[k] +
-						    cost->client[k],
-					    m->limits.client[k],
-					    client_reasons[k]);
+			must |= judge_limit(
+				ret, own + cost->client[k],
+				own + c->garbage[k] + cost->client[k],
+				m->limits.client[k], client_reasons[k]);
 		if (cost->principal[k] == 0)
 			continue;
-		must |= judge_limit(ret,
-				    all + cost->principal[k] -
-					    cost->perhaps_less[k],
-				    all + cost->principal[k] +
-					    m->principal_garbage[c->principal][k],
-				    m->limits.principal[k],
-				    principal_reasons[k]);
+		must |= judge_limit(
+			ret, all + cost->principal[k] - cost->perhaps_less[k],
+			all + cost->principal[k] +
+				m->principal_garbage[c->principal][k],
+			m->limits.principal[k], principal_reasons[k]);
 	}
 	may_lack_memory(m, ret);
 	if (!must)
@@ -142,11 +139,11 @@ void model_judge_connect(const struct model *m, int principal,
 		here += m->clients[c].used && m->clients[c].alive &&
 			m->clients[c].principal == principal;
 	}
-	must = judge_limit(ret, here + 1,
-			   here + 1 +
-				   m->principal_garbage[principal][CHARGE_CLIENTS],
-			   m->limits.principal[CHARGE_CLIENTS],
-			   TENURE_REASON_PRINCIPAL_CLIENTS);
+	must = judge_limit(
+		ret, here + 1,
+		here + 1 + m->principal_garbage[principal][CHARGE_CLIENTS],
+		m->limits.principal[CHARGE_CLIENTS],
+		TENURE_REASON_PRINCIPAL_CLIENTS);
 	must |= judge_limit(ret, all + 1, all + dying + 1, m->limits.clients,
 			    TENURE_REASON_DAEMON_CLIENTS);
 	may_lack_memory(m, ret);
@@ -212,8 +209,8 @@ static int judge_owned(const struct model *m, int client, int device,
 {
 	int thing = model_find(m, client, handle);
 	const struct model_thing *t = &m->things[thing < 0 ? 0 : thing];
-	bool owned = thing != MODEL_NOTHING && (t->kind == MODEL_RESOURCE ||
-						t->kind == MODEL_ALLOCATION);
+	bool owned = thing != MODEL_NOTHING &&
+		     (t->kind == MODEL_RESOURCE || t->kind == MODEL_ALLOCATION);
 
 	if (thing == MODEL_NOTHING || t->dying)
 		may(ret, status, garbage, index);
@@ -437,8 +434,8 @@ static void judge_create(const struct model *m, int client,
 		return;
 	for (uint32_t i = 0; i < q->count; i++)
 		bytes += pages(sizes[i].size_bytes);
-	cost = cost_of(bytes,
-		       q->count + !!(q->flags & TENURE_CREATE_RESOURCE), 1);
+	cost = cost_of(bytes, q->count + !!(q->flags & TENURE_CREATE_RESOURCE),
+		       1);
 	judge_cost(m, client, &cost, ret);
 	judge_backend(m, ret);
 }
@@ -501,7 +498,8 @@ static void judge_entry(const struct model *m, int client, int device,
 	}
 	first_entry = model_find(m, client, list[0]);
 	first = &m->things[first_entry];
-	if ((t->resource == MODEL_NOTHING) != (first->resource == MODEL_NOTHING))
+	if ((t->resource == MODEL_NOTHING) !=
+	    (first->resource == MODEL_NOTHING))
 		may(ret, -EINVAL, TENURE_REASON_ENTRY_MIXED_OWNERS, i);
 	else if (t->resource != first->resource)
 		may(ret, -EINVAL, TENURE_REASON_ENTRY_OTHER_RESOURCE, i);
@@ -676,8 +674,8 @@ static void judge_map(const struct model *m, int client,
 		      const struct wire_request *q, struct model_answers *ret)
 {
 	const uint32_t known = WIRE_MAP_WRITE | WIRE_MAP_WANT_FD;
-	uint32_t unacknowledged = m->clients[client].fds_unacknowledged -
-				  q->fds_acked;
+	uint32_t unacknowledged =
+		m->clients[client].fds_unacknowledged - q->fds_acked;
 	const struct model_thing *t;
 	int thing;
 

@@ -166,7 +166,8 @@ static uint32_t find_resource(const struct checking *c, uint64_t value)
 	if (value == 0 || slot >= c->resources.n ||
 	    resource_at(c, slot)->value != value)
 		broken("hResource %#jx is no resource of this backend, or not "
-		       "its newest value", (uintmax_t)value);
+		       "its newest value",
+		       (uintmax_t)value);
 	return slot;
 }
 
@@ -177,7 +178,8 @@ static uint32_t find_allocation(const struct checking *c, uint64_t value)
 	if (value == 0 || slot >= c->allocations.n ||
 	    allocation_at(c, slot)->value != value)
 		broken("hAllocation %#jx is no allocation of this backend, or "
-		       "was destroyed before", (uintmax_t)value);
+		       "was destroyed before",
+		       (uintmax_t)value);
 	return slot;
 }
 
@@ -245,7 +247,7 @@ static int checking_create(void *state, struct backend_create *create)
 		uint64_t size = create->allocations[i].size_bytes;
 
 		REQUIRE(size > 0 && size % PAGE_BYTES == 0 &&
-			size <= ALLOCATION_BYTES_MAX,
+				size <= ALLOCATION_BYTES_MAX,
 			"create of %ju bytes", (uintmax_t)size);
 		total += size;
 	}
@@ -256,8 +258,8 @@ static int checking_create(void *state, struct backend_create *create)
 		resource = make_resource(c);
 	total = 0;
 	for (uint32_t i = 0; i < create->count; i++) {
-		struct allocation *a = array_add(&c->allocations, sizeof(*a),
-						 &slot);
+		struct allocation *a =
+			array_add(&c->allocations, sizeof(*a), &slot);
 
 		a->value = new_value(c, slot);
 		a->size_bytes = create->allocations[i].size_bytes;
@@ -367,8 +369,10 @@ static void checking_close(void *state, const struct backend_opening *o)
 	}
 	while (i > 0 && !same_opening(&all[i - 1], &named))
 		i--;
-	REQUIRE(i > 0, "close of an opening that was never opened, or closed "
-		"before (client %u)", o->client);
+	REQUIRE(i > 0,
+		"close of an opening that was never opened, or closed "
+		"before (client %u)",
+		o->client);
 	array_remove(&c->openings, sizeof(named), i - 1);
 	if (named.resource != NOWHERE)
 		resource_at(c, named.resource)->openings--;
@@ -550,8 +554,8 @@ void checking_free(struct checking *c)
 	if (!c)
 		return;
 	REQUIRE(c->stores.live == 0 && c->resources.live == 0 &&
-		c->allocations.live == 0 && c->openings.live == 0 &&
-		c->under_way.live == 0,
+			c->allocations.live == 0 && c->openings.live == 0 &&
+			c->under_way.live == 0,
 		"left behind: %u stores, %u resources, %u allocations, "
 		"%u openings, %u destroys under way",
 		c->stores.live, c->resources.live, c->allocations.live,

@@ -63,8 +63,7 @@ uint64_t checking_bytes(const struct checking *checking);
 uint64_t checking_allocations(const struct checking *checking);
 uint64_t checking_resources(const struct checking *checking);
 uint64_t checking_openings(const struct checking *checking);
-uint64_t checking_openings_of(const struct checking *checking,
-			      uint32_t client);
+uint64_t checking_openings_of(const struct checking *checking, uint32_t client);
 
 /* A new descriptor of a store, close-on-exec; needs memfds. */
 int checking_store_fd(const struct checking *checking, uint32_t store,

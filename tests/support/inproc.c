@@ -438,7 +438,8 @@ static bool take_jobs(struct inproc *world)
 		world->jobs = grown(world->jobs, world->n_jobs,
 				    &world->jobs_capacity,
 				    sizeof(*world->jobs));
-		world->jobs[world->n_jobs++] = (struct errand){ .release = next };
+		world->jobs[world->n_jobs++] =
+			(struct errand){ .release = next };
 		any = true;
 	}
 	return any;
@@ -498,8 +499,8 @@ static int reply_fd(struct inproc *world, const struct broker_reply *reply)
 		       reply->head.fds, reply->adapter);
 	if (!world->config.memfds)
 		return -1;
-	return checking_store_fd(world->backends[reply->adapter],
-				 reply->store, reply->read_only);
+	return checking_store_fd(world->backends[reply->adapter], reply->store,
+				 reply->read_only);
 }
 
 static void copy_reply(struct inproc *world, const struct broker_reply *reply,

@@ -26,8 +26,8 @@ static void sit_down(struct seat *seat, struct inproc *world,
 	assert_int_equal(inproc_connect(world, peer, &seat->client, NULL), 0);
 	assert_int_equal(inproc_hello(world, seat->client), 0);
 	assert_int_equal(seat_adapter_open(seat, "system", &seat->adapter), 0);
-	assert_int_equal(
-		seat_device_create(seat, seat->adapter, &seat->device), 0);
+	assert_int_equal(seat_device_create(seat, seat->adapter, &seat->device),
+			 0);
 }
 
 void seat_take(struct seat *seat, struct inproc *world)
@@ -122,9 +122,8 @@ int seat_create(struct seat *seat, uint64_t resource, uint32_t flags,
 }
 
 static struct wire_request destroy_head(const struct seat *seat,
-					uint64_t resource,
-					const uint64_t *list, uint32_t count,
-					uint32_t flags)
+					uint64_t resource, const uint64_t *list,
+					uint32_t count, uint32_t flags)
 {
 	return (struct wire_request){
 		.opcode = WIRE_OP_DESTROY,
@@ -277,8 +276,7 @@ struct session *seat_session(const struct seat *seat)
 
 uint32_t seat_slot_index(const struct seat *seat, uint64_t wire)
 {
-	return handle_index(
-		handle_from_wire(wire, seat_session(seat)->secret));
+	return handle_index(handle_from_wire(wire, seat_session(seat)->secret));
 }
 
 struct slot *seat_slot(const struct seat *seat, uint64_t wire)
@@ -389,9 +387,8 @@ void bare_init(struct bare *bare, uint32_t first_generation)
 
 	*bare = (struct bare){ 0 };
 	pages = test_pages_interface(&bare->memory);
-	assert_int_equal(region_init(&bare->region, &pages,
-				     sizeof(struct state)),
-			 0);
+	assert_int_equal(
+		region_init(&bare->region, &pages, sizeof(struct state)), 0);
 	assert_int_equal(table_init(&bare->region, first_generation), 0);
 }
 

@@ -85,12 +85,12 @@ void image_same(struct inproc *world, struct image *image);
  * Asserts a refusal: status and reason, nothing changed anywhere, and no
  * call of a backend made.
  */
-#define assert_unchanged(seat, call, status_, reason_)                    \
-	do {                                                              \
-		struct image *image_ = image_take((seat)->world);         \
-		assert_int_equal(call, status_);                          \
-		assert_int_equal((seat)->reply.head.reason, reason_);     \
-		image_same((seat)->world, image_);                        \
+#define assert_unchanged(seat, call, status_, reason_)                \
+	do {                                                          \
+		struct image *image_ = image_take((seat)->world);     \
+		assert_int_equal(call, status_);                      \
+		assert_int_equal((seat)->reply.head.reason, reason_); \
+		image_same((seat)->world, image_);                    \
 	} while (0)
 
 /* Asserts that a function, called in a process of its own, asserts. */

@@ -259,8 +259,7 @@ int tenure_resource_query(struct tenure *connection,
  * tenure_resource_query); rights 0 takes all that the token gives, more is
  * -EACCES.
  */
-int tenure_resource_open(struct tenure *connection,
-			 struct tenure_device device,
+int tenure_resource_open(struct tenure *connection, struct tenure_device device,
 			 const struct tenure_token *token, unsigned int rights,
 			 unsigned int count, void *ret_private_data,
 			 size_t private_bytes,

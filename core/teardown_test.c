@@ -1,0 +1,322 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "core/teardown.h"
+
+#include "tests/support/seat.h"
+
+enum {
+	RESOURCE = TENURE_CREATE_RESOURCE,
+	SHARED = TENURE_CREATE_RESOURCE | TENURE_CREATE_SHARED
+};
+
+static int set_up(void **state)
+{
+	static struct seat seat;
+	struct inproc_config config;
+
+	inproc_config_default(&config);
+	config.memfds = false;
+	seat_take(&seat, inproc_new(&config));
+	*state = &seat;
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	struct seat *seat = *state;
+
+	inproc_free(seat->world);
+	return 0;
+}
+
+/* Some of everything, on two devices; shared with the other seat. */
+static void furnish(struct seat *s, struct seat *other)
+{
+	uint64_t second, resource, token[2];
+
+	for (int device = 0; device < 2; device++) {
+		assert_int_equal(seat_create(s, 0, 0, 700, NULL, NULL), 0);
+		assert_int_equal(seat_create(s, 0, RESOURCE, 300, NULL, NULL),
+				 0);
+		assert_int_equal(seat_create(s, 0, SHARED, 5, &resource, NULL),
+				 0);
+		for (int i = 0; i < 300; i++)
+			assert_int_equal(seat_share(s, resource, 1, token), 0);
+		assert_int_equal(seat_open(other, token, 5, NULL, NULL), 0);
+		assert_int_equal(
+			seat_create(other, 0, SHARED, 5, &resource, NULL), 0);
+		assert_int_equal(seat_share(other, resource, 1, token), 0);
+		assert_int_equal(seat_open(s, token, 5, NULL, NULL), 0);
+		assert_int_equal(seat_device_create(s, s->adapter, &second), 0);
+		s->device = second;
+	}
+}
+
+static void g1_no_memory_is_needed(void **state)
+{
+	uint32_t used[AREAS];
+	struct seat *s = *state, other;
+	uint64_t commits;
+
+	seat_take_as(&other, s->world, 9);
+	furnish(s, &other);
+	commits = inproc_pages(s->world)->commits;
+	for (int a = 0; a < AREAS; a++)
+		used[a] =
+			region_area(world_region(s->world), (enum area)a)->used;
+	world_fail_commit(s->world, 1);
+	inproc_kill(s->world, s->client);
+	world_fail_commit(s->world, 0);
+	assert_int_equal(inproc_pages(s->world)->commits, commits);
+	for (int a = 0; a < AREAS; a++)
+		assert_int_equal(
+			region_area(world_region(s->world), (enum area)a)->used,
+			used[a]);
+	inproc_check(s->world);
+	assert_int_equal(world_state(s->world)->n_sessions, 1);
+}
+
+/* The oldest of the last n destroys first. */
+static void g2_device_owned_before_resources(void **state)
+{
+	struct seat *s = *state;
+	struct checking *backend = inproc_backend(s->world, 0);
+	struct checking_record record;
+	bool resources = false;
+	uint64_t before, n;
+
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(seat_create(s, 0, RESOURCE, 2, NULL, NULL), 0);
+		assert_int_equal(seat_create(s, 0, 0, 2, NULL, NULL), 0);
+	}
+	before = checking_calls(backend, CHECKING_DESTROY);
+	assert_int_equal(seat_device_destroy(s, s->device), 0);
+	n = checking_calls(backend, CHECKING_DESTROY) - before;
+	assert_true(n >= 4);
+	while (n-- > 0) {
+		assert_true(checking_record(backend, (uint32_t)n, &record));
+		if (record.resource_in != 0)
+			resources = true;
+		else
+			assert_false(resources);
+	}
+	assert_true(resources);
+}
+
+static void g2_nothing_is_left_of_a_device(void **state)
+{
+	struct seat *s = *state, other;
+	uint32_t segments;
+
+	seat_take_as(&other, s->world, 9);
+	furnish(s, &other);
+	segments = region_area(world_region(s->world), AREA_SEGMENTS)->used;
+	inproc_kill(s->world, s->client);
+	/* The next one lives in what the last one left. */
+	seat_take(s, s->world);
+	furnish(s, &other);
+	inproc_check(s->world);
+	assert_int_equal(
+		region_area(world_region(s->world), AREA_SEGMENTS)->used,
+		segments);
+}
+
+static void g3_ended_means_nothing_is_charged(void **state)
+{
+	struct seat *s = *state, other;
+	struct obituary held, ended;
+	const struct session *session = seat_session(s);
+
+	seat_take_as(&other, s->world, 9);
+	furnish(s, &other);
+	inproc_pump_by_itself(s->world, false);
+	inproc_releases(s->world, INPROC_RELEASES_HELD);
+	broker_disconnect(inproc_broker(s->world), s->client, 5000, &held);
+	assert_int_equal(held.client, s->client);
+	assert_int_equal(held.devices, 3);
+	assert_int_equal(held.resources, 6);
+	assert_int_equal(held.allocations, 2 * (700 + 300 + 5 + 5));
+	assert_int_equal(held.tokens, 600);
+	assert_int_equal(held.bytes, PAGE_BYTES * 2 * (700 + 300 + 5 + 5));
+	assert_int_equal(held.uid, 1000);
+	assert_int_equal(held.pid, 100);
+	assert_string_equal(held.cgroup, "/test");
+	while (broker_tick(inproc_broker(s->world), 6000, 64))
+		inproc_check(s->world);
+	assert_int_equal(session->phase, SESSION_ENDING);
+	assert_false(broker_next_obituary(inproc_broker(s->world), &ended));
+	/* By hand, since the harness has not been told of this death. */
+	for (;;) {
+		static struct release job;
+		struct broker *b = inproc_broker(s->world);
+
+		while (broker_tick(b, 7000, 64))
+			;
+		if (broker_next_obituary(b, &ended))
+			break;
+		assert_true(broker_next_release(b, &job));
+		assert_int_equal(job.args.client, s->client);
+		assert_int_equal(
+			checking_destroy_begin(inproc_backend(s->world, 0),
+					       &job.args),
+			0);
+		checking_destroy_end(inproc_backend(s->world, 0),
+				     job.args.client);
+		broker_release_done(b, s->client, 0, job.args.resource, 7000);
+		inproc_check(s->world);
+	}
+	assert_int_equal(ended.client, s->client);
+	assert_int_equal(ended.began_ns, 5000);
+	assert_int_equal(ended.ended_ns, 7000);
+	assert_int_equal(ended.allocations, held.allocations);
+	/* What the other one still holds was not given back. */
+	assert_int_equal(ended.freed_bytes, PAGE_BYTES * 2 * (700 + 300));
+	/* The harness still waits for that client; give it another one. */
+	inproc_pump_by_itself(s->world, true);
+	inproc_releases(s->world, INPROC_RELEASES_PROMPT);
+	assert_int_equal(session_new(world_env(s->world),
+				     &(struct peer){ .cgroup = "" }, 0,
+				     &(struct outcome){ 0 }),
+			 s->client);
+}
+
+/* A client that says nothing and goes; one that only opened an adapter. */
+static void g3_ends_of_every_kind(void **state)
+{
+	struct seat *stage = *state, s;
+	struct obituary obituary;
+	uint64_t adapter;
+
+	seat_connect(&s, stage->world);
+	inproc_kill(s.world, s.client);
+	assert_true(inproc_take_obituary(s.world, s.client, &obituary));
+	seat_connect(&s, stage->world);
+	assert_int_equal(inproc_hello(s.world, s.client), 0);
+	for (int i = 0; i < 5; i++)
+		assert_int_equal(seat_adapter_open(&s, "other", &adapter), 0);
+	inproc_kill(s.world, s.client);
+	assert_true(inproc_take_obituary(s.world, s.client, &obituary));
+	assert_int_equal(obituary.devices + obituary.bytes, 0);
+	inproc_check(stage->world);
+}
+
+/* How many slots a client has that are LIVE, and that are taken at all. */
+struct measure {
+	uint64_t live, taken;
+};
+
+static struct measure measure(const struct session *s)
+{
+	return (struct measure){
+		.live = s->n_resources + s->n_allocations,
+		.taken = s->account.used[CHARGE_HANDLES],
+	};
+}
+
+/* 20,000 allocations go; no tick does more than its budget and one job. */
+static void bounded_work(struct seat *s, uint32_t budget)
+{
+	struct broker *broker = inproc_broker(s->world);
+	struct seat other;
+	uint64_t ticks = 0, served = 0, id = 0, handle;
+	bool gone = false;
+
+	seat_take_as(&other, s->world, 9);
+	for (int i = 0; i < 10; i++) {
+		assert_int_equal(seat_create(s, 0, 0, 1000, NULL, NULL), 0);
+		assert_int_equal(seat_create(s, 0, i % 2 ? RESOURCE : SHARED,
+					     1000, NULL, NULL),
+				 0);
+	}
+	inproc_pump_by_itself(s->world, false);
+	inproc_kill(s->world, s->client);
+	while (!gone) {
+		struct measure before = measure(seat_session(s)), after;
+		struct obituary unused;
+
+		broker_tick(broker, 1, budget);
+		after = measure(seat_session(s));
+		assert_true(before.live - after.live <= budget + 1025);
+		assert_true(before.taken - after.taken <= budget + 1025);
+		inproc_pump(s->world);
+		gone = inproc_take_obituary(s->world, s->client, &unused);
+		ticks++;
+		/* Somebody else makes and destroys all the time. */
+		if (id != 0 && !seat_heard(&other, id))
+			continue;
+		served += id != 0;
+		assert_int_equal(seat_create(&other, 0, 0, 1, NULL, &handle),
+				 0);
+		assert_int_equal(seat_send_destroy(&other, 0, &handle, 1,
+						   TENURE_DESTROY_SYNCHRONOUS),
+				 BROKER_LATER);
+		id = other.id;
+	}
+	assert_true(ticks > 20);
+	assert_true(served > ticks / 8);
+	inproc_pump_by_itself(s->world, true);
+	inproc_pump_all(s->world);
+	inproc_check(s->world);
+}
+
+static void bounded_work_small_steps(void **state)
+{
+	bounded_work(*state, 16);
+}
+
+static void bounded_work_large_steps(void **state)
+{
+	bounded_work(*state, 600);
+}
+
+/* Killed after every number of ticks of a device's own teardown. */
+static void death_at_every_step(void **state)
+{
+	struct seat *stage = *state;
+	const struct wire_request destroy = { .opcode =
+						      WIRE_OP_DEVICE_DESTROY };
+
+	for (uint32_t steps = 0; steps < 60; steps++) {
+		struct wire_request r = destroy;
+		struct seat s;
+
+		inproc_pump_by_itself(stage->world, true);
+		seat_take(&s, stage->world);
+		assert_int_equal(seat_create(&s, 0, 0, 40, NULL, NULL), 0);
+		assert_int_equal(seat_create(&s, 0, RESOURCE, 20, NULL, NULL),
+				 0);
+		assert_int_equal(seat_create(&s, 0, SHARED, 20, NULL, NULL), 0);
+		inproc_pump_by_itself(stage->world, false);
+		r.device = s.device;
+		assert_int_equal(seat_send(&s, r, NULL, 0), BROKER_LATER);
+		for (uint32_t i = 0; i < steps; i++) {
+			broker_tick(inproc_broker(stage->world), 1, 1 + i % 9);
+			if (i % 4 == 3)
+				inproc_pump(stage->world);
+		}
+		inproc_check(stage->world);
+		inproc_kill(stage->world, s.client);
+		inproc_check(stage->world);
+		inproc_pump_all(stage->world);
+		inproc_check(stage->world);
+		assert_int_equal(world_state(stage->world)->n_sessions, 1);
+	}
+	inproc_pump_by_itself(stage->world, true);
+}
+
+#define seated(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		seated(g1_no_memory_is_needed),
+		seated(g2_device_owned_before_resources),
+		seated(g2_nothing_is_left_of_a_device),
+		seated(g3_ended_means_nothing_is_charged),
+		seated(g3_ends_of_every_kind),
+		seated(bounded_work_small_steps),
+		seated(bounded_work_large_steps),
+		seated(death_at_every_step),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
