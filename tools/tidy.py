@@ -290,12 +290,12 @@ def tree_tags(tree):
         yield document, 1, "tag", "%s is used nowhere" % tag
 
 
-def archive_problems(path):
-    """The objects of core/ call nothing but memory and string functions, and
-    have no writable data."""
+def symbols(path):
+    """What a static library defines (name, member, section), and needs (name,
+    member)."""
     table = subprocess.run(["nm", "--format=sysv", path], check=True,
                            capture_output=True, text=True).stdout
-    defined, needed = set(), {}
+    defined, needed = [], []
     member = "?"
     for line in table.split("\n"):
         match = re.search(r"\[(.*)\]:$", line)
@@ -306,14 +306,24 @@ def archive_problems(path):
             continue
         name, kind, section = cells[0], cells[2], cells[6]
         if kind in "Uw":
-            needed.setdefault(name, member)
-            continue
-        defined.add(name)
-        if re.match(r"\.(t?bss|t?data(?!\.rel\.ro))|\*COM\*", section):
-            yield path, 0, "pure", "%s: %s is writable" % (member, name)
-    for name, member in sorted(needed.items()):
-        if name not in defined and not CORE_SYMBOLS.match(name):
-            yield path, 0, "pure", "%s: calls %s" % (member, name)
+            needed.append((name, member))
+        else:
+            defined.append((name, member, section))
+    return defined, needed
+
+
+def archive_problems(paths):
+    """The objects of core/ call nothing but each other, memory and string
+    functions, and have no writable data."""
+    tables = [(path, *symbols(path)) for path in paths]
+    known = {name for _, defined, _ in tables for name, _, _ in defined}
+    for path, defined, needed in tables:
+        for name, member, section in defined:
+            if re.match(r"\.(t?bss|t?data(?!\.rel\.ro))|\*COM\*", section):
+                yield path, 0, "pure", "%s: %s is writable" % (member, name)
+        for name, member in sorted(set(needed)):
+            if name not in known and not CORE_SYMBOLS.match(name):
+                yield path, 0, "pure", "%s: calls %s" % (member, name)
 
 
 class Tree:
@@ -364,8 +374,7 @@ def problems(root, archives=()):
             for number, what in rule(source, tree):
                 yield source.path, number, name, what
     yield from tree_tags(tree)
-    for archive in archives:
-        yield from archive_problems(archive)
+    yield from archive_problems(archives)
 
 
 def main(arguments):

@@ -143,7 +143,7 @@ def archive(code):
                         "-o", root + "/a.o"], check=True)
         subprocess.run(["ar", "rc", root + "/a.a", root + "/a.o"], check=True)
         return [what for _, _, _, what in
-                tidy.archive_problems(root + "/a.a")]
+                tidy.archive_problems([root + "/a.a"])]
 
 
 class Tidy(unittest.TestCase):

@@ -39,7 +39,7 @@ enum {
 	SIZE = 8192,
 	STORES = 6,
 	POINTS_MAX = 4000,
-	RETURN_MS = 2000,
+	RETURN_MS = 10000,
 	/* A system call that nobody else makes: here the stores begin, end. */
 	MARK = SYS_getppid,
 };
