@@ -23,6 +23,7 @@
 #include "core/broker.h"
 
 #include "core/access.h"
+#include "core/broker_inspect.h"
 #include "core/create.h"
 #include "core/destroy.h"
 #include "core/device.h"
@@ -37,6 +38,7 @@ struct request {
 	struct broker *broker;
 	struct env *env;
 	uint32_t client;
+	uint64_t now_ns;
 	struct wire_request head;
 	const void *args;
 	struct broker_reply *reply;
@@ -211,6 +213,7 @@ static struct outcome on_create(struct request *r)
 		.allocations = allocations,
 		.private_bytes = r->head.value[0],
 		.args_bytes = r->head.args_bytes,
+		.now_s = (uint32_t)(r->now_ns / NS_PER_S),
 	};
 	struct created made = { .handles = r->broker->data };
 	struct outcome outcome;
@@ -276,6 +279,7 @@ static struct outcome on_open(struct request *r)
 		.rights = r->head.flags,
 		.count = r->head.count,
 		.private_bytes = r->head.object,
+		.now_s = (uint32_t)(r->now_ns / NS_PER_S),
 	};
 	/* count is only believed once open_request has compared it */
 	uint64_t room = min_u64(args.count, LIST_ENTRIES_MAX);
@@ -339,16 +343,10 @@ static struct outcome on_stat(struct request *r)
 	return outcome_ok();
 }
 
-static struct outcome on_status(struct request *r)
+static struct outcome on_inspect(struct request *r)
 {
-	struct wire_status status;
-
-	if (!session_at(&r->env->region, r->client)->privileged)
-		return refuse(-EACCES, TENURE_REASON_NOT_PERMITTED);
-	broker_status(r->broker, &status);
-	memcpy(r->broker->data, &status, sizeof(status));
-	r->reply->head.data_bytes = sizeof(status);
-	return outcome_ok();
+	return inspect_request(r->broker, r->client, &r->head, r->now_ns,
+			       &r->reply->head);
 }
 
 static struct outcome on_test_event(struct request *r)
@@ -395,7 +393,11 @@ static struct outcome (*const handlers[UINT8_MAX + 1])(struct request *r) = {
 	[WIRE_OP_MAP] = on_map,
 	[WIRE_OP_UNMAP] = on_unmap,
 	[WIRE_OP_STAT] = on_stat,
-	[WIRE_OP_STATUS] = on_status,
+	[WIRE_OP_STATUS] = on_inspect,
+	[WIRE_OP_CLIENTS] = on_inspect,
+	[WIRE_OP_RESOURCES] = on_inspect,
+	[WIRE_OP_LIMITS] = on_inspect,
+	[WIRE_OP_CHECK] = on_inspect,
 	[WIRE_OP_TEST_EVENT] = on_test_event,
 };
 
@@ -460,11 +462,11 @@ enum broker_verdict broker_receive(struct broker *broker, uint32_t client,
 		.broker = broker,
 		.env = &broker->env,
 		.client = client,
+		.now_ns = now_ns,
 		.reply = ret,
 	};
 	struct outcome outcome;
 
-	(void)now_ns;
 	assert(session_at(&broker->env.region, client)->phase <=
 	       SESSION_ACTIVE);
 	*ret = (struct broker_reply){ .client = client, .data = broker->data };

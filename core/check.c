@@ -37,7 +37,7 @@ struct check {
 	struct session_tally *sessions;
 	struct account *principals;
 	uint32_t *principal_refs;
-	uint32_t *store_refs, *object_refs, *holding_refs;
+	uint32_t *store_refs, *object_refs, *object_tokens, *holding_refs;
 	uint32_t *store_session; /* who pays for a private store */
 	uint32_t *waiter_refs; /* slots and devices that tell a waiter */
 	uint64_t block_units, chunks;
@@ -336,10 +336,12 @@ static void walk_tokens(struct check *c)
 		n++;
 		c->sessions[t->session].tokens++;
 		owe(c, t->session, CHARGE_TOKENS, 1);
-		if (is_used(c, AREA_OBJECTS, t->object))
-			c->object_refs[t->object]++;
-		else
+		if (!is_used(c, AREA_OBJECTS, t->object)) {
 			expect(c, "object of token", i, 0, 1);
+			continue;
+		}
+		c->object_refs[t->object]++;
+		c->object_tokens[t->object]++;
 	}
 	expect(c, "tokens in all", 0, c->state->n_tokens, n);
 }
@@ -416,6 +418,8 @@ static void walk_objects(struct check *c)
 		c->bytes += o->size_bytes;
 		expect(c, "references of object", i, o->refs,
 		       c->object_refs[i]);
+		expect(c, "tokens of object", i, o->tokens,
+		       c->object_tokens[i]);
 		expect(c, "references of holdings of object", i,
 		       c->holding_refs[i], o->refs);
 		expect(c, "bytes of object", i, o->size_bytes, bytes);
@@ -631,6 +635,7 @@ static size_t lay_out(struct check *c, uintptr_t base)
 	CARVE(c->store_session, AREA_STORES);
 	CARVE(c->waiter_refs, AREA_WAITERS);
 	CARVE(c->object_refs, AREA_OBJECTS);
+	CARVE(c->object_tokens, AREA_OBJECTS);
 	CARVE(c->holding_refs, AREA_OBJECTS);
 #undef CARVE
 	return align_up_u64(at, 65536);

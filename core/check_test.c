@@ -237,6 +237,7 @@ static void g2_objects_holdings_tokens(void **state)
 		token_at(region, seat_session(&sp->maker)->first_token);
 
 	OFF_BY_ONE(sp, o->refs, "references of");
+	OFF_BY_ONE(sp, o->tokens, "tokens of object");
 	OFF_BY_ONE(sp, h->refs, "holding");
 	BREAK(sp, h->object, 1u << 20, "object of holding");
 	BREAK(sp, o->size_bytes, o->size_bytes + PAGE_BYTES, "");

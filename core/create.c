@@ -238,6 +238,7 @@ static uint32_t fill_object(struct env *env, struct birth *b)
 	o->size_bytes = b->bytes;
 	o->backing = b->create.resource;
 	o->adapter = (uint8_t)b->adapter;
+	o->born_s = b->args->now_s;
 	return index;
 }
 
@@ -252,6 +253,7 @@ static void fill_resource(struct env *env, struct birth *b)
 	r->rights = TENURE_RIGHT_READ | TENURE_RIGHT_WRITE;
 	r->run = b->run;
 	r->capacity = (uint16_t)b->run_capacity;
+	r->born_s = b->args->now_s;
 	if (b->args->private_bytes > 0)
 		memcpy(block_at(region, b->private_block),
 		       b->args->private_data, b->args->private_bytes);
@@ -284,6 +286,7 @@ static void grow_resource(struct env *env, struct birth *b)
 /* Takes, fills and enters one allocation slot in its resource's run. */
 static uint32_t fill_allocation(struct env *env, uint32_t device,
 				uint32_t resource, uint32_t store,
+				uint32_t now_s,
 				const struct layout_entry *entry)
 {
 	struct region *region = &env->region;
@@ -295,6 +298,7 @@ static uint32_t fill_allocation(struct env *env, uint32_t device,
 	a->offset = entry->offset;
 	a->backing = entry->backing;
 	a->store = store;
+	a->born_s = now_s;
 	if (resource != 0) {
 		struct slot_resource *r = &slot_at(region, resource)->resource;
 		uint32_t *run = block_at(region, r->run);
@@ -363,7 +367,7 @@ static void commit(struct env *env, struct birth *b, struct created *ret,
 		};
 
 		slots[i] = fill_allocation(env, b->device, b->resource,
-					   b->store, &entry);
+					   b->store, b->args->now_s, &entry);
 	}
 	charge(env, b);
 	for (uint32_t i = 0; i < b->args->count; i++)
@@ -476,6 +480,7 @@ static struct outcome check_rights(uint32_t wanted, uint32_t has,
 struct opening {
 	uint32_t session, device, object, rights;
 	uint32_t resource, run, run_capacity;
+	uint32_t now_s;
 };
 
 static struct outcome check_open(struct env *env, const struct open_args *args,
@@ -577,9 +582,10 @@ static void commit_open(struct env *env, struct opening *o, struct created *ret)
 	r->capacity = (uint16_t)o->run_capacity;
 	r->rights = (uint8_t)o->rights;
 	r->opened = 1;
+	r->born_s = o->now_s;
 	for (uint32_t i = 0; i < object->count; i++)
 		fill_allocation(env, o->device, o->resource, object->store,
-				&layout[i]);
+				o->now_s, &layout[i]);
 	charge_open(env, o);
 	for (uint32_t i = 0; i < object->count; i++)
 		ret->handles[i] =
@@ -598,7 +604,7 @@ static void commit_open(struct env *env, struct opening *o, struct created *ret)
 struct outcome open_request(struct env *env, uint32_t session,
 			    const struct open_args *args, struct created *ret)
 {
-	struct opening o = { .session = session };
+	struct opening o = { .session = session, .now_s = args->now_s };
 	struct outcome outcome = check_open(env, args, &o);
 	int r;
 

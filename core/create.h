@@ -16,6 +16,7 @@ struct create_args {
 	const void *private_data;
 	uint64_t private_bytes;
 	uint64_t args_bytes; /* that came for allocations and private data */
+	uint32_t now_s;
 };
 
 /* What a successful create or open tells. */
@@ -39,6 +40,7 @@ struct open_args {
 	uint32_t rights; /* wanted; 0: all that the token gives */
 	uint32_t count;
 	uint64_t private_bytes;
+	uint32_t now_s;
 };
 
 /* Opens what a token names. */

@@ -311,36 +311,53 @@ static int create_kind(struct seat *s, int kind, uint64_t add_to)
 	return place(s, o);
 }
 
+/* Leaves so many blocks of private data in use that the next ones need memory
+ * at another place in the create. */
+static void fill_blocks(struct seat *s, uint32_t n)
+{
+	while (n-- > 0) {
+		struct order *o = new_order(s, RESOURCE, 1);
+
+		o->head.value[0] = o->private_bytes = PRIVATE_DATA_MAX;
+		assert_int_equal(place(s, o), 0);
+	}
+}
+
+/* False when there was no n-th commit to fail. */
+static bool fail_nth(int kind, uint32_t fill, uint64_t n)
+{
+	uint64_t resource;
+	struct seat s;
+	int r;
+
+	seat_take(&s, inproc_new(NULL));
+	fill_blocks(&s, fill);
+	assert_int_equal(seat_create(&s, 0, RESOURCE, 1, &resource, NULL), 0);
+	world_fail_commit(s.world, n);
+	r = create_kind(&s, kind, resource);
+	world_fail_commit(s.world, 0);
+	inproc_check(s.world);
+	if (r != 0) {
+		assert_int_equal(r, -ENOMEM);
+		assert_int_equal(s.reply.head.reason,
+				 TENURE_REASON_DAEMON_MEMORY);
+		assert_int_equal(seat_session(&s)->n_allocations, fill + 1);
+		assert_int_equal(create_kind(&s, kind, resource), 0);
+	}
+	inproc_free(s.world);
+	return r != 0;
+}
+
 static void g1_without_memory(void **state)
 {
 	(void)state;
 	for (int kind = 0; kind < 4; kind++)
-		for (uint64_t n = 1;; n++) {
-			uint64_t resource;
-			struct seat s;
-			int r;
+		for (uint32_t fill = 0; fill < 16; fill += 3) {
+			uint64_t n = 1;
 
-			seat_take(&s, inproc_new(NULL));
-			assert_int_equal(seat_create(&s, 0, RESOURCE, 1,
-						     &resource, NULL),
-					 0);
-			world_fail_commit(s.world, n);
-			r = create_kind(&s, kind, resource);
-			world_fail_commit(s.world, 0);
-			inproc_check(s.world);
-			if (r == -ENOMEM) {
-				assert_int_equal(s.reply.head.reason,
-						 TENURE_REASON_DAEMON_MEMORY);
-				assert_int_equal(
-					seat_session(&s)->n_allocations, 1);
-				assert_int_equal(
-					create_kind(&s, kind, resource), 0);
-			}
-			inproc_free(s.world);
-			if (r == 0) {
-				assert_true(n > 1);
-				break;
-			}
+			while (fail_nth(kind, fill, n))
+				n++;
+			assert_true(n > 1);
 		}
 }
 

@@ -249,6 +249,7 @@ struct outcome token_new(struct env *env, uint32_t session, uint32_t object,
 	t->object = object;
 	t->session = session;
 	t->rights = rights;
+	object_at(region, object)->tokens++;
 	token_link(env, index);
 	session_charge(env, session, CHARGE_TOKENS, 1);
 	object_hold(env, object, session_at(region, session)->principal);
@@ -275,9 +276,12 @@ bool token_free(struct env *env, uint32_t token)
 {
 	struct token *t = token_at(&env->region, token);
 	uint32_t session = t->session;
+	struct object *o = object_at(&env->region, t->object);
 	bool last = object_drop(env, t->object,
 				session_at(&env->region, session)->principal);
 
+	assert(o->tokens > 0);
+	o->tokens--;
 	token_unlink(env, token);
 	session_release(env, session, CHARGE_TOKENS, 1);
 	pool_give(&env->region, AREA_TOKENS, token);

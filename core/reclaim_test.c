@@ -321,6 +321,29 @@ static void garbage_delays_whoever_made_it(void **state)
 	assert_int_equal(seat_session(s)->n_retired, 0);
 }
 
+/* Within one large tick, too, everybody has a turn. */
+static void turns_within_one_tick(void **state)
+{
+	static uint64_t list[LIST_ENTRIES_MAX];
+	struct seat *s = *state, other;
+	uint64_t handle;
+
+	seat_take(&other, s->world);
+	assert_int_equal(seat_create(s, 0, 0, LIST_ENTRIES_MAX, NULL, list), 0);
+	assert_int_equal(seat_create(&other, 0, 0, 1, NULL, &handle), 0);
+	inproc_pump_by_itself(s->world, false);
+	assert_int_equal(seat_destroy(s, 0, list, LIST_ENTRIES_MAX, 0), 0);
+	while (checking_allocations(backend_of(s)) > 1)
+		inproc_pump(s->world);
+	/* A thousand slots can be freed now, and one has to be released. */
+	assert_int_equal(seat_destroy(&other, 0, &handle, 1, 0), 0);
+	broker_tick(inproc_broker(s->world), 1, 512);
+	assert_int_equal(jobs_ready(s->world), 1);
+	assert_true(seat_session(s)->n_retired > 0);
+	inproc_pump_by_itself(s->world, true);
+	inproc_pump_all(s->world);
+}
+
 static void nothing_to_do(void **state)
 {
 	static struct release release;
@@ -357,6 +380,7 @@ int main(void)
 		seated(hresource_goes_in_and_out),
 		seated(a_job_that_fails_comes_again),
 		seated(garbage_delays_whoever_made_it),
+		seated(turns_within_one_tick),
 		seated(nothing_to_do),
 		seated(only_a_job_that_is_out_comes_back),
 	};

@@ -150,6 +150,7 @@ uint32_t session_new(struct env *env, const struct peer *peer, uint64_t now_ns,
 	s->privileged = peer->privileged;
 	s->principal = principal;
 	s->pid = peer->pid;
+	s->connected_ns = now_ns;
 	s->began_ns = now_ns;
 	s->stream = stream;
 	s->owner.id = owner_of_session(index);

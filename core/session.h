@@ -15,7 +15,7 @@ struct peer {
 	uint32_t uid;
 	int32_t pid; /* in the daemon's namespace; 0 when invisible */
 	const char *cgroup; /* path as in /proc/PID/cgroup, "" when none */
-	bool privileged; /* may ask for WIRE_OP_STATUS */
+	bool privileged; /* may see what the daemon and others hold */
 };
 
 /* What a request will cost at one level. */

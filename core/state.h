@@ -21,6 +21,7 @@
  * core/check.c proves these invariants and more:
  *
  *	object.refs    == openings that name it + its tokens
+ *	object.tokens  == its tokens
  *	holding.refs   == the same, of that principal
  *	account.used   == sum over what that account's objects charge
  *	store.refs     == allocations in it that have not been released
@@ -100,6 +101,7 @@ struct session {
 	uint32_t next_ready; /* in the ring of sessions with work */
 	uint8_t is_ready;
 	uint32_t next_ended; /* in the queue of obituaries */
+	uint64_t connected_ns;
 	/* for the obituary */
 	uint64_t began_ns, ended_ns, freed_bytes;
 	uint64_t held_devices, held_resources, held_allocations;
@@ -169,6 +171,8 @@ struct object {
 	uint64_t size_bytes; /* sum over the layout */
 	uint64_t backing; /* hResource */
 	uint8_t adapter;
+	uint32_t tokens; /* how many of refs are tokens */
+	uint32_t born_s; /* on the caller's clock, for people */
 };
 
 struct holding {

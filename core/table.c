@@ -83,6 +83,15 @@ uint32_t slot_pins(const struct slot *slot)
 	return control_pins(load_relaxed_u64(&slot->control));
 }
 
+struct handle slot_handle(const struct slot *slot, uint32_t index)
+{
+	/* relaxed: as for the state */
+	uint64_t control = load_relaxed_u64(&slot->control);
+
+	return handle_make(control_generation(control), control_kind(control),
+			   index);
+}
+
 uint32_t table_owner(const struct region *region, struct handle handle)
 {
 	uint32_t segment = handle_index(handle) >> SEGMENT_SLOTS_LOG2;

@@ -63,6 +63,7 @@ struct slot_resource {
 	uint8_t rights; /* enum tenure_rights */
 	uint8_t opened; /* not the creator's own */
 	uint64_t backing; /* hResource of a private one */
+	uint32_t born_s; /* on the caller's clock, for people */
 };
 
 struct slot_allocation {
@@ -74,6 +75,7 @@ struct slot_allocation {
 	uint64_t offset; /* in the store */
 	uint64_t backing; /* hAllocation */
 	uint32_t store;
+	uint32_t born_s; /* on the caller's clock, for people */
 };
 
 /* One line: lookup, pin, retire and reclaim touch nothing else. */
@@ -147,6 +149,9 @@ static inline uint32_t control_pins(uint64_t control)
 enum slot_state slot_state(const struct slot *slot);
 enum kind slot_kind(const struct slot *slot);
 uint32_t slot_pins(const struct slot *slot);
+
+/* The handle that names a slot in use, or named it until it was retired. */
+struct handle slot_handle(const struct slot *slot, uint32_t index);
 
 /* The segment owner of an index: G2's check, before any slot is touched. */
 uint32_t table_owner(const struct region *region, struct handle handle);

@@ -439,7 +439,7 @@ static void a_taken_slot_is_zero(void **state)
  * the table grow; readers that look up and pin live, stale and foreign
  * handles. What a pinned slot says must belong to the handle's generation.
  */
-enum { PLACES = 64, READERS = 3, CYCLES = 60000, OWNERS = 2 };
+enum { PLACES = 4, READERS = 3, CYCLES = 200000, OWNERS = 2 };
 
 struct board {
 	struct bare bare;

@@ -8,14 +8,21 @@ enum {
 	SHARED = TENURE_CREATE_RESOURCE | TENURE_CREATE_SHARED
 };
 
-static int set_up(void **state)
+static void take_seat(struct seat *seat, uint32_t tick_budget)
 {
-	static struct seat seat;
 	struct inproc_config config;
 
 	inproc_config_default(&config);
 	config.memfds = false;
-	seat_take(&seat, inproc_new(&config));
+	config.tick_budget = tick_budget;
+	seat_take(seat, inproc_new(&config));
+}
+
+static int set_up(void **state)
+{
+	static struct seat seat;
+
+	take_seat(&seat, 1024);
 	*state = &seat;
 	return 0;
 }
@@ -73,6 +80,22 @@ static void g1_no_memory_is_needed(void **state)
 			used[a]);
 	inproc_check(s->world);
 	assert_int_equal(world_state(s->world)->n_sessions, 1);
+}
+
+/* A thousand in one segment, in steps that could take more than a chunk. */
+static void g1_a_sweep_takes_what_fits_into_the_chunk(void **state)
+{
+	struct seat *s = *state;
+	const struct area_head *chunks =
+		region_area(world_region(s->world), AREA_CHUNKS);
+	uint32_t used;
+
+	assert_int_equal(seat_create(s, 0, 0, 1000, NULL, NULL), 0);
+	used = chunks->used;
+	assert_int_equal(chunks->free_count, 0);
+	assert_int_equal(seat_device_destroy(s, s->device), 0);
+	assert_int_equal(chunks->used, used);
+	assert_int_equal(chunks->free_count, 0);
 }
 
 /* The oldest of the last n destroys first. */
@@ -199,6 +222,29 @@ static void g3_ends_of_every_kind(void **state)
 	inproc_check(stage->world);
 }
 
+/* An answer is due, and its client goes before it is taken. */
+static void g3_answers_go_with_the_client(void **state)
+{
+	struct seat *stage = *state, s;
+	struct state *totals = world_state(stage->world);
+	uint64_t handle;
+
+	seat_take(&s, stage->world);
+	assert_int_equal(seat_create(&s, 0, 0, 1, NULL, &handle), 0);
+	inproc_pump_by_itself(s.world, false);
+	assert_int_equal(seat_send_destroy(&s, 0, &handle, 1,
+					   TENURE_DESTROY_SYNCHRONOUS),
+			 BROKER_LATER);
+	inproc_pump(s.world);
+	broker_tick(inproc_broker(s.world), 1, 64);
+	assert_int_not_equal(totals->answered.head, 0);
+	inproc_kill(s.world, s.client);
+	assert_int_equal(totals->answered.head, 0);
+	inproc_check(s.world);
+	inproc_pump_by_itself(s.world, true);
+	inproc_pump_all(s.world);
+}
+
 /* How many slots a client has that are LIVE, and that are taken at all. */
 struct measure {
 	uint64_t live, taken;
@@ -212,35 +258,38 @@ static struct measure measure(const struct session *s)
 	};
 }
 
-/* 20,000 allocations go; no tick does more than its budget and one job. */
-static void bounded_work(struct seat *s, uint32_t budget)
+/* One round of the harness, in which no tick does more than its budget and
+ * one job or resource. */
+static void bounded_round(const struct seat *s, uint32_t budget)
 {
-	struct broker *broker = inproc_broker(s->world);
-	struct seat other;
-	uint64_t ticks = 0, served = 0, id = 0, handle;
-	bool gone = false;
+	struct measure before = measure(seat_session(s)), after;
 
-	seat_take_as(&other, s->world, 9);
+	inproc_pump(s->world);
+	after = measure(seat_session(s));
+	assert_true(before.live - after.live <= budget + 1025);
+	assert_true(before.taken - after.taken <= budget + 1025);
+}
+
+/* 20,000 allocations go, while somebody else is served all the time. */
+static void bounded_work(uint32_t budget)
+{
+	struct seat s, other;
+	uint64_t rounds = 0, served = 0, id = 0, handle;
+	struct obituary unused;
+
+	take_seat(&s, budget);
+	seat_take_as(&other, s.world, 9);
 	for (int i = 0; i < 10; i++) {
-		assert_int_equal(seat_create(s, 0, 0, 1000, NULL, NULL), 0);
-		assert_int_equal(seat_create(s, 0, i % 2 ? RESOURCE : SHARED,
+		assert_int_equal(seat_create(&s, 0, 0, 1000, NULL, NULL), 0);
+		assert_int_equal(seat_create(&s, 0, i % 2 ? RESOURCE : SHARED,
 					     1000, NULL, NULL),
 				 0);
 	}
-	inproc_pump_by_itself(s->world, false);
-	inproc_kill(s->world, s->client);
-	while (!gone) {
-		struct measure before = measure(seat_session(s)), after;
-		struct obituary unused;
-
-		broker_tick(broker, 1, budget);
-		after = measure(seat_session(s));
-		assert_true(before.live - after.live <= budget + 1025);
-		assert_true(before.taken - after.taken <= budget + 1025);
-		inproc_pump(s->world);
-		gone = inproc_take_obituary(s->world, s->client, &unused);
-		ticks++;
-		/* Somebody else makes and destroys all the time. */
+	inproc_pump_by_itself(s.world, false);
+	inproc_kill(s.world, s.client);
+	while (!inproc_take_obituary(s.world, s.client, &unused)) {
+		bounded_round(&s, budget);
+		rounds++;
 		if (id != 0 && !seat_heard(&other, id))
 			continue;
 		served += id != 0;
@@ -251,21 +300,43 @@ static void bounded_work(struct seat *s, uint32_t budget)
 				 BROKER_LATER);
 		id = other.id;
 	}
-	assert_true(ticks > 20);
-	assert_true(served > ticks / 8);
-	inproc_pump_by_itself(s->world, true);
-	inproc_pump_all(s->world);
-	inproc_check(s->world);
+	assert_true(rounds > 20);
+	assert_true(served > rounds / 8);
+	inproc_pump_by_itself(s.world, true);
+	inproc_free(s.world);
 }
 
-static void bounded_work_small_steps(void **state)
+static void bounded_work_in_steps_of_any_size(void **state)
 {
-	bounded_work(*state, 16);
+	(void)state;
+	bounded_work(16);
+	bounded_work(64);
+	bounded_work(600);
 }
 
-static void bounded_work_large_steps(void **state)
+/* Resources that lie side by side and are large: each is paid for in full. */
+static void bounded_work_of_large_resources(void **state)
 {
-	bounded_work(*state, 600);
+	enum { RESOURCES = 20, BUDGET = 16 };
+	uint64_t resources[RESOURCES];
+	struct wire_request r = { .opcode = WIRE_OP_DEVICE_DESTROY };
+	struct seat s;
+
+	(void)state;
+	take_seat(&s, BUDGET);
+	for (int i = 0; i < RESOURCES; i++)
+		assert_int_equal(seat_create(&s, 0, RESOURCE, 1, &resources[i],
+					     NULL),
+				 0);
+	for (int i = 0; i < RESOURCES; i++)
+		assert_int_equal(
+			seat_create(&s, resources[i], 0, 800, NULL, NULL), 0);
+	inproc_pump_by_itself(s.world, false);
+	r.device = s.device;
+	assert_int_equal(seat_send(&s, r, NULL, 0), BROKER_LATER);
+	while (seat_session(&s)->n_devices > 0)
+		bounded_round(&s, BUDGET);
+	inproc_free(s.world);
 }
 
 /* Killed after every number of ticks of a device's own teardown. */
@@ -309,12 +380,14 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		seated(g1_no_memory_is_needed),
+		seated(g1_a_sweep_takes_what_fits_into_the_chunk),
 		seated(g2_device_owned_before_resources),
 		seated(g2_nothing_is_left_of_a_device),
 		seated(g3_ended_means_nothing_is_charged),
 		seated(g3_ends_of_every_kind),
-		seated(bounded_work_small_steps),
-		seated(bounded_work_large_steps),
+		seated(g3_answers_go_with_the_client),
+		cmocka_unit_test(bounded_work_of_large_resources),
+		cmocka_unit_test(bounded_work_in_steps_of_any_size),
 		seated(death_at_every_step),
 	};
 

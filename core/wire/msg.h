@@ -45,6 +45,11 @@ enum wire_op {
 	WIRE_OP_UNMAP = 14,
 	WIRE_OP_STAT = 15,
 	WIRE_OP_STATUS = 16,
+	/* The person's window on the daemon, see "Inspection" below. */
+	WIRE_OP_CLIENTS = 17,
+	WIRE_OP_RESOURCES = 18,
+	WIRE_OP_LIMITS = 19,
+	WIRE_OP_CHECK = 20,
 	/* Answered only by a broker configured for tests. */
 	WIRE_OP_TEST_EVENT = 240,
 };
@@ -89,6 +94,9 @@ enum wire_test_event {
  *  MAP             device, object = allocation, flags = wire_map_flags
  *  UNMAP           device, object = allocation
  *  STAT, STATUS    -
+ *  CLIENTS, RESOURCES, LIMITS
+ *                  value[0] = cursor: 0, or what the last page gave
+ *  CHECK           -
  *  TEST_EVENT      flags = wire_test_event, device or object
  */
 struct wire_request {
@@ -129,6 +137,13 @@ static_assert(offsetof(struct wire_request, value) == 48, "layout");
  *                  value[3] = bytes of the whole store; perhaps a descriptor
  *  STAT            data: struct wire_stat
  *  STATUS          data: struct wire_status
+ *  CLIENTS         count, value[0] = cursor of the next page, 0 after the
+ *                  last; data: count * struct wire_client
+ *  RESOURCES       likewise, struct wire_resource
+ *  LIMITS          likewise, struct wire_limits; value[1] = clients of the
+ *                  daemon, value[2] = its limit of them
+ *  CHECK           count = broken invariants found, 0 or 1; data: the first
+ *                  one in words, without a NUL
  */
 struct wire_reply {
 	uint8_t opcode;
@@ -179,6 +194,117 @@ struct wire_status {
 };
 
 static_assert(sizeof(struct wire_status) == 136, "layout");
+
+/*
+ * Inspection. All of it is answered to root and to the daemon's own user
+ * only; to others it is NOT_PERMITTED.
+ *
+ * Listings come in pages. A page may hold no rows and still not be the last
+ * one: the work for each is bounded, and what was looked at may have been
+ * empty. Between two pages the world goes on; what lives all the time is
+ * listed once, what is born or dies meanwhile may be or may not. A cursor
+ * means nothing but where to go on, only grows, and any value is safe.
+ *
+ * Ages are in whole seconds. Numbers of clients, devices and principals are
+ * the daemon's own, unique among those that exist, and used again later.
+ */
+enum wire_client_phase {
+	WIRE_CLIENT_HELLO = 1, /* connected, has not said hello */
+	WIRE_CLIENT_ACTIVE = 2,
+	WIRE_CLIENT_ENDING = 3, /* gone; what it held is being given back */
+};
+
+struct wire_client {
+	uint32_t client;
+	int32_t pid; /* as the daemon sees it; 0 when it cannot */
+	uint32_t uid;
+	uint32_t principal;
+	uint32_t age_s; /* since it connected */
+	uint32_t ending_s; /* since it has gone, in phase ENDING */
+	uint8_t phase; /* enum wire_client_phase */
+	uint8_t privileged;
+	uint8_t reserved[2];
+	uint32_t devices, resources, allocations, tokens;
+	uint32_t retired; /* handles dead, memory not yet given back */
+	uint64_t bytes, handles;
+	char cgroup[CGROUP_BYTES]; /* as much as fits, NUL padded; any bytes */
+};
+
+static_assert(sizeof(struct wire_client) == 232, "layout");
+static_assert(offsetof(struct wire_client, bytes) == 48, "layout");
+
+enum wire_what {
+	WIRE_WHAT_RESOURCE = 1,
+	/* One that belongs to a device itself, or that was destroyed alone
+	 * while its resource lives on. */
+	WIRE_WHAT_ALLOCATION = 2,
+	/* A token that keeps memory which nobody has open. */
+	WIRE_WHAT_TOKEN = 3,
+};
+
+enum wire_sharing {
+	WIRE_SHARING_PRIVATE = 1,
+	WIRE_SHARING_SHARED = 2, /* made by this client */
+	WIRE_SHARING_OPENED = 3, /* opened by a token */
+};
+
+enum wire_resource_state {
+	WIRE_STATE_LIVE = 1,
+	WIRE_STATE_RETIRED = 2, /* destroyed, not yet given back */
+	WIRE_STATE_ENDING = 3, /* its device or client has gone, it follows */
+};
+
+/*
+ * One thing that keeps memory. bytes is what it keeps: the whole object for
+ * each of its openings, so a sum over all rows counts shared memory once for
+ * each holder.
+ */
+struct wire_resource {
+	uint32_t client;
+	int32_t pid;
+	uint32_t uid;
+	uint32_t principal;
+	uint32_t device; /* 0: none, a token */
+	uint32_t age_s; /* of the opening; of the memory for a token */
+	uint32_t allocations;
+	uint32_t holders; /* openings and tokens of the memory */
+	uint64_t handle; /* as its client knows it; 0 for a token */
+	uint64_t bytes;
+	uint8_t what; /* enum wire_what */
+	uint8_t sharing; /* enum wire_sharing */
+	uint8_t state; /* enum wire_resource_state */
+	uint8_t rights; /* enum tenure_rights */
+	uint8_t reserved[4];
+};
+
+static_assert(sizeof(struct wire_resource) == 56, "layout");
+
+/* What is limited, for each client and for each principal. */
+enum wire_quota {
+	WIRE_QUOTA_BYTES,
+	WIRE_QUOTA_HANDLES,
+	WIRE_QUOTA_STORES,
+	WIRE_QUOTA_TOKENS,
+	WIRE_QUOTA_WAITS, /* requests that wait for an answer */
+	WIRE_QUOTA_CLIENTS, /* connections */
+	WIRE_QUOTAS,
+};
+
+/* A client's row has its own number, a principal's has client 0. */
+struct wire_limits {
+	uint32_t client;
+	int32_t pid;
+	uint32_t uid;
+	uint32_t principal;
+	uint64_t used[WIRE_QUOTAS], limit[WIRE_QUOTAS];
+	char cgroup[CGROUP_BYTES]; /* as in struct wire_client */
+};
+
+static_assert(sizeof(struct wire_limits) == 280, "layout");
+
+/* Room for the words of CHECK, with the NUL that is not sent. The check stops
+ * the daemon for as long as the walk over all that it holds takes. */
+enum { WIRE_CHECK_BYTES_MAX = 256 };
 
 enum {
 	WIRE_ARGS_BYTES_MAX =

@@ -13,6 +13,7 @@ enum {
 	PENDING_MAX = 256,
 	STALE_MAX = 64,
 	ISSUED_LOG2 = 18,
+	ISSUED_BYTES = (1 << ISSUED_LOG2) * 8,
 	ARGS_MAX = WIRE_ARGS_BYTES_MAX,
 	CHECK_PERIOD = 32, /* operations between two region checks */
 };

@@ -2,9 +2,9 @@
 /*
  * Test pages
  *
- * One reservation without access rights; a commit gives rights to whole pages
- * of it. A byte map remembers which pages were committed, so that committing
- * a page twice, or one outside the reservation, ends the program.
+ * Reservations without access rights; a commit gives rights to whole pages of
+ * one. A byte map remembers which pages were committed, so that committing a
+ * page twice, or one outside of every reservation, ends the program.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,58 +19,88 @@ static bool failure_due(uint64_t *countdown)
 	return *countdown > 0 && --*countdown == 0;
 }
 
+static struct test_range *free_range(struct test_pages *p)
+{
+	for (int i = 0; i < TEST_RANGES; i++)
+		if (!p->ranges[i].start)
+			return &p->ranges[i];
+	assert(!"more reservations than anybody needs");
+	return NULL;
+}
+
+static struct test_range *range_around(struct test_pages *p, uint8_t *start)
+{
+	for (int i = 0; i < TEST_RANGES; i++) {
+		struct test_range *range = &p->ranges[i];
+
+		if (range->start && start >= range->start &&
+		    start < range->start + range->size_bytes)
+			return range;
+	}
+	assert(!"outside of every reservation");
+	return NULL;
+}
+
 static void *test_reserve(void *context, size_t size_bytes)
 {
 	struct test_pages *p = context;
+	struct test_range *range;
 	void *start;
 
 	if (failure_due(&p->fail_reserve))
 		return NULL;
-	assert(!p->start && "one reservation at a time");
+	range = free_range(p);
 	start = mmap(NULL, size_bytes, PROT_NONE,
 		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (start == MAP_FAILED)
 		return NULL;
-	p->is_committed = calloc(size_bytes / PAGE_BYTES + 1, 1);
-	assert(p->is_committed);
-	p->start = start;
-	p->size_bytes = size_bytes;
+	/* Megabytes, of which next to nothing is touched: not from the heap,
+	 * which a sanitizer would have to paint. */
+	range->is_committed =
+		mmap(NULL, size_bytes / PAGE_BYTES, PROT_READ | PROT_WRITE,
+		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	assert(range->is_committed != MAP_FAILED);
+	range->start = start;
+	range->size_bytes = size_bytes;
+	p->start = p->ranges[0].start;
 	return start;
 }
 
 static int test_commit(void *context, void *start, size_t size_bytes)
 {
 	struct test_pages *p = context;
-	uintptr_t offset = (uintptr_t)start - (uintptr_t)p->start;
+	struct test_range *range = range_around(p, start);
+	uintptr_t offset = (uintptr_t)start - (uintptr_t)range->start;
 
 	p->commits++;
 	assert(offset % PAGE_BYTES == 0 && size_bytes % PAGE_BYTES == 0);
-	assert(offset < p->size_bytes && size_bytes <= p->size_bytes - offset);
+	assert(size_bytes <= range->size_bytes - offset);
 	if (failure_due(&p->fail_commit))
 		return -ENOMEM;
 	for (uint64_t i = 0; i < size_bytes / PAGE_BYTES; i++) {
-		assert(!p->is_committed[offset / PAGE_BYTES + i]);
-		p->is_committed[offset / PAGE_BYTES + i] = 1;
+		assert(!range->is_committed[offset / PAGE_BYTES + i]);
+		range->is_committed[offset / PAGE_BYTES + i] = 1;
 	}
 	if (mprotect(start, size_bytes, PROT_READ | PROT_WRITE) != 0) {
 		perror("test pages: mprotect");
 		abort();
 	}
 	p->committed_bytes += size_bytes;
+	range->committed_bytes += size_bytes;
 	return 0;
 }
 
 static void test_unreserve(void *context, void *start, size_t size_bytes)
 {
 	struct test_pages *p = context;
+	struct test_range *range = range_around(p, start);
 
-	assert(start == p->start && size_bytes == p->size_bytes);
+	assert(start == range->start && size_bytes == range->size_bytes);
+	p->committed_bytes -= range->committed_bytes;
 	munmap(start, size_bytes);
-	free(p->is_committed);
-	p->is_committed = NULL;
-	p->start = NULL;
-	p->size_bytes = 0;
-	p->committed_bytes = 0;
+	munmap(range->is_committed, size_bytes / PAGE_BYTES);
+	*range = (struct test_range){ 0 };
+	p->start = p->ranges[0].start;
 }
 
 struct pages test_pages_interface(struct test_pages *p)

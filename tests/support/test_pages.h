@@ -8,10 +8,20 @@
 
 #include "core/mem.h"
 
-struct test_pages {
-	void *start; /* of the one reservation, or NULL */
+/* One reservation. */
+struct test_range {
+	uint8_t *start; /* or NULL */
 	size_t size_bytes;
+	uint64_t committed_bytes;
 	uint8_t *is_committed; /* one byte a page */
+};
+
+/* The region's, and scratch for a walk over it. */
+enum { TEST_RANGES = 2 };
+
+struct test_pages {
+	struct test_range ranges[TEST_RANGES];
+	void *start; /* of the first one, or NULL */
 	uint64_t commits; /* calls, failed ones included */
 	uint64_t committed_bytes;
 	uint64_t fail_commit; /* this call from now fails; 0: none */

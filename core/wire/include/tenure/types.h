@@ -22,9 +22,11 @@ enum tenure_destroy_flags {
 	/* The call completes when the memory has been given back, as far as
 	 * this opening decides it; it never waits for foreign openers. */
 	TENURE_DESTROY_SYNCHRONOUS = 1u << 1,
-	/* Reserved for the daemon itself; a client is refused (A75). */
-	TENURE_DESTROY_SYSTEM_USE_ONLY = 1u << 31,
 };
+
+/* A flag too, but an enumerator of C11 is an int. Reserved for the daemon
+ * itself; a client is refused (A75). */
+#define TENURE_DESTROY_SYSTEM_USE_ONLY (1u << 31)
 
 enum tenure_create_flags {
 	/* Make a resource that groups the allocations. Without it, and with no
