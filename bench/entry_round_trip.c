@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Question (S4): how long does a caller wait for a synchronous destroy of one
+ * allocation, through the library, the socket and the daemon?
+ *
+ * Requests go over the socket; there is no ring yet. So beside the target's
+ * bound, two threads that answer each other through shared memory, every row
+ * has the bound of the socket: 64 bytes there and back between two processes
+ * on the same CPUs. -stat is a request that changes nothing; -async is a
+ * destroy that is answered before the memory is back.
+ *
+ * The allocation is created before the round, untimed, and its memory is
+ * never touched: the release closes an empty memfd.
+ */
+#include "bench/bench.h"
+
+#include "bench/child.h"
+
+#include <tenure/tenure.h>
+
+static const double S4_TARGET = 2;
+
+struct caller {
+	struct tenure *connection;
+	struct tenure_device device;
+	struct tenure_allocation allocation;
+};
+
+static bool create(void *context)
+{
+	struct caller *c = context;
+	size_t size = 4096;
+
+	return tenure_allocation_create(c->connection, c->device, &size, 1,
+					&c->allocation) == 0;
+}
+
+static bool destroy_sync(void *context)
+{
+	struct caller *c = context;
+
+	return tenure_allocation_destroy(c->connection, c->device,
+					 c->allocation,
+					 TENURE_DESTROY_SYNCHRONOUS) == 0;
+}
+
+static bool destroy_async(void *context)
+{
+	struct caller *c = context;
+
+	return tenure_allocation_destroy(c->connection, c->device,
+					 c->allocation, 0) == 0;
+}
+
+static bool ask(void *context)
+{
+	struct caller *c = context;
+	struct tenure_stat stat;
+
+	return tenure_stat(c->connection, &stat) == 0;
+}
+
+static const struct kind {
+	const char *id, *what;
+	bool (*before)(void *context), (*timed)(void *context);
+} kinds[] = {
+	{ "S4", "synchronous destroy", create, destroy_sync },
+	{ "S4-async", "destroy, not synchronous", create, destroy_async },
+	{ "S4-stat", "a question", NULL, ask },
+};
+
+static bool attach(const struct service *service, struct caller *ret)
+{
+	struct tenure_adapter adapter;
+
+	return tenure_connect(service->socket, 0, &ret->connection) == 0 &&
+	       tenure_adapter_open(ret->connection, NULL, &adapter) == 0 &&
+	       tenure_device_create(ret->connection, adapter, &ret->device) ==
+		       0;
+}
+
+static void add(struct bench *bench, const struct kind *kind, bool cross,
+		const struct quantiles *q, double echo)
+{
+	struct result result = { .unit = "ns", .q = *q, .floor = echo };
+
+	snprintf(result.id, sizeof(result.id), "%s-%s", kind->id,
+		 cross ? "cross" : "same");
+	snprintf(result.name, sizeof(result.name),
+		 "%s against an echo, %s core%s", kind->what,
+		 cross ? "two" : "one", cross ? "s" : "");
+	report_add(bench->report, &result);
+}
+
+/* The target's own row: against a round trip through shared memory. */
+static bool add_target(struct bench *bench, const struct quantiles *q)
+{
+	char path[CHILD_PATH_BYTES], pair[32];
+	const char *argv[] = { path, "--spin", pair, "--visits", "20000", NULL };
+	struct result result = {
+		.id = "S4",
+		.name = "synchronous destroy against a spin round trip",
+		.unit = "ns",
+		.q = *q,
+		.target_kind = TARGET_RATIO,
+		.target = S4_TARGET,
+	};
+	struct quantiles spin;
+
+	child_beside("tenure-floor", path);
+	snprintf(pair, sizeof(pair), "%d,%d", bench->cpus.near,
+		 bench->cpus.far);
+	if (!child_quantiles(argv, -1, &spin))
+		return false;
+	result.floor = spin.p50;
+	report_add(bench->report, &result);
+	return true;
+}
+
+static bool measure(struct bench *bench, struct caller *caller, int peer_cpu)
+{
+	bool cross = peer_cpu != bench->cpus.near;
+	struct quantiles echo, q;
+
+	if (!measure_raw(bench, "echo", peer_cpu, &echo))
+		return false;
+	for (unsigned int i = 0; i < sizeof(kinds) / sizeof(*kinds); i++) {
+		struct rounds rounds = { kinds[i].before, kinds[i].timed, NULL,
+					 caller };
+
+		if (!measure_rounds(bench, &rounds, &q))
+			return false;
+		if (cross && i == 0 && !add_target(bench, &q))
+			return false;
+		add(bench, &kinds[i], cross, &q, echo.p50);
+	}
+	return true;
+}
+
+static bool run(struct bench *bench, int peer_cpu)
+{
+	struct service service = { 0 };
+	struct caller caller = { 0 };
+	bool good;
+
+	good = service_start(&service, peer_cpu) && attach(&service, &caller) &&
+	       measure(bench, &caller, peer_cpu);
+	tenure_disconnect(caller.connection);
+	service_stop(&service);
+	return good;
+}
+
+bool entry_round_trip(struct bench *bench)
+{
+	if (bench->cpus.far >= 0 && !run(bench, bench->cpus.far))
+		return false;
+	return run(bench, bench->cpus.near);
+}
