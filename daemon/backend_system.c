@@ -61,6 +61,7 @@
 #define SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
 
 struct store {
+	struct store *next; /* of those that are to be closed */
 	int fd, read_only_fd; /* read_only_fd is -1 when there is none */
 	uint32_t readers; /* read-only openings and acquisitions */
 	uint32_t holds; /* acquisitions */
@@ -194,8 +195,10 @@ static void resource_give(struct backend_system *system, uint64_t value)
 	places_give(&system->resources, (uint32_t)value - 1);
 }
 
-/* Closes what nobody needs any more; called with the lock. */
-static void store_settle_locked(struct backend_system *system, uint32_t id)
+/* Lets go of what nobody needs any more. A store that has gone altogether is
+ * put before *gone, for stores_close. */
+static void store_settle_locked(struct backend_system *system, uint32_t id,
+				struct store **gone)
 {
 	struct store *store = store_find(system, id);
 
@@ -207,11 +210,32 @@ static void store_settle_locked(struct backend_system *system, uint32_t id)
 	if (store->live || store->holds)
 		return;
 	assert(store->readers == 0);
-	close(store->fd);
-	system->descriptors--;
-	free(store);
 	*store_place(system, id) = NULL;
 	places_give(&system->stores, id - 1);
+	store->next = *gone;
+	*gone = store;
+}
+
+/*
+ * A client that writes to pages after they were punched makes the last close
+ * give back gigabytes. So it is done without the lock: the loop must not wait.
+ */
+static void stores_close(struct backend_system *system, struct store *gone)
+{
+	struct store *next;
+	uint32_t n = 0;
+
+	for (; gone; gone = next) {
+		next = gone->next;
+		close(gone->fd);
+		free(gone);
+		n++;
+	}
+	if (n == 0)
+		return;
+	pthread_mutex_lock(&system->lock);
+	system->descriptors -= n;
+	pthread_mutex_unlock(&system->lock);
 }
 
 static int memfd_new(struct backend_system *system)
@@ -379,7 +403,7 @@ static int open_allocation(void *state, const struct backend_opening *opening)
 static void close_allocation(void *state, const struct backend_opening *opening)
 {
 	struct backend_system *system = state;
-	struct store *store;
+	struct store *store, *gone = NULL;
 
 	if (!opening->read_only)
 		return;
@@ -387,8 +411,9 @@ static void close_allocation(void *state, const struct backend_opening *opening)
 	store = store_find(system, opening->store);
 	assert(store->readers);
 	store->readers--;
-	store_settle_locked(system, opening->store);
+	store_settle_locked(system, opening->store, &gone);
 	pthread_mutex_unlock(&system->lock);
+	stores_close(system, gone);
 }
 
 static int punch(int fd, uint64_t start, uint64_t end, uint64_t slice_bytes)
@@ -418,7 +443,8 @@ static struct store *allocation_find(struct backend_system *system,
 	return store;
 }
 
-static void strike_out_locked(struct backend_system *system, uint64_t value)
+static void strike_out_locked(struct backend_system *system, uint64_t value,
+			      struct store **gone)
 {
 	uint32_t id = (uint32_t)(value >> 32), index = (uint32_t)value - 1;
 	struct store *store = store_find(system, id);
@@ -426,13 +452,13 @@ static void strike_out_locked(struct backend_system *system, uint64_t value)
 	assert(index < store->count && !store->dead[index]);
 	store->dead[index] = true;
 	store->live--;
-	store_settle_locked(system, id);
+	store_settle_locked(system, id, gone);
 }
 
 static int destroy_allocation(void *state, struct backend_destroy *destroy)
 {
 	struct backend_system *system = state;
-	struct store *store;
+	struct store *store, *gone = NULL;
 	uint32_t index;
 	int r;
 
@@ -448,7 +474,7 @@ static int destroy_allocation(void *state, struct backend_destroy *destroy)
 	}
 	pthread_mutex_lock(&system->lock);
 	for (uint32_t i = 0; i < destroy->count; i++)
-		strike_out_locked(system, destroy->allocations[i]);
+		strike_out_locked(system, destroy->allocations[i], &gone);
 	if (destroy->resource) {
 		struct resource *resource =
 			resource_find(system, destroy->resource);
@@ -461,6 +487,7 @@ static int destroy_allocation(void *state, struct backend_destroy *destroy)
 		destroy->resource = 0;
 	}
 	pthread_mutex_unlock(&system->lock);
+	stores_close(system, gone);
 	return 0;
 }
 
@@ -516,7 +543,7 @@ int backend_system_acquire(struct backend_system *system, uint32_t id,
 void backend_system_release(struct backend_system *system, uint32_t id,
 			    bool read_only)
 {
-	struct store *store;
+	struct store *store, *gone = NULL;
 
 	pthread_mutex_lock(&system->lock);
 	store = store_find(system, id);
@@ -524,8 +551,9 @@ void backend_system_release(struct backend_system *system, uint32_t id,
 	store->holds--;
 	if (read_only)
 		store->readers--;
-	store_settle_locked(system, id);
+	store_settle_locked(system, id, &gone);
 	pthread_mutex_unlock(&system->lock);
+	stores_close(system, gone);
 }
 
 void backend_system_stat(struct backend_system *system,

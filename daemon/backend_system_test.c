@@ -2,6 +2,7 @@
 #include "daemon/backend_system.h"
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -11,6 +12,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -32,6 +34,19 @@ void *__wrap_reallocarray(void *old, size_t n, size_t size)
 {
 	return failing && --failing == 0 ? NULL :
 					   __real_reallocarray(old, n, size);
+}
+
+/* Called before each close when it is set. */
+static void (*before_close)(void);
+
+int __real_close(int fd);
+int __wrap_close(int fd);
+
+int __wrap_close(int fd)
+{
+	if (before_close)
+		before_close();
+	return __real_close(fd);
 }
 
 #define KIB UINT64_C(1024)
@@ -292,6 +307,43 @@ static void test_g4_acquired_descriptor_stays(void **state)
 	assert_int_equal(fcntl(fd, F_GETFD), -1);
 }
 
+static unsigned int answered;
+
+static void *ask(void *unused)
+{
+	(void)unused;
+	stores();
+	return NULL;
+}
+
+/* Whether another thread gets an answer meanwhile. */
+static void ask_from_elsewhere(void)
+{
+	struct timespec until;
+	pthread_t thread;
+
+	before_close = NULL;
+	assert_int_equal(pthread_create(&thread, NULL, ask, NULL), 0);
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += 2;
+	answered += pthread_timedjoin_np(thread, NULL, &until) == 0;
+}
+
+/* The last close of a file may take long; nobody is kept waiting by it. */
+static void test_close_without_the_lock(void **state)
+{
+	struct backend_allocation allocation = { .size_bytes = PAGE_BYTES };
+	const struct backend_create create = make(&allocation, 1, true);
+
+	(void)state;
+	answered = 0;
+	before_close = ask_from_elsewhere;
+	destroy(&allocation.allocation, 1, create.resource,
+		BACKEND_DESTROY_RESOURCE);
+	assert_null(before_close);
+	assert_int_equal(answered, 1);
+}
+
 static void test_adding_to_a_resource(void **state)
 {
 	struct backend_allocation a = { .size_bytes = 4 * KIB };
@@ -488,6 +540,7 @@ int main(void)
 		TEST(test_read_only_descriptor_is_counted),
 		TEST(test_g3_memory_is_back_though_mapped),
 		TEST(test_g4_acquired_descriptor_stays),
+		TEST(test_close_without_the_lock),
 		TEST(test_adding_to_a_resource),
 		TEST(test_g1_refusals_leave_nothing),
 		TEST(test_g1_every_allocation_fails),

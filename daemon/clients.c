@@ -202,15 +202,22 @@ static struct wire_reply last_word(int status, enum tenure_reason reason)
 	};
 }
 
-/* Throws a client out, and tells it why. */
-static void throw_out(struct client *client, int status,
-		      enum tenure_reason reason)
+/* Tells a client why it has to go, without holding it against it. */
+static void dismiss(struct client *client, int status,
+		    enum tenure_reason reason)
 {
 	struct wire_reply word = last_word(status, reason);
 
 	conn_send(&client->conn, &word, NULL, NULL);
-	client->clients->counters.killed++;
 	end(client, reason_sentence(reason));
+}
+
+/* The same for one that has done wrong. */
+static void throw_out(struct client *client, int status,
+		      enum tenure_reason reason)
+{
+	client->clients->counters.killed++;
+	dismiss(client, status, reason);
 }
 
 static void send_reply(struct client *client, const struct broker_reply *reply)
@@ -493,10 +500,11 @@ void clients_retry(struct clients *clients)
 	}
 }
 
-void clients_end_all(struct clients *clients, const char *cause)
+void clients_end_all(struct clients *clients, int status,
+		     enum tenure_reason reason)
 {
 	while (clients->waiting.first)
-		end(clients->waiting.first, cause);
+		dismiss(clients->waiting.first, status, reason);
 	while (clients->greeted.first)
-		end(clients->greeted.first, cause);
+		dismiss(clients->greeted.first, status, reason);
 }

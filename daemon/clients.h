@@ -69,7 +69,8 @@ uint64_t clients_expire(struct clients *clients);
 /* Lets the blocked connections try again. */
 void clients_retry(struct clients *clients);
 
-/* Ends all of them; cause is for the log. */
-void clients_end_all(struct clients *clients, const char *cause);
+/* Ends all of them, and tells them why. */
+void clients_end_all(struct clients *clients, int status,
+		     enum tenure_reason reason);
 
 #endif

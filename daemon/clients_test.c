@@ -98,7 +98,7 @@ static void turn(void)
 static int teardown(void **state)
 {
 	(void)state;
-	clients_end_all(&clients, "test");
+	clients_end_all(&clients, -ESHUTDOWN, TENURE_REASON_DAEMON_STOPPING);
 	turn();
 	turn();
 	clients_deinit(&clients);

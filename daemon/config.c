@@ -183,6 +183,20 @@ static void wrong_number(struct load *load, const char *origin,
 	}
 }
 
+/* What an ini file cannot hold would be printed as something else: control
+ * bytes, a blank at the end, and what follows " ;" there. */
+static bool is_printable_path(const char *text)
+{
+	size_t length = strlen(text);
+
+	for (size_t i = 0; i < length; i++) {
+		if ((unsigned char)text[i] < ' ' ||
+		    (text[i] == ' ' && (i + 1 == length || text[i + 1] == ';')))
+			return false;
+	}
+	return true;
+}
+
 static void set_socket(struct load *load, const char *origin, const char *text)
 {
 	struct config *config = load->config;
@@ -192,6 +206,11 @@ static void set_socket(struct load *load, const char *origin, const char *text)
 	} else if (strlen(text) >= sizeof(config->socket)) {
 		complain(load, "%s: the socket path is longer than %d bytes",
 			 origin, CONFIG_SOCKET_BYTES - 1);
+	} else if (!is_printable_path(text)) {
+		complain(load,
+			 "%s: the socket path has bytes in it that cannot "
+			 "stand in an ini file",
+			 origin);
 	} else {
 		strcpy(config->socket, text);
 		config->socket_is_default = false;

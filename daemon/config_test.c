@@ -195,6 +195,25 @@ static void test_long_socket_path(void **state)
 				    "longer than 107 bytes\n");
 }
 
+/* Or --print-config would print something else. */
+static void test_unprintable_socket_paths(void **state)
+{
+	static const char *const paths[] = { "/a\nbytes=1", "/a ; b", "/a ",
+					     "/a\tb" };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(paths); i++) {
+		struct config_flags flags = { .root = root,
+					      .socket = paths[i] };
+
+		assert_int_equal(load(&flags), -EINVAL);
+		assert_string_equal(errors,
+				    "option --socket: the socket path has "
+				    "bytes in it that cannot stand in an ini "
+				    "file\n");
+	}
+}
+
 static void test_modes(void **state)
 {
 	struct config_flags flags = { .root = root, .private_use = true };
@@ -274,6 +293,7 @@ int main(void)
 		TEST(test_one_file_instead),
 		TEST(test_every_error_with_its_place),
 		TEST(test_long_socket_path),
+		TEST(test_unprintable_socket_paths),
 		TEST(test_modes),
 		TEST(test_default_places),
 		TEST(test_print_can_be_read_back),

@@ -119,6 +119,8 @@ static void announce(const struct config *config, const struct listener *l,
 		log_write(LOG_LEVEL_WARNING, LOG_DAEMON,
 			  "nobody listens to --ready-fd");
 	close(ready_fd);
+	/* It may have been standard output. */
+	hold_standard_descriptors();
 }
 
 static int reload(void *context, struct config *ret)

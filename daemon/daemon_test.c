@@ -486,6 +486,10 @@ static void test_stop_with_clients(void **state)
 	assert_ptr_not_equal(bytes, MAP_FAILED);
 	stop();
 	for (size_t i = 0; i < ARRAY_SIZE(fds); i++) {
+		assert_true(receive(fds[i], &reply, &unused));
+		assert_int_equal(reply.id, 0);
+		assert_int_equal(reply.status, -ESHUTDOWN);
+		assert_int_equal(reply.reason, TENURE_REASON_DAEMON_STOPPING);
 		assert_false(receive(fds[i], &reply, &unused));
 		close(fds[i]);
 	}
@@ -803,6 +807,29 @@ static void test_without_standard_descriptors(void **state)
 	stop();
 }
 
+/* Standard output may be the ready line; it is not left open for others. */
+static void test_ready_on_standard_output(void **state)
+{
+	char *argv[] = { program,
+			 (char *)(uintptr_t) "--socket",
+			 socket_path,
+			 (char *)(uintptr_t) "--ready-fd",
+			 (char *)(uintptr_t) "1",
+			 NULL };
+	char path[64], target[64];
+	ssize_t n;
+
+	(void)state;
+	daemon_pid = spawn(argv, -1, NULL);
+	expect_log("listens on ");
+	usleep(50000);
+	snprintf(path, sizeof(path), "/proc/%d/fd/1", (int)daemon_pid);
+	n = readlink(path, target, sizeof(target) - 1);
+	assert_int_equal(n, strlen("/dev/null"));
+	assert_memory_equal(target, "/dev/null", (size_t)n);
+	stop();
+}
+
 /* What a service manager does: bind, listen, and name ourselves. */
 static void activate(void)
 {
@@ -868,6 +895,7 @@ int main(void)
 		TEST(test_out_of_descriptors),
 		TEST(test_client_that_does_not_read),
 		TEST(test_without_standard_descriptors),
+		TEST(test_ready_on_standard_output),
 		TEST(test_socket_activation),
 	};
 

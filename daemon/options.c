@@ -13,6 +13,7 @@
 
 #include <fcntl.h>
 #include <getopt.h>
+#include <unistd.h>
 
 enum {
 	OPTION_CHECK_CONFIG = 256,
@@ -64,6 +65,11 @@ static int ready_fd(const char *text, FILE *errors, int *ret)
 {
 	uint64_t number;
 
+	if (value_parse_count(text, &number) == 0 && number == STDERR_FILENO) {
+		fputs("tenured: --ready-fd: the log goes to descriptor 2\n",
+		      errors);
+		return -EINVAL;
+	}
 	if (value_parse_count(text, &number) < 0 || number > INT32_MAX ||
 	    fcntl((int)number, F_GETFD) < 0) {
 		fprintf(errors,

@@ -81,6 +81,8 @@ static void test_refusals(void **state)
 	refused(PARSE("--private"), "tenured: --private needs --socket\n");
 	refused(PARSE("--ready-fd", "x"),
 		"tenured: --ready-fd: 'x' is not an open descriptor\n");
+	refused(PARSE("--ready-fd", "2"),
+		"tenured: --ready-fd: the log goes to descriptor 2\n");
 	refused(PARSE("--ready-fd", "999999"),
 		"tenured: --ready-fd: '999999' is not an open descriptor\n");
 	refused(PARSE("--ready-fd", "99999999999"),

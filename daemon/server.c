@@ -306,8 +306,8 @@ static void begin_stop(struct server *server, const char *why)
 	uv_timer_stop(&server->accept_pause);
 	listener_close(server->setup.listener);
 	broker_stop_accepting(&server->broker);
-	clients_end_all(&server->clients,
-			reason_sentence(TENURE_REASON_DAEMON_STOPPING));
+	clients_end_all(&server->clients, -ESHUTDOWN,
+			TENURE_REASON_DAEMON_STOPPING);
 	uv_timer_start(&server->stop, on_stop_due, STOP_MS, 0);
 	pump(server);
 }
