@@ -45,7 +45,7 @@ bool measure_raw(const struct bench *bench, const char *game, int peer_cpu,
 		 struct quantiles *ret)
 {
 	char path[CHILD_PATH_BYTES], near[16], far[16], passes[16];
-	const char *rounds = bench->smoke ? "20" : "10000";
+	const char *rounds = bench->smoke ? "20" : "5000";
 	const char *argv[] = { path, game, near, far, rounds, passes, NULL };
 
 	child_beside("tenure-raw-peers", path);

@@ -40,7 +40,7 @@ bool measure_rounds(const struct bench *bench, const struct rounds *rounds,
 		    struct quantiles *ret)
 {
 	static struct histogram histogram;
-	unsigned int count = bench->smoke ? 20 : 4000;
+	unsigned int count = bench->smoke ? 20 : 3000;
 	struct passes passes = { 0 };
 
 	for (unsigned int pass = 0; pass <= bench_passes(bench); pass++) {

@@ -71,6 +71,7 @@ static const struct {
 	{ -ENOENT, "there is no daemon" },
 	{ -ECONNREFUSED, "no daemon answers" },
 	{ -ECONNRESET, "the connection to the daemon is lost" },
+	{ -ESHUTDOWN, "the daemon is stopping" },
 	{ -EPROTO, "the daemon breaks the protocol" },
 	{ -EPROTONOSUPPORT, "the daemon speaks another version" },
 	{ -EOWNERDEAD, "the connection belongs to the parent process" },

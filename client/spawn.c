@@ -35,6 +35,7 @@
  */
 #include "client/spawn.h"
 
+#include <dlfcn.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
@@ -81,6 +82,28 @@ static bool try_directory(const char *directory, size_t length,
 	       is_program(ret_program);
 }
 
+/*
+ * The daemon that was installed together with this library, also when all was
+ * installed, or moved, to another place than the one that it was built for.
+ * A library that was found by a relative name does not say where it lies.
+ */
+static bool try_beside_library(char *ret_program, size_t size)
+{
+	static const char here = 0;
+	char directory[PATH_MAX];
+	const char *slash;
+	Dl_info self;
+	int n;
+
+	if (!dladdr(&here, &self) || self.dli_fname[0] != '/')
+		return false;
+	slash = strrchr(self.dli_fname, '/');
+	n = snprintf(directory, sizeof(directory), "%.*s/" TENURE_LIB_TO_SBIN,
+		     (int)(slash - self.dli_fname), self.dli_fname);
+	return n > 0 && (size_t)n < sizeof(directory) &&
+	       try_directory(directory, (size_t)n, ret_program, size);
+}
+
 static int search_path(char *ret_program, size_t size)
 {
 	const char *path = secure_getenv("PATH");
@@ -109,6 +132,8 @@ int spawn_find_program(char *ret_program, size_t size)
 		strcpy(ret_program, named);
 		return is_program(named) ? 0 : -ENOENT;
 	}
+	if (try_beside_library(ret_program, size))
+		return 0;
 	for (size_t i = 0; i < ARRAY_SIZE(installed); i++) {
 		if (try_directory(installed[i], strlen(installed[i]),
 				  ret_program, size))

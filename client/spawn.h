@@ -14,8 +14,9 @@
 int spawn_daemon(char *ret_path, size_t size);
 
 /*
- * Finds the daemon's program: $TENURE_DAEMON, or else where it was installed,
- * or else $PATH. 0, -ENOENT or -ENAMETOOLONG.
+ * Finds the daemon's program: $TENURE_DAEMON, or else the one installed with
+ * this library, or else where one is usually installed, or else in $PATH. 0,
+ * -ENOENT or -ENAMETOOLONG.
  */
 int spawn_find_program(char *ret_program, size_t size);
 

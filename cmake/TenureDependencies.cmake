@@ -9,6 +9,7 @@ find_package(Threads REQUIRED)
 
 pkg_check_modules(UV REQUIRED IMPORTED_TARGET libuv>=1.44)
 pkg_check_modules(INIH REQUIRED IMPORTED_TARGET inih)
+pkg_check_modules(JANSSON REQUIRED IMPORTED_TARGET jansson)
 
 # The sanitizers bring a heap of their own, so they must not meet jemalloc.
 add_library(tenure_heap INTERFACE)

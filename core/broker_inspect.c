@@ -71,8 +71,8 @@ static struct outcome answer_check(struct broker *broker,
 }
 
 struct outcome inspect_request(struct broker *broker, uint32_t client,
-			       const struct wire_request *head,
-			       uint64_t now_ns, struct wire_reply *reply)
+			       const struct wire_request *head, uint64_t now_ns,
+			       struct wire_reply *reply)
 {
 	struct outcome outcome = may_inspect(broker, client);
 	uint64_t cursor = head->value[0];

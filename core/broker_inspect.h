@@ -11,7 +11,7 @@
  * rest into *reply. Refused unless the client is privileged.
  */
 struct outcome inspect_request(struct broker *broker, uint32_t client,
-			       const struct wire_request *head,
-			       uint64_t now_ns, struct wire_reply *reply);
+			       const struct wire_request *head, uint64_t now_ns,
+			       struct wire_reply *reply);
 
 #endif

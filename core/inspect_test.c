@@ -100,9 +100,8 @@ static void only_the_privileged_may_look(void **state)
 	for (uint8_t op = WIRE_OP_STATUS; op <= WIRE_OP_CHECK; op++) {
 		const struct wire_request r = { .opcode = op };
 
-		assert_unchanged(&stage->one,
-				 seat_ask(&stage->one, r, NULL, 0), -EACCES,
-				 TENURE_REASON_NOT_PERMITTED);
+		assert_unchanged(&stage->one, seat_ask(&stage->one, r, NULL, 0),
+				 -EACCES, TENURE_REASON_NOT_PERMITTED);
 	}
 }
 
@@ -112,9 +111,8 @@ static void clients_are_shown_as_they_are(void **state)
 	const struct wire_client *row;
 	uint64_t token[2], resource;
 
-	assert_int_equal(seat_create(&stage->other, 0, SHARED, 3, &resource,
-				     NULL),
-			 0);
+	assert_int_equal(
+		seat_create(&stage->other, 0, SHARED, 3, &resource, NULL), 0);
 	assert_int_equal(seat_share(&stage->other, resource, 1, token), 0);
 	inproc_advance_ns(stage->world, 90 * NS_PER_S);
 	row = client_row(stage, stage->other.client);
@@ -174,9 +172,8 @@ static void private_and_device_owned(void **state)
 	uint64_t resource, alone;
 	uint32_t n;
 
-	assert_int_equal(seat_create(&stage->one, 0, RESOURCE, 3, &resource,
-				     NULL),
-			 0);
+	assert_int_equal(
+		seat_create(&stage->one, 0, RESOURCE, 3, &resource, NULL), 0);
 	inproc_advance_ns(stage->world, 10 * NS_PER_S);
 	assert_int_equal(seat_create(&stage->one, 0, 0, 1, NULL, &alone), 0);
 	inproc_advance_ns(stage->world, 5 * NS_PER_S);
@@ -208,9 +205,8 @@ static void shared_opened_and_kept_by_a_token(void **state)
 	uint64_t resource, opened, token[2];
 	uint32_t n;
 
-	assert_int_equal(seat_create(&stage->one, 0, SHARED, 2, &resource,
-				     NULL),
-			 0);
+	assert_int_equal(
+		seat_create(&stage->one, 0, SHARED, 2, &resource, NULL), 0);
 	assert_int_equal(seat_share(&stage->one, resource, 1, token), 0);
 	inproc_advance_ns(stage->world, 100 * NS_PER_S);
 	assert_int_equal(seat_open(&stage->other, token, 2, &opened, NULL), 0);
@@ -253,9 +249,8 @@ static void retired_things(void **state)
 	uint64_t resource, child[3], shared;
 	uint32_t n;
 
-	assert_int_equal(seat_create(&stage->one, 0, RESOURCE, 3, &resource,
-				     child),
-			 0);
+	assert_int_equal(
+		seat_create(&stage->one, 0, RESOURCE, 3, &resource, child), 0);
 	assert_int_equal(seat_create(&stage->one, 0, SHARED, 1, &shared, NULL),
 			 0);
 	inproc_releases(stage->world, INPROC_RELEASES_HELD);
@@ -299,9 +294,8 @@ static void an_opening_that_has_let_go(void **state)
 	struct slot *slot;
 	uint32_t n;
 
-	assert_int_equal(seat_create(&stage->one, 0, SHARED, 1, &resource,
-				     NULL),
-			 0);
+	assert_int_equal(
+		seat_create(&stage->one, 0, SHARED, 1, &resource, NULL), 0);
 	assert_int_equal(seat_share(&stage->one, resource, 1, token), 0);
 	assert_int_equal(seat_open(&stage->other, token, 1, &opened, NULL), 0);
 	slot = seat_slot(&stage->other, opened);
@@ -330,9 +324,8 @@ static void what_a_removed_device_holds(void **state)
 	assert_int_equal(seat_create(&stage->one, 0, SHARED, 1, NULL, NULL), 0);
 	inproc_pump_by_itself(stage->world, false);
 	adapter = stage->one.adapter;
-	assert_int_equal(seat_event(&stage->one, WIRE_TEST_ADAPTER_STOP, 0,
-				    adapter),
-			 0);
+	assert_int_equal(
+		seat_event(&stage->one, WIRE_TEST_ADAPTER_STOP, 0, adapter), 0);
 	row = resource_row(stage, stage->one.client, 0, &n);
 	assert_int_equal(n, 1);
 	assert_int_equal(row->state, WIRE_STATE_ENDING);
@@ -364,8 +357,7 @@ static void limits_of_principals_and_clients(void **state)
 		if (row[i].uid != 8)
 			continue;
 		assert_string_equal(row[i].cgroup, "/other");
-		assert_int_equal(row[i].used[WIRE_QUOTA_BYTES],
-				 2 * PAGE_BYTES);
+		assert_int_equal(row[i].used[WIRE_QUOTA_BYTES], 2 * PAGE_BYTES);
 		assert_int_equal(row[i].used[WIRE_QUOTA_HANDLES], 5);
 		assert_int_equal(row[i].used[WIRE_QUOTA_STORES], 1);
 		assert_int_equal(row[i].pid, i < 3 ? 0 : 7);
@@ -427,9 +419,8 @@ static void g2_others_come_and_go_between_the_pages(void **state)
 	uint64_t stay[20], go[20], came;
 
 	for (int i = 0; i < 20; i++) {
-		assert_int_equal(seat_create(&stage->one, 0, 0, 1, NULL,
-					     &stay[i]),
-				 0);
+		assert_int_equal(
+			seat_create(&stage->one, 0, 0, 1, NULL, &stay[i]), 0);
 		assert_int_equal(seat_create(&stage->other, 0, RESOURCE, 2,
 					     &go[i], NULL),
 				 0);
@@ -481,9 +472,8 @@ static void g1_a_page_is_bounded(void **state)
 			    ROWS_MAX);
 		/* each resource costs its slot and its children twice: as
 		 * slots that are passed, and in its sum */
-		assert_true(page.count <= INSPECT_RECORDS_MAX /
-						  LIST_ENTRIES_MAX +
-					  1);
+		assert_true(page.count <=
+			    INSPECT_RECORDS_MAX / LIST_ENTRIES_MAX + 1);
 		count += page.count;
 		pages++;
 	} while (page.cursor != 0);

@@ -5,11 +5,13 @@
 Each file of fuzz/planted is one bug, in the format of tools/mutants.py; its
 "tests" is the target that must find it. The bug goes into a copy of the tree in
 build/fuzz-prove; the target is built and runs from its committed corpus. In the
-tree as it is, the same run finds nothing in CONTROL seconds. A bug that is not found within SECONDS (120)
-is a failure of this program. Other files of that format (tests/mutants) can be
-named: TARGET:FILE says which target is to find it.
+tree as it is, the same run finds nothing in CONTROL seconds. A bug that is not
+found within SECONDS (120) is a failure of this program. Other files of that
+format (tests/mutants) can be named: TARGET:FILE says which target is to find
+it.
 """
 
+import fcntl
 import os
 import re
 import shutil
@@ -36,6 +38,10 @@ class Copy:
         self.tree = os.path.join(folder, "tree")
         self.build = os.path.join(folder, "build")
         self.scratch = os.path.join(folder, "scratch")
+        os.makedirs(folder, exist_ok=True)
+        # Held to the end: two of us would change the same copy.
+        self.lock = open(os.path.join(folder, "lock"), "w", encoding="utf-8")
+        fcntl.flock(self.lock, fcntl.LOCK_EX)
         for name in mutants.COPIED:
             mutants.copy_tree(os.path.join(ROOT, name),
                               os.path.join(self.tree, name))

@@ -47,7 +47,8 @@ NO_MODULE = re.compile(
     r"|/(examples|demo)/")
 
 MARKERS = re.compile(r"\b(TO" r"DO|FIX" r"ME|XX" r"X|HA" r"CK)\b")
-MACHINE = re.compile(r"/(work|root|home/\w+|mnt/\w+)/|/tmp/(brief|build-)")
+MACHINE = re.compile(
+    r"(?<![\w.}])/(work|root|home/\w+|mnt/\w+)/|/tmp/(brief|build-)")
 
 COMMENT_OR_STRING = re.compile(
     r'//[^\n]*|/\*.*?\*/|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'', re.S)

@@ -724,6 +724,20 @@ static void judge_test_event(const struct model *m, int client,
 	}
 }
 
+/* Only a check needs memory, to walk the state. */
+static void judge_inspection(const struct model *m, int client,
+			     const struct wire_request *q,
+			     struct model_answers *ret)
+{
+	if (!m->clients[client].privileged) {
+		refuse(ret, -EACCES, TENURE_REASON_NOT_PERMITTED);
+		return;
+	}
+	succeed(ret);
+	if (q->opcode == WIRE_OP_CHECK)
+		may_lack_memory(m, ret);
+}
+
 void model_judge(const struct model *m, int client,
 		 const struct wire_request *q, const void *args,
 		 size_t args_bytes, struct model_answers *ret)
@@ -774,10 +788,7 @@ void model_judge(const struct model *m, int client,
 	case WIRE_OP_RESOURCES:
 	case WIRE_OP_LIMITS:
 	case WIRE_OP_CHECK:
-		if (m->clients[client].privileged)
-			succeed(ret);
-		else
-			refuse(ret, -EACCES, TENURE_REASON_NOT_PERMITTED);
+		judge_inspection(m, client, q, ret);
 		break;
 	default:
 		succeed(ret);

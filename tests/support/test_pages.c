@@ -24,7 +24,7 @@ static struct test_range *free_range(struct test_pages *p)
 	for (int i = 0; i < TEST_RANGES; i++)
 		if (!p->ranges[i].start)
 			return &p->ranges[i];
-	assert(!"more reservations than anybody needs");
+	assert(false && "more reservations than anybody needs");
 	return NULL;
 }
 
@@ -37,7 +37,7 @@ static struct test_range *range_around(struct test_pages *p, uint8_t *start)
 		    start < range->start + range->size_bytes)
 			return range;
 	}
-	assert(!"outside of every reservation");
+	assert(false && "outside of every reservation");
 	return NULL;
 }
 
