@@ -192,7 +192,7 @@ class Readme:
             check_run(self.tree, words[1:])
         elif name == "systemctl":
             self.systemctl(words[1:])
-        elif name == "tenurectl":
+        elif os.path.basename(name) == "tenurectl":
             self.tenurectl(words[1:])
         elif name in ("cmake", "cc", "./program"):
             must(line, self.tree, self.environment)
