@@ -74,9 +74,12 @@ struct destroy_figures measure_destroy(const struct bench *bench, size_t n,
 bool measure_visit(const struct bench *bench, size_t lines, const char *pages,
 		   const char *operation, struct quantiles *ret);
 
-/* The same before and after something was measured: the mean of the p50s. */
-double floor_between(const struct quantiles *before,
-		     const struct quantiles *after);
+/*
+ * The same thing measured before and after something else: the mean of the
+ * p50s. *doubt, which begins as 1, grows by the factor between them.
+ */
+double middle_of(const struct quantiles *before, const struct quantiles *after,
+		 double *doubt);
 
 /* A game of tenure-raw-peers between the near CPU and peer_cpu. */
 bool measure_raw(const struct bench *bench, const char *game, int peer_cpu,

@@ -27,17 +27,18 @@ bool measure_visit(const struct bench *bench, size_t lines, const char *pages,
 	return child_quantiles(argv, bench->cpus.near, ret);
 }
 
-double floor_between(const struct quantiles *before,
-		     const struct quantiles *after)
+double middle_of(const struct quantiles *before, const struct quantiles *after,
+		 double *doubt)
 {
 	double low = fmin(before->p50, after->p50);
 	double high = fmax(before->p50, after->p50);
 
 	if (high > 1.1 * low)
 		fprintf(stderr,
-			"tenure-bench: the floor moved from %.2f to %.2f ns: "
-			"a noisy machine\n",
+			"tenure-bench: %.2f ns before and %.2f after: a noisy "
+			"machine\n",
 			before->p50, after->p50);
+	*doubt *= high / low;
 	return (low + high) / 2;
 }
 

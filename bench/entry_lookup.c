@@ -88,6 +88,7 @@ bool entry_lookup(struct bench *bench)
 			      .target_kind = TARGET_VALUE,
 			      .target = HOT_TARGET_NS };
 	struct result random = { .id = "S11-random",
+				 .doubt = 1,
 				 .unit = "ns",
 				 .target_kind = TARGET_RATIO,
 				 .target = RANDOM_TARGET };
@@ -106,7 +107,7 @@ bool entry_lookup(struct bench *bench)
 	world_free(world);
 	if (!good)
 		return false;
-	random.floor = floor_between(&visit[0], &visit[1]);
+	random.floor = middle_of(&visit[0], &visit[1], &random.doubt);
 	snprintf(random.name, sizeof(random.name),
 		 "core: lookup, %s live, prefetched, %s pages",
 		 bench_count(live, n), pages);

@@ -16,6 +16,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <jansson.h>
+#include <string.h>
 
 void report_add(struct report *report, const struct result *result)
 {
@@ -35,12 +36,15 @@ static const char *verdict(const struct result *result)
 	double value = result->target_kind == TARGET_RATIO ?
 			       result_ratio(result) :
 			       result->q.p50;
+	double doubt = result->doubt > 1 ? result->doubt : 1;
 
 	if (result->target_kind == TARGET_NONE)
 		return "no target";
 	if (isnan(value))
 		return "no floor";
-	return value <= result->target ? "met" : "not met";
+	if (value * doubt <= result->target)
+		return "met";
+	return value / doubt > result->target ? "not met" : "unsure";
 }
 
 /* Four significant digits, a dash for nothing. */
@@ -64,9 +68,9 @@ static const char *target(char buffer[16], const struct result *result)
 
 static const char *colour(const char *word)
 {
-	if (word[0] == 'm')
+	if (strcmp(word, "met") == 0)
 		return "\033[32m";
-	return word[3] == ' ' && word[4] == 'm' ? "\033[31m" : "";
+	return strcmp(word, "not met") == 0 ? "\033[31m" : "";
 }
 
 static void row(const struct result *result, FILE *to, int in_colour)

@@ -22,6 +22,9 @@ struct result {
 	const char *unit;
 	struct quantiles q;
 	double floor; /* what the same run measured as the bound, or NAN */
+	/* By what factor the ratio may be wrong, because what is measured
+	 * before and after was not the same; 0 when that is not known. */
+	double doubt;
 	enum target_kind target_kind;
 	double target;
 };
