@@ -13,8 +13,8 @@
  *
  * An allocation that is mapped for reading and then for writing must keep its
  * pointer. So the pages of that allocation alone are mapped again, writable,
- * in place: a fixed mmap over one's own mapping is atomic, and readers on other
- * threads notice nothing.
+ * and moved over the old ones in one step: readers on other threads notice
+ * nothing.
  *
  * The daemon is not trusted. A descriptor must be a regular file, as long as
  * was said, and sealed against shrinking: otherwise a daemon that cuts it off
@@ -101,6 +101,11 @@ void view_unref(struct keymap *views, struct view *view)
 	free(view);
 }
 
+/*
+ * The writable pages are made beside the readable ones and then take their
+ * place in one step, so that a thread that reads meanwhile sees the same bytes
+ * throughout, and a mapping that cannot be made leaves the old one as it was.
+ */
 int view_upgrade(struct view *view, const struct placement *place, int fd)
 {
 	int status = check_descriptor(fd, place->store_bytes);
@@ -108,10 +113,18 @@ int view_upgrade(struct view *view, const struct placement *place, int fd)
 
 	if (status < 0)
 		return status;
-	pages = mmap(view->base + place->offset, place->size_bytes,
-		     PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd,
-		     (off_t)place->offset);
-	return pages == MAP_FAILED ? -errno : 0;
+	pages = mmap(NULL, place->size_bytes, PROT_READ | PROT_WRITE,
+		     MAP_SHARED, fd, (off_t)place->offset);
+	if (pages == MAP_FAILED)
+		return -errno;
+	if (mremap(pages, place->size_bytes, place->size_bytes,
+		   MREMAP_MAYMOVE | MREMAP_FIXED,
+		   view->base + place->offset) == MAP_FAILED) {
+		status = -errno;
+		munmap(pages, place->size_bytes);
+		return status;
+	}
+	return 0;
 }
 
 void view_downgrade(struct view *view, void *pointer, size_t size_bytes)
