@@ -2,28 +2,27 @@
 /*
  * The crash sweep: a client is ended at *every* point at which it can end.
  *
- * A victim runs a short life under ptrace: connect, create, share or open,
- * map, store, unmap, destroy, disconnect. The stepper stops it at the entry
- * and at the exit of each system call and, between two marks, at each machine
- * instruction, so also before and after every store to shared memory. At the
- * n-th stop the victim meets its fate; then n + 1, until a life ends by
- * itself, which is when all points have been hit.
+ * A victim has a short life: connect, create, share or open, map, store, unmap,
+ * destroy, disconnect. The stepper stops it at the entry and at the exit of
+ * each system call and before each store to shared memory. At the n-th point
+ * the victim meets its fate; then n + 1, until a life ends by itself, which is
+ * when all points have been hit.
  *
  *	connect --- create --- share --- map |store store store| --- destroy
- *	^ ^  ^ ^    ^   ^      ^  ^      ^ ^  ^^^^^^^^^^^^^^^^^       ^   ^
+ *	^     ^     ^    ^     ^   ^     ^ ^  ^     ^     ^          ^     ^
  *
  * After each fate: what the daemon holds and its descriptors are back where
- * they were, and a canary that worked beside it has noticed nothing.
+ * they were, the daemon's own walk over its state finds nothing wrong, and a
+ * canary that worked beside it has noticed nothing. After each sweep the
+ * machine's Shmem is back too.
  */
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/ptrace.h>
-#include <sys/syscall.h>
-#include <sys/user.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -32,28 +31,34 @@
 
 #include "tenure/tenure.h"
 #include "tests/integration/canary.h"
+#include "tests/integration/stepper.h"
 #include "tests/support/daemon_process.h"
 
 enum {
 	ALLOCATIONS = 3,
-	SIZE = 8192,
+	/* So large that a leak at each point would be seen in Shmem. */
+	SIZE = 4 << 20,
 	STORES = 6,
 	POINTS_MAX = 4000,
 	RETURN_MS = 10000,
-	/* A system call that nobody else makes: here the stores begin, end. */
-	MARK = SYS_getppid,
 };
 
 enum fate {
 	FATE_KILLED,
 	FATE_STOPPED, /* for a while, and then it goes on to its end */
-	FATE_FORKED, /* killed, while a child keeps what it inherited */
+};
+
+/* When the victim forks a child, which keeps what it inherits. */
+enum forks {
+	FORKS_NEVER,
+	FORKS_CONNECTED,
+	FORKS_MAPPED,
 };
 
 struct life {
 	const char *socket;
 	const struct tenure_token *token; /* to open; NULL: create and share */
-	bool forks;
+	enum forks forks;
 };
 
 struct sweep {
@@ -65,6 +70,7 @@ struct sweep {
 	struct wire_status base;
 	unsigned int base_descriptors;
 	unsigned int orphans; /* fates that a child survived */
+	unsigned int checks;
 };
 
 /* ---- The victim, which must not touch cmocka ---- */
@@ -79,56 +85,8 @@ static void store(unsigned char *bytes)
 {
 	volatile unsigned char *at = bytes;
 
-	syscall(MARK);
 	for (int i = 0; i < STORES; i++)
 		at[i * (SIZE / STORES)] = (unsigned char)(i + 1);
-	syscall(MARK);
-}
-
-static void use(struct tenure *t, struct tenure_device device,
-		struct tenure_allocation allocation)
-{
-	void *pointer;
-	size_t size;
-
-	must(tenure_map(t, device, allocation,
-			TENURE_MAP_READ | TENURE_MAP_WRITE, &pointer, &size));
-	store(pointer);
-	must(tenure_unmap(t, device, allocation));
-}
-
-static void produce(struct tenure *t, struct tenure_device device)
-{
-	static const size_t sizes[ALLOCATIONS] = { SIZE, SIZE, SIZE };
-	struct tenure_allocation allocations[ALLOCATIONS], own;
-	struct tenure_resource resource;
-	struct tenure_token token;
-
-	must(tenure_resource_create(t, device, TENURE_CREATE_SHARED, sizes,
-				    ALLOCATIONS, "life", 4, &resource,
-				    allocations));
-	must(tenure_resource_share(t, device, resource, TENURE_RIGHT_READ,
-				   &token));
-	must(tenure_allocation_create(t, device, sizes, 1, &own));
-	use(t, device, allocations[1]);
-	must(tenure_token_revoke(t, &token));
-	must(tenure_resource_destroy(t, device, resource));
-	must(tenure_allocation_destroy(t, device, own,
-				       TENURE_DESTROY_SYNCHRONOUS));
-}
-
-static void consume(struct tenure *t, struct tenure_device device,
-		    const struct tenure_token *token)
-{
-	struct tenure_resource_info info;
-	struct tenure_resource resource;
-	struct tenure_allocation allocation;
-
-	must(tenure_resource_query(t, token, &info, NULL, 0));
-	must(tenure_resource_open(t, device, token, 0, info.count, NULL, 0,
-				  &resource, &allocation));
-	use(t, device, allocation);
-	must(tenure_resource_destroy(t, device, resource));
 }
 
 /* A child that holds on to all it inherited until its parent is gone. */
@@ -144,116 +102,90 @@ static pid_t hold_on(void)
 	return child;
 }
 
-__attribute__((noreturn)) static void live(const struct life *life)
+static void let_go(pid_t child)
 {
+	if (child <= 0)
+		return;
+	kill(child, SIGKILL);
+	waitpid(child, NULL, 0);
+}
+
+static void use(const struct life *life, struct tenure *t,
+		struct tenure_device device,
+		struct tenure_allocation allocation)
+{
+	void *pointer;
+	size_t size;
+	pid_t child = 0;
+
+	must(tenure_map(t, device, allocation,
+			TENURE_MAP_READ | TENURE_MAP_WRITE, &pointer, &size));
+	/* Memory that was never touched cannot leak. */
+	must(madvise(pointer, size, MADV_POPULATE_READ));
+	if (life->forks == FORKS_MAPPED)
+		child = hold_on();
+	store(pointer);
+	must(tenure_unmap(t, device, allocation));
+	let_go(child);
+}
+
+static void produce(const struct life *life, struct tenure *t,
+		    struct tenure_device device)
+{
+	static const size_t sizes[ALLOCATIONS] = { SIZE, SIZE, SIZE };
+	struct tenure_allocation allocations[ALLOCATIONS], own;
+	struct tenure_resource resource;
+	struct tenure_token token;
+
+	must(tenure_resource_create(t, device, TENURE_CREATE_SHARED, sizes,
+				    ALLOCATIONS, "life", 4, &resource,
+				    allocations));
+	must(tenure_resource_share(t, device, resource, TENURE_RIGHT_READ,
+				   &token));
+	must(tenure_allocation_create(t, device, sizes, 1, &own));
+	use(life, t, device, allocations[1]);
+	must(tenure_token_revoke(t, &token));
+	must(tenure_resource_destroy(t, device, resource));
+	must(tenure_allocation_destroy(t, device, own,
+				       TENURE_DESTROY_SYNCHRONOUS));
+}
+
+static void consume(const struct life *life, struct tenure *t,
+		    struct tenure_device device)
+{
+	struct tenure_resource_info info;
+	struct tenure_resource resource;
+	struct tenure_allocation allocation;
+
+	must(tenure_resource_query(t, life->token, &info, NULL, 0));
+	must(tenure_resource_open(t, device, life->token, 0, info.count, NULL,
+				  0, &resource, &allocation));
+	use(life, t, device, allocation);
+	must(tenure_resource_destroy(t, device, resource));
+}
+
+static void live(const void *context)
+{
+	const struct life *life = context;
 	struct tenure_adapter adapter;
 	struct tenure_device device;
 	struct tenure *t;
 	pid_t child = 0;
 
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	must((int)ptrace(PTRACE_TRACEME, 0, NULL, NULL));
-	raise(SIGSTOP);
 	must(tenure_connect(life->socket, 0, &t));
-	if (life->forks)
+	if (life->forks == FORKS_CONNECTED)
 		child = hold_on();
 	must(tenure_adapter_open(t, NULL, &adapter));
 	must(tenure_device_create(t, adapter, &device));
 	if (life->token)
-		consume(t, device, life->token);
+		consume(life, t, device);
 	else
-		produce(t, device);
+		produce(life, t, device);
 	must(tenure_device_destroy(t, device));
 	must(tenure_adapter_close(t, adapter));
 	tenure_disconnect(t);
-	if (child > 0)
-		kill(child, SIGKILL);
+	let_go(child);
 	_exit(0);
-}
-
-/* ---- The stepper ---- */
-
-struct stepper {
-	pid_t pid;
-	unsigned int instructions; /* points that were single steps */
-	bool in_call; /* stopped at an entry; the next stop is its exit */
-	bool stepping; /* between the two marks */
-};
-
-static void start(struct stepper *stepper, const struct life *life)
-{
-	int status;
-
-	*stepper = (struct stepper){ .pid = fork() };
-	assert_true(stepper->pid >= 0);
-	if (stepper->pid == 0)
-		live(life);
-	assert_int_equal(waitpid(stepper->pid, &status, 0), stepper->pid);
-	assert_true(WIFSTOPPED(status));
-	assert_int_equal(ptrace(PTRACE_SETOPTIONS, stepper->pid, NULL,
-				PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL),
-			 0);
-}
-
-static long call_number(const struct stepper *stepper)
-{
-	struct __ptrace_syscall_info info = { 0 };
-
-	if (ptrace(PTRACE_GET_SYSCALL_INFO, stepper->pid, sizeof(info),
-		   &info) <= 0 ||
-	    info.op != PTRACE_SYSCALL_INFO_ENTRY)
-		return -1;
-	return (long)info.entry.nr;
-}
-
-/* What a stop at a system call means for the way to go on. */
-static void note_call(struct stepper *stepper)
-{
-	stepper->in_call = !stepper->in_call;
-	if (stepper->in_call && call_number(stepper) == MARK)
-		stepper->stepping = !stepper->stepping;
-}
-
-/*
- * On to the next point. False when the victim has ended, *ret_status says
- * how. A single step does not stop at the entry of a call, so a mark that
- * ends the stores is seen by the instruction in front of it.
- */
-static bool step(struct stepper *stepper, int *ret_status)
-{
-	enum __ptrace_request way = PTRACE_SYSCALL;
-
-	if (stepper->stepping && !stepper->in_call) {
-		struct user_regs_struct regs;
-		long word;
-
-		assert_int_equal(
-			ptrace(PTRACE_GETREGS, stepper->pid, NULL, &regs), 0);
-		errno = 0;
-		word = ptrace(PTRACE_PEEKTEXT, stepper->pid,
-			      (void *)(uintptr_t)regs.rip, NULL);
-		if (errno == 0 && (word & 0xffff) != 0x050f)
-			way = PTRACE_SINGLESTEP;
-	}
-	stepper->instructions += way == PTRACE_SINGLESTEP;
-	assert_int_equal(ptrace(way, stepper->pid, NULL, NULL), 0);
-	assert_int_equal(waitpid(stepper->pid, ret_status, 0), stepper->pid);
-	if (!WIFSTOPPED(*ret_status))
-		return false;
-	if (WSTOPSIG(*ret_status) == (SIGTRAP | 0x80))
-		note_call(stepper);
-	return true;
-}
-
-static void finish(pid_t pid, bool must_be_well)
-{
-	int status;
-
-	if (!must_be_well)
-		kill(pid, SIGKILL);
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	if (must_be_well)
-		assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }
 
 /* ---- What must hold after each fate ---- */
@@ -271,11 +203,14 @@ static bool is_back(const struct sweep *sweep)
 	       daemon_descriptors(sweep->daemon) == sweep->base_descriptors;
 }
 
-static void require_back(const struct sweep *sweep, unsigned int point)
+static void require_back(struct sweep *sweep, unsigned int point)
 {
 	for (int ms = 0; ms < RETURN_MS; ms++) {
-		if (is_back(sweep))
+		if (is_back(sweep)) {
+			daemon_check(sweep->daemon);
+			sweep->checks++;
 			return;
+		}
 		nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
 	}
 	fail_msg("point %u: the daemon did not come back to its base", point);
@@ -296,22 +231,36 @@ static pid_t only_child_of(pid_t pid)
 	return (pid_t)atoi(text);
 }
 
-static void meet(struct sweep *sweep, struct stepper *stepper, enum fate fate,
-		 unsigned int point)
+static void require_well(int status)
 {
-	pid_t child = fate == FATE_FORKED ? only_child_of(stepper->pid) : 0;
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 0);
+}
 
-	if (fate == FATE_STOPPED) {
+/* In the middle of it and as a process that is stopped: nobody waits for it,
+ * what it holds makes sense, and afterwards it goes on as if nothing were. */
+static void meet_stop(struct sweep *sweep, struct stepper *stepper)
+{
+	int status;
+
+	canary_sing(sweep->canary, 1);
+	daemon_check(sweep->daemon);
+	if (stepper_freeze(stepper, &status)) {
 		canary_sing(sweep->canary, 1);
-		assert_int_equal(
-			ptrace(PTRACE_DETACH, stepper->pid, NULL, NULL), 0);
-		finish(stepper->pid, true);
-		require_back(sweep, point);
-		return;
+		daemon_check(sweep->daemon);
+		status = stepper_thaw(stepper);
 	}
-	finish(stepper->pid, false);
-	/* The child lives, with the connection and the mappings: the daemon
-	 * must not be fooled. */
+	require_well(status);
+}
+
+/* The child lives on, with the connection and the mappings: the daemon must
+ * not be fooled. */
+static void meet_death(struct sweep *sweep, struct stepper *stepper,
+		       unsigned int point)
+{
+	pid_t child = only_child_of(stepper->pid);
+
+	stepper_kill(stepper);
 	require_back(sweep, point);
 	if (child > 0) {
 		kill(child, SIGKILL);
@@ -320,28 +269,30 @@ static void meet(struct sweep *sweep, struct stepper *stepper, enum fate fate,
 	canary_sing(sweep->canary, 1);
 }
 
-/* All lives, each ended one point later; the number of points. */
+/* All lives, each ended one point later; the number of points, and the life
+ * that found no more of them. */
 static unsigned int sweep_points(struct sweep *sweep, const struct life *life,
-				 enum fate fate)
+				 enum fate fate, struct stepper *ret_last)
 {
 	unsigned int point, at;
 
 	for (point = 1; point < POINTS_MAX; point++) {
-		struct stepper stepper;
 		int status = 0;
 
-		start(&stepper, life);
+		stepper_start(ret_last, live, life);
 		for (at = 0; at < point; at++)
-			if (!step(&stepper, &status))
+			if (!stepper_step(ret_last, &status))
 				break;
 		if (at < point) {
-			assert_true(WIFEXITED(status));
-			assert_int_equal(WEXITSTATUS(status), 0);
-			assert_true(stepper.instructions > STORES);
+			require_well(status);
 			require_back(sweep, point);
 			return point - 1;
 		}
-		meet(sweep, &stepper, fate, point);
+		if (fate == FATE_STOPPED)
+			meet_stop(sweep, ret_last);
+		else
+			meet_death(sweep, ret_last, point);
+		require_back(sweep, point);
 	}
 	fail_msg("a life of more than %d points", POINTS_MAX);
 	return 0;
@@ -387,67 +338,88 @@ static int teardown(void **state)
 
 	tenure_disconnect(sweep->producer);
 	canary_free(sweep->canary);
+	daemon_require_base(sweep->daemon, true);
 	daemon_stop_clean(sweep->daemon);
 	free(sweep);
 	return 0;
 }
 
-static void run(void **state, bool consumer, enum fate fate)
+static void run(void **state, bool consumer, enum fate fate, enum forks forks)
 {
 	struct sweep *sweep = *state;
 	const struct life life = {
 		.socket = daemon_socket(sweep->daemon),
 		.token = consumer ? &sweep->token : NULL,
-		.forks = fate == FATE_FORKED,
+		.forks = forks,
 	};
-	unsigned int points = sweep_points(sweep, &life, fate);
+	struct stepper last;
+	unsigned int points = sweep_points(sweep, &life, fate, &last);
 
-	print_message("%u points\n", points);
+	print_message("%u points: %u system calls, %u stores to shared memory; "
+		      "%u children outlived it\n",
+		      points, last.calls, last.stores, sweep->orphans);
 	/* Fewer would mean that the stepper has lost its way. */
-	assert_true(points > 60);
-	assert_true((sweep->orphans > 40) == (fate == FATE_FORKED));
+	assert_true(last.calls > 30);
+	assert_true(last.stores >= STORES);
+	assert_true(points >= 2 * last.calls - 1 + last.stores);
+	assert_true(sweep->checks >= points);
+	assert_true((sweep->orphans > 10) == (forks != FORKS_NEVER));
 }
 
 static void producer_killed(void **state)
 {
-	run(state, false, FATE_KILLED);
+	run(state, false, FATE_KILLED, FORKS_NEVER);
 }
 
 static void producer_stopped(void **state)
 {
-	run(state, false, FATE_STOPPED);
+	run(state, false, FATE_STOPPED, FORKS_NEVER);
 }
 
-static void producer_killed_while_its_child_lives(void **state)
+static void producer_that_forked_early_killed(void **state)
 {
-	run(state, false, FATE_FORKED);
+	run(state, false, FATE_KILLED, FORKS_CONNECTED);
 }
 
-static void consumer_killed_while_the_producer_lives(void **state)
+static void producer_that_forked_with_maps_killed(void **state)
 {
-	run(state, true, FATE_KILLED);
+	run(state, false, FATE_KILLED, FORKS_MAPPED);
 }
 
-static void consumer_stopped_while_the_producer_lives(void **state)
+static void consumer_killed(void **state)
 {
-	run(state, true, FATE_STOPPED);
+	run(state, true, FATE_KILLED, FORKS_NEVER);
 }
+
+static void consumer_stopped(void **state)
+{
+	run(state, true, FATE_STOPPED, FORKS_NEVER);
+}
+
+static void consumer_that_forked_early_killed(void **state)
+{
+	run(state, true, FATE_KILLED, FORKS_CONNECTED);
+}
+
+static void consumer_that_forked_with_maps_killed(void **state)
+{
+	run(state, true, FATE_KILLED, FORKS_MAPPED);
+}
+
+#define SWEEP(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(producer_killed, setup,
-						teardown),
-		cmocka_unit_test_setup_teardown(producer_stopped, setup,
-						teardown),
-		cmocka_unit_test_setup_teardown(
-			producer_killed_while_its_child_lives, setup, teardown),
-		cmocka_unit_test_setup_teardown(
-			consumer_killed_while_the_producer_lives, setup,
-			teardown),
-		cmocka_unit_test_setup_teardown(
-			consumer_stopped_while_the_producer_lives, setup,
-			teardown),
+		SWEEP(producer_killed),
+		SWEEP(producer_stopped),
+		SWEEP(producer_that_forked_early_killed),
+		SWEEP(producer_that_forked_with_maps_killed),
+		/* All of these while the producer lives. */
+		SWEEP(consumer_killed),
+		SWEEP(consumer_stopped),
+		SWEEP(consumer_that_forked_early_killed),
+		SWEEP(consumer_that_forked_with_maps_killed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

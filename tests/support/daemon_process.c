@@ -278,6 +278,20 @@ void daemon_status(struct daemon_process *daemon, struct wire_status *ret)
 	memcpy(ret, reply.data, sizeof(*ret));
 }
 
+void daemon_check(struct daemon_process *daemon)
+{
+	struct wire_request head = { .opcode = WIRE_OP_CHECK };
+	struct raw_reply reply;
+	int status = raw_call(daemon->monitor, &head, NULL, 0, &reply);
+
+	if (status)
+		complain(daemon, "CHECK was answered with %s",
+			 strerror(-status));
+	if (reply.head.count)
+		complain(daemon, "a broken invariant: %.*s",
+			 (int)reply.head.data_bytes, (const char *)reply.data);
+}
+
 unsigned int daemon_descriptors(const struct daemon_process *daemon)
 {
 	char path[PATH_BYTES];
@@ -403,6 +417,7 @@ void daemon_require_base(struct daemon_process *daemon, bool check_shmem)
 			complain(daemon, "%s", text);
 		nap();
 	}
+	daemon_check(daemon);
 }
 
 /* ---- End ---- */

@@ -39,6 +39,9 @@ pid_t daemon_pid(const struct daemon_process *daemon);
  * clients. */
 void daemon_status(struct daemon_process *daemon, struct wire_status *ret);
 
+/* Lets it walk over all that it holds: no invariant may be broken. */
+void daemon_check(struct daemon_process *daemon);
+
 /* Entries in /proc/PID/fd. */
 unsigned int daemon_descriptors(const struct daemon_process *daemon);
 
@@ -50,8 +53,8 @@ uint64_t shmem_bytes(void);
 enum { SHMEM_TOLERANCE_BYTES = 48 << 20 };
 
 /*
- * Waits up to 10 s until the daemon is back at its base; fails with a
- * sentence about what is left. check_shmem: that too.
+ * Waits up to 10 s until the daemon is back at its base, and checks it; fails
+ * with a sentence about what is left or broken. check_shmem: that too.
  */
 void daemon_require_base(struct daemon_process *daemon, bool check_shmem);
 
