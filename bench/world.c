@@ -129,7 +129,10 @@ static const struct backend_ops null_ops = {
 
 static void start_broker(struct world *world)
 {
-	struct pages pages = { world, reserve, commit, unreserve };
+	struct pages pages = { .context = world,
+			       .reserve = reserve,
+			       .commit = commit,
+			       .unreserve = unreserve };
 	struct entropy entropy = { fill_random, world };
 	struct broker_adapter adapter = { "null", { &null_ops, world } };
 	struct broker_config config = { .first_generation = 1 };

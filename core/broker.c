@@ -538,6 +538,7 @@ void broker_status(const struct broker *broker, struct wire_status *ret)
 		.refused_total = state->refused_total,
 		.released_bytes_total = state->released_bytes_total,
 		.release_failures_total = state->release_failures_total,
+		.page_bytes = region->pages.page_bytes,
 	};
 	for (uint32_t i = 1; i < used; i++) {
 		const struct session *s = session_at(region, i);

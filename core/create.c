@@ -43,7 +43,9 @@ struct birth {
 	uint32_t run_capacity; /* of run; 0 when the old one has room */
 	uint32_t store;
 	struct backend_create create;
-	struct backend_allocation made[LIST_ENTRIES_MAX];
+	/* One for each allocation: outside, because it is large, and filled in
+	 * only as far as it is used. */
+	struct backend_allocation *made;
 };
 
 static struct outcome check_flags(const struct create_args *args)
@@ -87,7 +89,9 @@ static struct outcome check_sizes(struct birth *b)
 		if (a->size_bytes > ALLOCATION_BYTES_MAX)
 			return refuse_entry(-EINVAL,
 					    TENURE_REASON_SIZE_TOO_LARGE, i);
-		b->made[i].size_bytes = align_up_u64(a->size_bytes, PAGE_BYTES);
+		b->made[i] = (struct backend_allocation){
+			.size_bytes = align_up_u64(a->size_bytes, PAGE_BYTES),
+		};
 		b->bytes += b->made[i].size_bytes;
 	}
 	return outcome_ok();
@@ -444,8 +448,10 @@ struct outcome create_request(struct env *env, uint32_t session,
 			      const struct create_args *args,
 			      struct created *ret)
 {
+	struct backend_allocation made[LIST_ENTRIES_MAX];
 	struct birth b = {
 		.args = args,
+		.made = made,
 		.session = session,
 		.is_new = (args->flags & TENURE_CREATE_RESOURCE) != 0,
 		.shared = (args->flags & TENURE_CREATE_SHARED) != 0,

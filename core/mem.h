@@ -11,6 +11,8 @@
 
 struct pages {
 	void *context;
+	/* What a large commit consists of, or 0 when nobody knows. */
+	uint64_t page_bytes;
 	/* Address space without memory behind it, page aligned, or NULL. */
 	void *(*reserve)(void *context, size_t size_bytes);
 	/* Makes whole pages usable and zero; 0 or -ENOMEM, and then nothing

@@ -87,10 +87,16 @@ static void start_allocations(struct env *env, uint32_t session)
 	uint32_t n =
 		stream_peek(&env->region, &s->stream, items, LIST_ENTRIES_MAX);
 
+	for (uint32_t i = 0; i < min_u64(n, PREFETCH_AHEAD); i++)
+		slot_prefetch(&env->region, items[i] & ~ITEM_OBJECT);
 	while (job.items < n && goes_with(env, items[0], items[job.items])) {
 		const struct slot *slot =
 			slot_at(&env->region, items[job.items]);
+		uint32_t ahead = job.items + PREFETCH_AHEAD;
 
+		if (ahead < n)
+			slot_prefetch(&env->region,
+				      items[ahead] & ~ITEM_OBJECT);
 		job.bytes += slot->allocation.size_bytes;
 		job.items++;
 	}

@@ -29,7 +29,15 @@
 #include "core/limits.h"
 #include "core/state.h"
 
-enum { COMMIT_STEP_BYTES = 64 * 1024 };
+/*
+ * A small area grows in small steps, a large one by what the system can give
+ * as one huge page: a million slots at random cost more in page walks than in
+ * anything else. Areas begin at a multiple of the large step.
+ */
+enum {
+	COMMIT_STEP_BYTES = 64 * 1024,
+	COMMIT_LARGE_BYTES = 2 * 1024 * 1024,
+};
 
 #define REGION_MAGIC UINT64_C(0x6e6f696765720001)
 
@@ -53,15 +61,19 @@ static const struct {
 	[AREA_BLOCKS] = { BLOCK_UNIT_BYTES, BLOCK_UNITS_MAX },
 };
 
+/* How far an area is committed that has so many bytes in use. */
 static uint64_t whole_steps(uint64_t size_bytes)
 {
-	return align_up_u64(size_bytes, COMMIT_STEP_BYTES);
+	return align_up_u64(size_bytes, size_bytes <= COMMIT_LARGE_BYTES ?
+						COMMIT_STEP_BYTES :
+						COMMIT_LARGE_BYTES);
 }
 
 static uint64_t area_bytes(enum area area)
 {
-	return whole_steps((uint64_t)layout[area].record_bytes *
-			   layout[area].capacity);
+	return align_up_u64((uint64_t)layout[area].record_bytes *
+				    layout[area].capacity,
+			    COMMIT_LARGE_BYTES);
 }
 
 static void lay_out(struct region_head *head, uint64_t offset)
@@ -81,7 +93,9 @@ static void lay_out(struct region_head *head, uint64_t offset)
 int region_init(struct region *region, const struct pages *pages,
 		size_t head_bytes)
 {
-	uint64_t head_steps = whole_steps(head_bytes), size = head_steps;
+	uint64_t head_steps = whole_steps(head_bytes);
+	uint64_t first = align_up_u64(head_bytes, COMMIT_LARGE_BYTES);
+	uint64_t size = first;
 	struct region_head *head;
 
 	for (int a = 0; a < AREAS; a++)
@@ -95,7 +109,7 @@ int region_init(struct region *region, const struct pages *pages,
 	}
 	head->magic = REGION_MAGIC;
 	head->size_bytes = size;
-	lay_out(head, head_steps);
+	lay_out(head, first);
 	*region = (struct region){ .head = head, .pages = *pages };
 	return 0;
 }
@@ -139,15 +153,6 @@ int pool_reserve(struct region *region, enum area area, uint32_t count)
 		return 0;
 	return region_commit(region, area,
 			     (uint64_t)head->used + count - head->free_count);
-}
-
-void *pool_at(const struct region *region, enum area area, uint32_t index)
-{
-	struct area_head *head = region_area(region, area);
-
-	assert(index > 0 && index < head->used);
-	return (uint8_t *)region_start(region, area) +
-	       (uint64_t)index * head->record_bytes;
 }
 
 uint32_t pool_take(struct region *region, enum area area)

@@ -94,7 +94,15 @@ uint32_t pool_take(struct region *region, enum area area);
 void pool_give(struct region *region, enum area area, uint32_t index);
 
 /* The record at an index; asserts that it was ever handed out. */
-void *pool_at(const struct region *region, enum area area, uint32_t index);
+static inline void *pool_at(const struct region *region, enum area area,
+			    uint32_t index)
+{
+	const struct area_head *head = region_area(region, area);
+
+	assert(index > 0 && index < head->used);
+	return (uint8_t *)region->head + head->offset +
+	       (uint64_t)index * head->record_bytes;
+}
 
 /*
  * Blocks: byte runs of 1 to BLOCK_BYTES_MAX bytes, for lists whose length is

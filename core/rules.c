@@ -31,7 +31,8 @@
  *  G3  A list that is not to be read is not read (A11 A14 A17 A18).
  *
  * Duplicates (A60) are found with a small hash table of slot indices, so the
- * cost is linear in the list and nothing is written to a slot. A client knows
+ * cost is linear in the list and nothing is written to a slot; the table is
+ * as large as the list asks for, since it must be cleared. A client knows
  * the indices of its slots and may choose those that it names, so the hash
  * has a multiplier that it cannot know: nobody can make them collide.
  */
@@ -141,15 +142,24 @@ static void judge_resource(const struct region *region, uint32_t session,
 	ret->resource = slot_index(region, slot);
 }
 
+/* Makes the hash table as small as a list allows, and empty. */
+static void forget_slots(struct rules_scratch *scratch, uint32_t count)
+{
+	static_assert(ARRAY_SIZE(scratch->seen) >= 2 * LIST_ENTRIES_MAX,
+		      "the hash table is at most half full");
+	scratch->seen_log2 =
+		count == 1 ? 1 : 33 - (uint32_t)__builtin_clz(count - 1);
+	memset(scratch->seen, 0,
+	       sizeof(scratch->seen[0]) << scratch->seen_log2);
+}
+
 /* Notes a slot; false when it had been noted before. */
 static bool note_slot(struct rules_scratch *scratch, uint32_t index)
 {
-	const uint32_t mask = ARRAY_SIZE(scratch->seen) - 1;
+	const uint32_t mask = (1u << scratch->seen_log2) - 1;
 	uint32_t at = (index * (scratch->multiplier | 1)) >>
-		      (32 - RULES_SEEN_LOG2);
+		      (32 - scratch->seen_log2);
 
-	static_assert(ARRAY_SIZE(scratch->seen) >= 2 * LIST_ENTRIES_MAX,
-		      "the hash table is at most half full");
 	while (scratch->seen[at & mask] != 0) {
 		if (scratch->seen[at & mask] == index)
 			return false;
@@ -199,16 +209,31 @@ static enum tenure_reason judge_entry(const struct region *region,
 	return TENURE_REASON_NONE;
 }
 
+static void prefetch_entry(const struct region *region, uint32_t device,
+			   uint64_t secret, uint64_t entry)
+{
+	table_prefetch(region, owner_of_device(device),
+		       handle_from_wire(entry, secret));
+}
+
 static void judge_list(const struct region *region, uint32_t session,
 		       const struct destroy_args *args,
 		       struct rules_scratch *scratch,
 		       struct destroy_verdict *ret)
 {
-	memset(scratch->seen, 0, sizeof(scratch->seen));
-	for (uint32_t i = 0; i < args->count; i++) {
-		enum tenure_reason reason = judge_entry(
-			region, session, args->list[i], i, scratch, ret);
+	const uint64_t secret = session_at(region, session)->secret;
 
+	forget_slots(scratch, args->count);
+	for (uint32_t i = 0; i < min_u64(args->count, PREFETCH_AHEAD); i++)
+		prefetch_entry(region, ret->device, secret, args->list[i]);
+	for (uint32_t i = 0; i < args->count; i++) {
+		enum tenure_reason reason;
+
+		if (args->count - i > PREFETCH_AHEAD)
+			prefetch_entry(region, ret->device, secret,
+				       args->list[i + PREFETCH_AHEAD]);
+		reason = judge_entry(region, session, args->list[i], i, scratch,
+				     ret);
 		if (reason != TENURE_REASON_NONE) {
 			ret->outcome = refuse_entry(-EINVAL, reason, i);
 			return;

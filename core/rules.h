@@ -35,6 +35,7 @@ enum { RULES_SEEN_LOG2 = 11 };
  */
 struct rules_scratch {
 	uint32_t multiplier;
+	uint32_t seen_log2; /* of what is used of seen, by this list */
 	uint32_t seen[1 << RULES_SEEN_LOG2];
 	uint32_t slots[LIST_ENTRIES_MAX];
 };

@@ -103,6 +103,13 @@ uint32_t table_owner(const struct region *region, struct handle handle)
 	return load_acquire_u32(segment_owner(region, segment));
 }
 
+void table_prefetch(const struct region *region, uint32_t owner,
+		    struct handle handle)
+{
+	if (table_owner(region, handle) == owner)
+		slot_prefetch(region, handle_index(handle));
+}
+
 struct slot *table_peek(const struct region *region, uint32_t owner,
 			struct handle handle)
 {

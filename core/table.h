@@ -22,6 +22,9 @@ enum {
 	SEGMENT_SLOTS = 1 << SEGMENT_SLOTS_LOG2,
 	SEGMENT_WORDS = SEGMENT_SLOTS / 64,
 	SEGMENTS_MAX = 1 << (HANDLE_INDEX_BITS - SEGMENT_SLOTS_LOG2),
+	/* How many slots ahead of the one at work whoever goes through a list
+	 * asks for. Measured: 16 to 32 are alike, 8 and 64 are slower. */
+	PREFETCH_AHEAD = 24,
 };
 
 static_assert(SLOT_PIN_BITS + SLOT_STATE_BITS + SLOT_SPARE_BITS +
@@ -153,8 +156,19 @@ uint32_t slot_pins(const struct slot *slot);
 /* The handle that names a slot in use, or named it until it was retired. */
 struct handle slot_handle(const struct slot *slot, uint32_t index);
 
+/* Asks for the line of a slot that will be written soon. */
+static inline void slot_prefetch(const struct region *region, uint32_t index)
+{
+	__builtin_prefetch(slot_at(region, index), 1);
+}
+
 /* The segment owner of an index: G2's check, before any slot is touched. */
 uint32_t table_owner(const struct region *region, struct handle handle);
+
+/* Asks for the slot that a handle names, if it lies in the owner's segments:
+ * G2 holds for a prefetch, too. */
+void table_prefetch(const struct region *region, uint32_t owner,
+		    struct handle handle);
 
 /*
  * The slot that a handle names, if it is LIVE, of that owner and of the kind

@@ -3,7 +3,11 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -41,9 +45,77 @@ static void test_refusals(void **state)
 	assert_int_equal(pages.commit(pages.context, start, 4096), -ENOMEM);
 }
 
+/* G1 */
+static void test_aligned(void **state)
+{
+	struct pages pages;
+
+	(void)state;
+	pages_mmap(&pages);
+	for (size_t size = 4096; size < (64 << 20); size *= 3) {
+		void *start = pages.reserve(pages.context, size & ~4095u);
+
+		assert_int_equal((uintptr_t)start % (2 << 20), 0);
+		pages.unreserve(pages.context, start, size & ~4095u);
+	}
+}
+
+static void write_file(const char *directory, const char *name,
+		       const char *text)
+{
+	char path[128];
+	FILE *file;
+
+	snprintf(path, sizeof(path), "%s/%s", directory, name);
+	file = fopen(path, "w");
+	assert_non_null(file);
+	fputs(text, file);
+	assert_int_equal(fclose(file), 0);
+}
+
+/* G3, and what the kernel's two files say together */
+static void test_size_given(void **state)
+{
+	static const struct {
+		const char *all, *of_size;
+		uint64_t expected;
+	} cases[] = {
+		{ "always madvise [never]\n", NULL, 4096 },
+		{ "always [madvise] never\n", NULL, 2 << 20 },
+		{ "[always] madvise never\n", NULL, 2 << 20 },
+		{ "[always] madvise never\n", "[never]\n", 4096 },
+		{ "[always] madvise never\n", "[inherit] never\n", 2 << 20 },
+		{ "always madvise [never]\n", "[madvise]\n", 2 << 20 },
+		{ "always madvise [never]\n", "[inherit]\n", 4096 },
+		{ "nothing in brackets\n", "", 4096 },
+	};
+	char directory[] = "/tmp/tenure-pages-XXXXXX", inner[64], path[96];
+
+	(void)state;
+	assert_non_null(mkdtemp(directory));
+	assert_int_equal(pages_size_given(directory), 4096);
+	snprintf(inner, sizeof(inner), "%s/hugepages-2048kB", directory);
+	assert_int_equal(mkdir(inner, 0700), 0);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		write_file(directory, "enabled", cases[i].all);
+		if (cases[i].of_size)
+			write_file(inner, "enabled", cases[i].of_size);
+		assert_int_equal(pages_size_given(directory),
+				 cases[i].expected);
+	}
+	snprintf(path, sizeof(path), "%s/enabled", inner);
+	unlink(path);
+	rmdir(inner);
+	snprintf(path, sizeof(path), "%s/enabled", directory);
+	unlink(path);
+	rmdir(directory);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_aligned),
+		cmocka_unit_test(test_size_given),
 		cmocka_unit_test(test_reserve_commit_unreserve),
 		cmocka_unit_test(test_refusals),
 	};

@@ -191,9 +191,10 @@ struct wire_status {
 	uint64_t releases_pending;
 	uint64_t clients_total, created_total, destroyed_total;
 	uint64_t refused_total, released_bytes_total, release_failures_total;
+	uint64_t page_bytes; /* of the daemon's table of handles, when large */
 };
 
-static_assert(sizeof(struct wire_status) == 136, "layout");
+static_assert(sizeof(struct wire_status) == 144, "layout");
 
 /*
  * Inspection. All of it is answered to root and to the daemon's own user

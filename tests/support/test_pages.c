@@ -107,6 +107,7 @@ struct pages test_pages_interface(struct test_pages *p)
 {
 	return (struct pages){
 		.context = p,
+		.page_bytes = PAGE_BYTES,
 		.reserve = test_reserve,
 		.commit = test_commit,
 		.unreserve = test_unreserve,

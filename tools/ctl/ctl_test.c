@@ -153,6 +153,7 @@ static struct tenure_resource create(struct stage *stage, unsigned int flags)
 static void status(void **state)
 {
 	struct stage *stage = *state;
+	bool no_huge_pages;
 	json_t *all;
 
 	create(stage, 0);
@@ -160,8 +161,10 @@ static void status(void **state)
 	assert_non_null(strstr(output, "resources "));
 	assert_non_null(strstr(output, "4MiB\n"));
 	assert_null(strchr(output, '\033'));
+	no_huge_pages = strstr(output, "no huge pages") != NULL;
 	assert_int_equal(tenurectl("-s", stage->socket, "status", "--json"), 0);
 	all = parse(NULL);
+	assert_true(no_huge_pages == (number(all, "page_bytes") == 4096));
 	assert_string_equal(string(all, "socket"), stage->socket);
 	assert_int_equal(number(all, "resources"), 1);
 	assert_int_equal(number(all, "allocations"), 2);

@@ -482,6 +482,7 @@ static const struct {
 	TOTAL(refused_total, false),
 	TOTAL(released_bytes_total, true),
 	TOTAL(release_failures_total, false),
+	TOTAL(page_bytes, true),
 #undef TOTAL
 };
 
@@ -508,6 +509,20 @@ static json_t *status_json(const struct link *link)
 	return object;
 }
 
+/* What to change so that a large table becomes faster. */
+static void advise(const struct link *link)
+{
+	struct wire_status status;
+
+	memcpy(&status, link->data, sizeof(status));
+	if (status.page_bytes == 0 || status.page_bytes > 4096)
+		return;
+	puts("\nThe kernel gives the daemon no huge pages: beyond a million "
+	     "allocations a\ndestroy takes about twice as long. As root, and "
+	     "then restart tenured:\n"
+	     "  echo madvise > /sys/kernel/mm/transparent_hugepage/enabled");
+}
+
 static int status_table(const struct link *link,
 			const struct show_options *options)
 {
@@ -526,6 +541,8 @@ static int status_table(const struct link *link,
 	}
 	code = put_table(&c.table);
 	table_deinit(&c.table);
+	if (code == EX_OK)
+		advise(link);
 	return code;
 }
 
