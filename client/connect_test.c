@@ -15,6 +15,7 @@
 
 #include <cmocka.h>
 
+#include "client/connect.h"
 #include "client/fake_daemon.h"
 
 static char directory[32];
@@ -169,23 +170,82 @@ static void test_no_tenured(void **state)
 	close(fd);
 }
 
+/* Listens, and takes who comes or lets him wait, but never says anything. */
+static void test_silent(void **state)
+{
+	const struct connect_ways hasty = { "/nonexistent/x", 50 };
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	unsigned int fds_before = fake_open_fds();
+	struct tenure *connection = NULL;
+	char why[256];
+
+	(void)state;
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s/silent",
+		 directory);
+	assert_int_equal(bind(fd, (const struct sockaddr *)&address,
+			      sizeof(address)),
+			 0);
+	assert_int_equal(listen(fd, 1), 0);
+	/* The first two are taken into the queue, the third finds it full. */
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(connect_by(&hasty, address.sun_path,
+					    TENURE_CONNECT_SPAWN, &connection),
+				 -ETIMEDOUT);
+		assert_null(connection);
+		assert_int_equal(reason(), TENURE_REASON_DAEMON_SILENT);
+	}
+	assert_non_null(strstr(tenure_explain(why, sizeof(why)),
+			       "has not answered in time"));
+	unlink(address.sun_path);
+	close(fd);
+	assert_int_equal(fake_open_fds(), fds_before - 1);
+}
+
+static const struct connect_ways ways = { "/nonexistent/x", 10000 };
+
+static void spawn_fails(const char *daemon, int status)
+{
+	struct tenure *connection;
+
+	setenv("TENURE_DAEMON", daemon, 1);
+	assert_int_equal(connect_by(&ways, NULL, TENURE_CONNECT_SPAWN,
+				    &connection),
+			 status);
+	assert_int_equal(reason(), TENURE_REASON_SPAWN_FAILED);
+	unsetenv("TENURE_DAEMON");
+}
+
 static void test_spawn_fails(void **state)
 {
 	unsigned int fds_before = fake_open_fds();
-	struct tenure *connection;
 
 	(void)state;
-	setenv("TENURE_DAEMON", "/nonexistent/tenured", 1);
-	assert_int_equal(tenure_connect("/nonexistent/x", TENURE_CONNECT_SPAWN,
-					&connection),
-			 -ENOENT);
-	assert_int_equal(reason(), TENURE_REASON_SPAWN_FAILED);
-	setenv("TENURE_DAEMON", "/bin/true", 1);
-	assert_int_equal(tenure_connect("/nonexistent/x", TENURE_CONNECT_SPAWN,
-					&connection),
-			 -EIO);
-	assert_int_equal(reason(), TENURE_REASON_SPAWN_FAILED);
+	spawn_fails("/nonexistent/tenured", -ENOENT);
+	spawn_fails("/bin/true", -EIO);
 	assert_int_equal(fake_open_fds(), fds_before);
+}
+
+static void spawns_nothing(const char *path)
+{
+	struct tenure *connection;
+
+	assert_int_equal(connect_by(&ways, path, TENURE_CONNECT_SPAWN,
+				    &connection),
+			 -ENOENT);
+	/* Not SPAWN_FAILED, which it would be if that had been tried. */
+	assert_int_equal(reason(), TENURE_REASON_NO_DAEMON);
+}
+
+/* Whoever names a daemon wants that one and no other. */
+static void test_no_stand_in(void **state)
+{
+	(void)state;
+	setenv("TENURE_DAEMON", "/nonexistent/tenured", 1);
+	spawns_nothing("/nonexistent/x");
+	setenv("TENURE_SOCKET", "/nonexistent/x", 1);
+	spawns_nothing(NULL);
+	unsetenv("TENURE_SOCKET");
 	unsetenv("TENURE_DAEMON");
 }
 
@@ -196,7 +256,9 @@ int main(void)
 		cmocka_unit_test(test_nobody),
 		cmocka_unit_test(test_unknown_flags),
 		cmocka_unit_test(test_no_tenured),
+		cmocka_unit_test(test_silent),
 		cmocka_unit_test(test_spawn_fails),
+		cmocka_unit_test(test_no_stand_in),
 	};
 	int failed;
 

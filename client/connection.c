@@ -66,12 +66,19 @@ int connection_leave(struct tenure *connection, int status)
 	return status;
 }
 
+static enum tenure_reason reason_of_death(int status)
+{
+	if (status == -EPROTO)
+		return TENURE_REASON_DAEMON_PROTOCOL;
+	if (status == -ETIMEDOUT)
+		return TENURE_REASON_DAEMON_SILENT;
+	return TENURE_REASON_CONNECTION_LOST;
+}
+
 static int die(struct tenure *connection, int status)
 {
 	connection->dead_status = status;
-	connection->dead_reason = status == -EPROTO ?
-					  TENURE_REASON_DAEMON_PROTOCOL :
-					  TENURE_REASON_CONNECTION_LOST;
+	connection->dead_reason = reason_of_death(status);
 	return refusal_set(status, connection->dead_reason);
 }
 

@@ -414,7 +414,7 @@ int tenure_resource_query(struct tenure *connection,
 		return connection_leave(connection, status);
 	*ret_info = info;
 	if (ret_sizes && sizes_capacity < info.count)
-		status = refusal_set(-EOVERFLOW, TENURE_REASON_ARGUMENT);
+		status = refusal_set(-EOVERFLOW, TENURE_REASON_ROOM_TOO_SMALL);
 	else if (ret_sizes)
 		memcpy(ret_sizes, connection->data,
 		       info.count * sizeof(*ret_sizes));

@@ -228,6 +228,7 @@ static void test_open_and_query(void **state)
 static void test_query_overflow(void **state)
 {
 	struct tenure_resource_info info = { .count = 99 };
+	struct tenure_refusal refusal;
 	size_t sizes[1] = { 5 };
 	struct world w;
 
@@ -236,6 +237,8 @@ static void test_query_overflow(void **state)
 	assert_int_equal(tenure_resource_query(w.connection, &w.token, &info,
 					       sizes, 1),
 			 -EOVERFLOW);
+	tenure_last_refusal(&refusal);
+	assert_int_equal(refusal.reason, TENURE_REASON_ROOM_TOO_SMALL);
 	assert_int_equal(info.count, 2);
 	assert_int_equal(sizes[0], 5);
 	assert_int_equal(tenure_resource_query(w.connection, &w.token, &info,

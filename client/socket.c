@@ -19,23 +19,40 @@
  * So a receive that fails so is tried again, and a send that finds nobody is
  * still followed by a receive: the daemon's reason is worth having.
  *
+ * A peer that never answers must not keep a program that only wants to know
+ * whether there is a daemon. So there is a time limit at first, over all that
+ * can wait: for a place among those who want to be accepted, and for replies.
+ *
  * Guarantees, cited by the tests:
  *
  *  G1  Whatever comes, no descriptor is left over.
  *  G2  A signal never fails a call; a dead peer never raises one (SIGPIPE).
  *  G3  Arguments that cannot be read are found before anything is sent.
+ *  G4  Within the time limit there is an outcome, whatever the peer does and
+ *      however often signals come.
  */
 #include "client/socket.h"
 
+#include <poll.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 struct socket_transport {
 	struct transport transport; /* first, see struct transport */
 	int fd;
+	int64_t deadline_ms; /* of the monotonic clock; 0: none */
 };
+
+static int64_t now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
 
 /* The writable pieces of an iovec are never written through when sending. */
 static void *unconst(const void *pointer)
@@ -129,6 +146,24 @@ static int receive_reply(int fd, struct exchange *exchange)
 	return n == 0 ? -ECONNRESET : -EPROTO;
 }
 
+/* Waits until something has come, the peer has gone, or the time is over. */
+static int await_reply(const struct socket_transport *s)
+{
+	struct pollfd poll_fd = { .fd = s->fd, .events = POLLIN };
+	int64_t left_ms;
+	int n;
+
+	if (s->deadline_ms == 0)
+		return 0;
+	do {
+		left_ms = s->deadline_ms - now_ms();
+		n = poll(&poll_fd, 1, left_ms > 0 ? (int)left_ms : 0);
+	} while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return -errno;
+	return n == 0 ? -ETIMEDOUT : 0;
+}
+
 static int socket_exchange(struct transport *transport,
 			   struct exchange *exchange)
 {
@@ -136,6 +171,9 @@ static int socket_exchange(struct transport *transport,
 	int status = send_request(s->fd, exchange);
 
 	if (status < 0 && status != -EPIPE && status != -ECONNRESET)
+		return status;
+	status = await_reply(s);
+	if (status < 0)
 		return status;
 	status = receive_reply(s->fd, exchange);
 	return status == -ENOMEM ? -EIO : status;
@@ -168,19 +206,52 @@ int socket_transport_adopt(int fd, struct transport **ret_transport)
 	return 0;
 }
 
-static int connect_to(const struct sockaddr_un *address, int *ret_fd)
+/* As long as a listener has too many who wait for it, connect() waits too. */
+static int limit_connect(int fd, int64_t deadline_ms)
+{
+	int64_t left_ms = deadline_ms - now_ms();
+	const struct timeval limit = {
+		.tv_sec = left_ms / 1000,
+		.tv_usec = left_ms % 1000 * 1000,
+	};
+
+	/* Zero would mean for ever. */
+	if (left_ms <= 0)
+		return -ETIMEDOUT;
+	return setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)) <
+			       0 ?
+		       -errno :
+		       0;
+}
+
+static int connect_within(int fd, const struct sockaddr_un *address,
+			  int64_t deadline_ms)
+{
+	const struct timeval no_limit = { 0 };
+	int status;
+
+	do {
+		status = limit_connect(fd, deadline_ms);
+		if (status == 0 && connect(fd, (const struct sockaddr *)address,
+					   sizeof(*address)) < 0)
+			status = -errno;
+	} while (status == -EINTR);
+	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &no_limit, sizeof(no_limit));
+	if (status == -EAGAIN)
+		return -ETIMEDOUT;
+	return status == -EPROTOTYPE ? -EPROTO : status;
+}
+
+static int connect_to(const struct sockaddr_un *address, int64_t deadline_ms,
+		      int *ret_fd)
 {
 	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 	int status;
 
 	if (fd < 0)
 		return -errno;
-	do {
-		status = connect(fd, (const struct sockaddr *)address,
-				 sizeof(*address));
-	} while (status < 0 && errno == EINTR);
+	status = connect_within(fd, address, deadline_ms);
 	if (status < 0) {
-		status = errno == EPROTOTYPE ? -EPROTO : -errno;
 		close(fd);
 		return status;
 	}
@@ -188,8 +259,15 @@ static int connect_to(const struct sockaddr_un *address, int *ret_fd)
 	return 0;
 }
 
-int socket_transport_new(const char *path, struct transport **ret_transport)
+void socket_transport_be_patient(struct transport *transport)
 {
+	((struct socket_transport *)transport)->deadline_ms = 0;
+}
+
+int socket_transport_new(const char *path, unsigned int timeout_ms,
+			 struct transport **ret_transport)
+{
+	int64_t deadline_ms = now_ms() + timeout_ms;
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	size_t length = strlen(path);
 	int fd = -1, status;
@@ -200,11 +278,14 @@ int socket_transport_new(const char *path, struct transport **ret_transport)
 	if (length == 0)
 		return -ENOENT;
 	memcpy(address.sun_path, path, length);
-	status = connect_to(&address, &fd);
+	status = connect_to(&address, deadline_ms, &fd);
 	if (status < 0)
 		return status;
 	status = socket_transport_adopt(fd, ret_transport);
-	if (status < 0)
+	if (status < 0) {
 		close(fd);
-	return status;
+		return status;
+	}
+	((struct socket_transport *)*ret_transport)->deadline_ms = deadline_ms;
+	return 0;
 }

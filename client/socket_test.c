@@ -32,21 +32,29 @@ struct pair {
 	uint8_t data[CAPACITY];
 };
 
-static void open_pair(struct pair *pair)
+/* Of a transport and the other end of its socket. */
+static void init_pair(struct pair *pair, struct transport *transport, int peer)
 {
-	int ends[2];
-
 	memset(pair, 0, sizeof(*pair));
-	assert_int_equal(
-		socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), 0);
-	assert_int_equal(socket_transport_adopt(ends[0], &pair->transport), 0);
-	pair->peer = ends[1];
+	pair->transport = transport;
+	pair->peer = peer;
 	pair->request.opcode = WIRE_OP_PING;
 	pair->exchange.request = &pair->request;
 	pair->exchange.data = pair->data;
 	pair->exchange.capacity = CAPACITY;
 	pair->exchange.fd = -1;
 	pair->fds_before = fake_open_fds();
+}
+
+static void open_pair(struct pair *pair)
+{
+	struct transport *transport;
+	int ends[2];
+
+	assert_int_equal(
+		socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), 0);
+	assert_int_equal(socket_transport_adopt(ends[0], &transport), 0);
+	init_pair(pair, transport, ends[1]);
 }
 
 static void close_pair(struct pair *pair)
@@ -288,6 +296,11 @@ static int listen_at(const char *path, int type)
 	return fd;
 }
 
+static int connect_to_path(const char *path, struct transport **ret)
+{
+	return socket_transport_new(path, 10000, ret);
+}
+
 static void test_connecting(void **state)
 {
 	char directory[] = "/tmp/tenure-test-XXXXXX", path[64], long_path[200];
@@ -298,27 +311,89 @@ static void test_connecting(void **state)
 	(void)state;
 	assert_non_null(mkdtemp(directory));
 	snprintf(path, sizeof(path), "%s/s", directory);
-	assert_int_equal(socket_transport_new(path, &transport), -ENOENT);
-	assert_int_equal(socket_transport_new("", &transport), -ENOENT);
+	assert_int_equal(connect_to_path(path, &transport), -ENOENT);
+	assert_int_equal(connect_to_path("", &transport), -ENOENT);
 	memset(long_path, 'x', sizeof(long_path));
 	long_path[108] = '\0';
-	assert_int_equal(socket_transport_new(long_path, &transport),
-			 -ENAMETOOLONG);
+	assert_int_equal(connect_to_path(long_path, &transport), -ENAMETOOLONG);
 	fd = listen_at(path, SOCK_STREAM);
 	assert_int_equal(listen(fd, 1), 0);
-	assert_int_equal(socket_transport_new(path, &transport), -EPROTO);
+	assert_int_equal(connect_to_path(path, &transport), -EPROTO);
 	close(fd);
 	unlink(path);
 	fd = listen_at(path, SOCK_SEQPACKET);
-	assert_int_equal(socket_transport_new(path, &transport), -ECONNREFUSED);
+	assert_int_equal(connect_to_path(path, &transport), -ECONNREFUSED);
 	assert_null(transport);
 	assert_int_equal(listen(fd, 1), 0);
-	assert_int_equal(socket_transport_new(path, &transport), 0);
+	assert_int_equal(connect_to_path(path, &transport), 0);
 	transport->ops->close(transport);
 	close(fd);
 	unlink(path);
 	rmdir(directory);
 	assert_int_equal(fake_open_fds(), fds_before);
+}
+
+/* G4: nobody accepts, and the queue of those who wait is full. */
+static void test_full_backlog(void **state)
+{
+	const struct sigaction action = { .sa_handler = on_alarm };
+	const struct itimerval often = { { 0, 20000 }, { 0, 20000 } };
+	const struct itimerval never = { { 0, 0 }, { 0, 0 } };
+	char directory[] = "/tmp/tenure-test-XXXXXX", path[64];
+	unsigned int fds_before = fake_open_fds();
+	struct transport *waiting, *transport = NULL;
+	int fd;
+
+	(void)state;
+	assert_non_null(mkdtemp(directory));
+	snprintf(path, sizeof(path), "%s/s", directory);
+	fd = listen_at(path, SOCK_SEQPACKET);
+	assert_int_equal(listen(fd, 0), 0);
+	assert_int_equal(connect_to_path(path, &waiting), 0);
+	sigaction(SIGALRM, &action, NULL);
+	setitimer(ITIMER_REAL, &often, NULL);
+	assert_int_equal(socket_transport_new(path, 100, &transport),
+			 -ETIMEDOUT);
+	setitimer(ITIMER_REAL, &never, NULL);
+	assert_null(transport);
+	waiting->ops->close(waiting);
+	close(fd);
+	unlink(path);
+	rmdir(directory);
+	assert_int_equal(fake_open_fds(), fds_before);
+}
+
+/* G4: the time is over once, and afterwards there is none to keep. */
+static void test_silence(void **state)
+{
+	const struct sigaction action = { .sa_handler = on_alarm };
+	const struct itimerval often = { { 0, 20000 }, { 0, 20000 } };
+	const struct itimerval never = { { 0, 0 }, { 0, 0 } };
+	char directory[] = "/tmp/tenure-test-XXXXXX", path[64];
+	struct transport *transport;
+	struct pair pair;
+	pthread_t thread;
+	int fd;
+
+	(void)state;
+	assert_non_null(mkdtemp(directory));
+	snprintf(path, sizeof(path), "%s/s", directory);
+	fd = listen_at(path, SOCK_SEQPACKET);
+	assert_int_equal(listen(fd, 1), 0);
+	assert_int_equal(socket_transport_new(path, 100, &transport), 0);
+	init_pair(&pair, transport, accept(fd, NULL, NULL));
+	sigaction(SIGALRM, &action, NULL);
+	setitimer(ITIMER_REAL, &often, NULL);
+	assert_int_equal(exchange(&pair), -ETIMEDOUT);
+	setitimer(ITIMER_REAL, &never, NULL);
+	socket_transport_be_patient(pair.transport);
+	assert_int_equal(pthread_create(&thread, NULL, reply_later, &pair), 0);
+	assert_int_equal(exchange(&pair), 0);
+	pthread_join(thread, NULL);
+	close_pair(&pair);
+	close(fd);
+	unlink(path);
+	rmdir(directory);
 }
 
 int main(void)
@@ -333,6 +408,8 @@ int main(void)
 		cmocka_unit_test(test_no_room_for_a_descriptor),
 		cmocka_unit_test(test_signals),
 		cmocka_unit_test(test_connecting),
+		cmocka_unit_test(test_full_backlog),
+		cmocka_unit_test(test_silence),
 	};
 
 	return cmocka_run_group_tests_name("socket", tests, NULL, NULL);

@@ -22,6 +22,7 @@
 
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -198,6 +199,31 @@ static int serve(struct options *options, const struct config *config,
 	return run(&setup, options);
 }
 
+/*
+ * A daemon that some program has started for itself must not keep the file
+ * system of that program's directory busy. A relative name of a configuration
+ * file becomes an absolute one, in file, for a later reload. Where that cannot
+ * be, the directory is kept.
+ */
+static void leave_directory(struct options *options, char file[PATH_MAX])
+{
+	const char *name = options->config.file;
+	char directory[PATH_MAX];
+
+	if (!name)
+		name = getenv("TENURED_CONFIG");
+	if (name && *name && *name != '/') {
+		if (!getcwd(directory, sizeof(directory)) ||
+		    snprintf(file, PATH_MAX, "%s/%s", directory, name) >=
+			    PATH_MAX)
+			return;
+		options->config.file = file;
+	}
+	if (chdir("/") < 0)
+		log_write(LOG_LEVEL_WARNING, LOG_DAEMON, "/: %s",
+			  strerror(errno));
+}
+
 static int print_version(void)
 {
 	puts("tenured " TENURE_VERSION);
@@ -206,6 +232,7 @@ static int print_version(void)
 
 int daemon_main(int argc, char **argv, bool test_events)
 {
+	char config_file[PATH_MAX];
 	struct log_setup setup;
 	struct options options;
 	struct config config;
@@ -226,5 +253,7 @@ int daemon_main(int argc, char **argv, bool test_events)
 	if (options.action == OPTIONS_PRINT_CONFIG)
 		return config_print(&config, stdout) < 0 ? EX_IOERR : EX_OK;
 	log_set_level(config_log_level(&config));
+	if (options.private_use)
+		leave_directory(&options, config_file);
 	return serve(&options, &config, test_events);
 }

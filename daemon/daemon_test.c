@@ -643,6 +643,43 @@ static void test_half_close_gets_a_late_reply(void **state)
 	stop();
 }
 
+static void write_config(const char *file, const char *text)
+{
+	FILE *out = fopen(file, "w");
+
+	assert_non_null(out);
+	fputs(text, out);
+	fclose(out);
+}
+
+static void enter_directory(void)
+{
+	if (chdir(directory) < 0)
+		_exit(126);
+	setenv("TENURED_CONFIG", "conf", 1);
+}
+
+/* It leaves the directory that it was started in, and still finds there what
+ * it needs. */
+static void test_private_daemon_leaves_directory(void **state)
+{
+	char file[96], link[64], target[8] = "";
+
+	(void)state;
+	snprintf(file, sizeof(file), "%s/conf", directory);
+	write_config(file, "[client]\nbytes = 1M\n");
+	start_with("--private", enter_directory);
+	snprintf(link, sizeof(link), "/proc/%d/cwd", (int)daemon_pid);
+	assert_int_equal(readlink(link, target, sizeof(target) - 1), 1);
+	assert_string_equal(target, "/");
+	expect_log(" 1M bytes per client");
+	write_config(file, "[client]\nbytes = 2M\n");
+	kill(daemon_pid, SIGHUP);
+	expect_log("limits and log level were read again");
+	unlink(file);
+	stop();
+}
+
 static void test_private_daemon(void **state)
 {
 	int first, second;
@@ -661,15 +698,6 @@ static void test_private_daemon(void **state)
 	daemon_pid = 0;
 	/* It has removed the directory, which had the right name. */
 	assert_int_equal(access(directory, F_OK), -1);
-}
-
-static void write_config(const char *file, const char *text)
-{
-	FILE *out = fopen(file, "w");
-
-	assert_non_null(out);
-	fputs(text, out);
-	fclose(out);
 }
 
 static void test_reload(void **state)
@@ -891,6 +919,7 @@ int main(void)
 		TEST(test_protocol_violations),
 		TEST(test_half_close_gets_a_late_reply),
 		TEST(test_private_daemon),
+		TEST(test_private_daemon_leaves_directory),
 		TEST(test_reload),
 		TEST(test_out_of_descriptors),
 		TEST(test_client_that_does_not_read),

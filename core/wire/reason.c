@@ -237,6 +237,12 @@ static const char *library_sentence(enum tenure_reason reason)
 		return "the socket path is too long for a unix socket";
 	case TENURE_REASON_LIBRARY_MEMORY:
 		return "this process has no memory for the library";
+	case TENURE_REASON_ROOM_TOO_SMALL:
+		return "the room given for the sizes is too small: the answer "
+		       "says how many there are";
+	case TENURE_REASON_DAEMON_SILENT:
+		return "somebody listens there but has not answered in time: "
+		       "is the daemon stopped, or is it another program?";
 	}
 	return NULL;
 }

@@ -85,8 +85,10 @@ const char *tenure_version(void);
 /* ---- Connections ------------------------------------------------------ */
 
 enum tenure_connect_flags {
-	/* When no daemon answers, start a private one that ends when its last
-	 * client has gone. */
+	/* When no daemon answers at the usual places, start a private one that
+	 * ends when its last client has gone. It does not stand in for a daemon
+	 * that was named (path, $TENURE_SOCKET): if that is dead, the call
+	 * fails. */
 	TENURE_CONNECT_SPAWN = 1u << 0,
 };
 
@@ -94,9 +96,10 @@ enum tenure_connect_flags {
  * Connects to the daemon at a socket path. NULL looks for $TENURE_SOCKET,
  * then $XDG_RUNTIME_DIR/tenured/tenured.sock, then
  * /run/tenured/tenured.sock; a path or $TENURE_SOCKET that is given is the
- * only place looked at. -ENOENT or -ECONNREFUSED: no daemon there; -EDQUOT:
- * too many clients; -EPROTONOSUPPORT: no common version; -EPROTO: that is no
- * tenured. The caller owns *ret_connection.
+ * only place looked at. -ENOENT or -ECONNREFUSED: no daemon there; -ETIMEDOUT:
+ * somebody listens there but has not answered for 30 s; -EDQUOT: too many
+ * clients; -EPROTONOSUPPORT: no common version; -EPROTO: that is no tenured. The
+ * caller owns *ret_connection.
  */
 int tenure_connect(const char *path, unsigned int flags,
 		   struct tenure **ret_connection);
