@@ -292,19 +292,23 @@ static void on_message(struct conn *conn, const void *bytes, size_t size)
 	}
 }
 
+/* Whether it was killed, or closed the connection and went, nobody tells us. */
+static const char *cause_of_end(const struct client *client)
+{
+	return peer_is_dead(client->conn.process.fd) ||
+			       peer_is_exiting(client->pid) ?
+		       "its process has ended" :
+		       "end of file";
+}
+
 static void on_over(struct conn *conn, enum conn_end how)
 {
 	struct client *client = client_of(conn);
 
 	switch (how) {
 	case CONN_END_OF_FILE:
-		end(client, peer_is_dead(conn->process.fd) ||
-					    peer_is_exiting(client->pid) ?
-				    "died" :
-				    "end of file");
-		break;
 	case CONN_DIED:
-		end(client, "died");
+		end(client, cause_of_end(client));
 		break;
 	case CONN_DESCRIPTORS_SENT:
 		throw_out(client, -EPROTO, TENURE_REASON_DESCRIPTORS_SENT);

@@ -275,7 +275,8 @@ static void load_file(struct load *load, const char *path, bool required)
 	memset(load->seen_at, 0, sizeof(load->seen_at));
 	r = inifile_read(path, &reader);
 	if (r < 0 && (required || (r != -ENOENT && r != -ENOTDIR)))
-		complain(load, "%s: %s", path, strerror(-r));
+		complain(load, "%s: %s", path,
+			 r == -EINVAL ? "it is no regular file" : strerror(-r));
 }
 
 static void load_standard_files(struct load *load, const char *root)

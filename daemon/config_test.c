@@ -178,6 +178,21 @@ static void test_every_error_with_its_place(void **state)
 		assert_non_null(strstr(errors, expected[i]));
 }
 
+static void test_file_that_is_none(void **state)
+{
+	char path[160], expected[224];
+	struct config_flags flags = { .root = root, .file = path };
+
+	(void)state;
+	snprintf(path, sizeof(path), "%s/fifo", root);
+	assert_int_equal(mkfifo(path, 0600), 0);
+	assert_int_equal(load(&flags), -EINVAL);
+	snprintf(expected, sizeof(expected), "%s: it is no regular file\n",
+		 path);
+	assert_string_equal(errors, expected);
+	unlink(path);
+}
+
 static void test_long_socket_path(void **state)
 {
 	char path[120];
@@ -292,6 +307,7 @@ int main(void)
 		TEST(test_later_layers_win),
 		TEST(test_one_file_instead),
 		TEST(test_every_error_with_its_place),
+		TEST(test_file_that_is_none),
 		TEST(test_long_socket_path),
 		TEST(test_unprintable_socket_paths),
 		TEST(test_modes),

@@ -418,8 +418,8 @@ static void test_killed_client(void **state)
 	snprintf(expected, sizeof(expected), "(pid %d, uid %d, ", (int)pid,
 		 (int)geteuid());
 	expect_log(expected);
-	expect_log("ended: died; held 2 resources, 2 allocations, 0 tokens, "
-		   "1052672 bytes\n");
+	expect_log("ended: its process has ended; held 2 resources, "
+		   "2 allocations, 0 tokens, 1052672 bytes\n");
 	snprintf(expected, sizeof(expected),
 		 "(pid %d): everything reclaimed in ", (int)pid);
 	expect_log(expected);
@@ -464,7 +464,8 @@ static void test_forked_child_does_not_hide_a_death(void **state)
 	close(line[1]);
 	assert_int_equal(read(line[0], &byte, 1), 1);
 	close(line[0]);
-	expect_log("ended: died; held 1 resource, 1 allocation, ");
+	expect_log("ended: its process has ended; held 1 resource, "
+		   "1 allocation, ");
 	stop();
 }
 

@@ -24,7 +24,8 @@ struct inifile_reader {
 
 /*
  * Reads the file and reports what is in it; 0, or a negative errno when it
- * cannot be opened or read (-ENOENT, -EACCES, -EISDIR ...).
+ * cannot be opened or read (-ENOENT, -EACCES, -EISDIR ...); -EINVAL: it is no
+ * regular file.
  */
 int inifile_read(const char *path, const struct inifile_reader *reader);
 

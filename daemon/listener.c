@@ -26,7 +26,8 @@
  * Guarantees, cited by the tests:
  *
  *  G1  At most one daemon listens on a path; the second changes nothing.
- *  G2  Only a socket is ever unlinked, and at the end only our own.
+ *  G2  Only a socket is ever unlinked, and at the end only our own; beside it
+ *      only a lock file, which has nothing in it.
  *  G3  The mode of the socket is exact, whatever the umask.
  *  G4  Out of descriptors, clients are taken off the queue all the same.
  */
@@ -56,43 +57,60 @@ static void lock_path(const char *path, char *ret, size_t size)
 }
 
 /* Whether the name still leads to the file that is open. */
-static bool is_same_file(int fd, const char *path)
+static bool is_same_file(const struct stat *open_one, const char *path)
 {
-	struct stat open_one, named;
+	struct stat named;
 
-	return fstat(fd, &open_one) == 0 && lstat(path, &named) == 0 &&
-	       open_one.st_dev == named.st_dev &&
-	       open_one.st_ino == named.st_ino;
+	return lstat(path, &named) == 0 && open_one->st_dev == named.st_dev &&
+	       open_one->st_ino == named.st_ino;
+}
+
+/* Our locks are empty files. Anything else is somebody's, and unlinking it at
+ * the end would be his loss. */
+static bool is_lock(const struct stat *file)
+{
+	return S_ISREG(file->st_mode) && file->st_size == 0;
+}
+
+/* 0, or -EAGAIN when the name leads to another file by now. */
+static int lock_file(int fd, const char *path, const char **ret_why)
+{
+	struct stat file;
+
+	if (fstat(fd, &file) < 0 || !is_lock(&file))
+		return fail("something that is no lock is in the way of the "
+			    "lock file",
+			    EEXIST, ret_why);
+	if (flock(fd, LOCK_EX | LOCK_NB) < 0)
+		return fail("another daemon serves this socket",
+			    errno == EWOULDBLOCK ? EADDRINUSE : errno, ret_why);
+	if (!is_same_file(&file, path))
+		return fail("the lock file does not stay", EAGAIN, ret_why);
+	return 0;
 }
 
 static int take_lock(const char *socket_path, int *ret_fd, const char **ret_why)
 {
 	char path[sizeof(((struct sockaddr_un *)NULL)->sun_path) + 8];
+	int r = -EAGAIN;
 
 	lock_path(socket_path, path, sizeof(path));
-	for (int i = 0; i < LOCK_ATTEMPTS; i++) {
+	for (int i = 0; r == -EAGAIN && i < LOCK_ATTEMPTS; i++) {
 		int fd = open(path,
 			      O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW |
 				      O_NONBLOCK,
 			      0600);
-		int error;
 
 		if (fd < 0)
 			return fail("the lock file cannot be opened", errno,
 				    ret_why);
-		if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
-			error = errno == EWOULDBLOCK ? EADDRINUSE : errno;
-			close(fd);
-			return fail("another daemon serves this socket", error,
-				    ret_why);
-		}
-		if (is_same_file(fd, path)) {
+		r = lock_file(fd, path, ret_why);
+		if (r == 0)
 			*ret_fd = fd;
-			return 0;
-		}
-		close(fd);
+		else
+			close(fd);
 	}
-	return fail("the lock file does not stay", EAGAIN, ret_why);
+	return r;
 }
 
 static void drop_lock(int fd, const char *socket_path)

@@ -167,6 +167,33 @@ static void test_g2_no_socket_in_the_way(void **state)
 	assert_int_equal(unlink(lock), 0);
 }
 
+/* Somebody keeps something under the name of our lock. */
+static void test_g2_a_lock_file_that_is_none(void **state)
+{
+	struct listener listener;
+	char bytes[9] = "";
+	struct stat st;
+	int fd = open(lock, O_CREAT | O_RDWR | O_CLOEXEC, 0600);
+
+	(void)state;
+	assert_int_equal(write(fd, "precious", 8), 8);
+	assert_int_equal(listener_open(path, 0600, false, &listener, &why),
+			 -EEXIST);
+	assert_string_equal(why, "something that is no lock is in the way of "
+				 "the lock file");
+	assert_int_equal(access(path, F_OK), -1);
+	assert_int_equal(pread(fd, bytes, 8, 0), 8);
+	assert_string_equal(bytes, "precious");
+	close(fd);
+	assert_int_equal(unlink(lock), 0);
+	assert_int_equal(mkfifo(lock, 0600), 0);
+	assert_int_equal(listener_open(path, 0600, false, &listener, &why),
+			 -EEXIST);
+	assert_int_equal(stat(lock, &st), 0);
+	assert_true(S_ISFIFO(st.st_mode));
+	assert_int_equal(unlink(lock), 0);
+}
+
 static void test_g2_only_our_own_is_removed(void **state)
 {
 	struct listener listener;
@@ -284,6 +311,7 @@ int main(void)
 		TEST(test_stale_after_a_kill),
 		TEST(test_g2_no_socket_in_the_way),
 		TEST(test_g2_only_our_own_is_removed),
+		TEST(test_g2_a_lock_file_that_is_none),
 		TEST(test_directory),
 		TEST(test_long_path),
 		TEST(test_g4_out_of_descriptors),

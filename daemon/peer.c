@@ -15,9 +15,9 @@
  *
  *	SO_PEERCRED --> SO_PEERPIDFD --> read /proc/PID/cgroup --> still alive?
  *
- * A process that is killed closes its socket a little before its pidfd tells,
- * so at the end of a file the kernel is also asked whether the process is on
- * its way out: for the log, where "died" and "end of file" differ.
+ * A process that ends closes its socket a little before its pidfd tells, so at
+ * the end of a file the kernel is also asked whether the process is on its way
+ * out: for the log, where that and a mere "end of file" differ.
  *
  * Without /proc the principal is the plain uid.
  */
