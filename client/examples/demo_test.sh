@@ -1,13 +1,15 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 #
-# The demo as a person runs it: on its own input, on a file, on what is no
-# file, and interrupted. It must tell the truth by its exit status, and leave
-# no file and no process behind.
+# demo_test.sh CORRUPTION: the demo as a person runs it: on its own input, on a
+# file, on what is no file, with a byte that changes on its way (CORRUPTION is
+# what does it, to be preloaded), and interrupted. It must tell the truth by its
+# exit status, and leave no file and no process behind.
 
 set -u
 
 bin=$TENURE_BIN_DIR
+corruption=$1
 directory=$(mktemp -d /tmp/tdemo-XXXXXX) || exit 1
 trap 'rm -rf "$directory"' EXIT
 # The demo makes its files here, so that leftovers are seen.
@@ -62,6 +64,45 @@ says "is empty"
 mkfifo "$directory/fifo"
 expect 1 --bin-dir "$bin" "$directory/fifo"
 says "is not a regular file"
+
+# A byte that changes. The programs are the real ones, but for one in front of
+# which stands a script.
+mkdir "$directory/bin"
+ln -s "$bin/tenured" "$bin/tenure-demo-producer" "$bin/tenure-demo-consumer" \
+	"$directory/bin"
+
+# stands_before PROGRAM: the script comes from standard input
+stands_before() {
+	rm "$directory/bin/$1"
+	{
+		echo "#!/bin/sh"
+		cat
+	} >"$directory/bin/$1"
+	chmod +x "$directory/bin/$1"
+}
+
+for when in share read; do
+	stands_before tenure-demo-producer <<-EOT
+		DEMO_CORRUPTION=$when LD_PRELOAD=$corruption \
+			exec $bin/tenure-demo-producer "\$@"
+	EOT
+	expect 1 --bin-dir "$directory/bin" "$directory/a file"
+	case $when in
+	share) says "a block of a frame has a wrong checksum" ;;
+	read) says "the copy differs from the file" ;;
+	esac
+done
+# Without it, the same detour is no trouble.
+stands_before tenure-demo-producer <<-EOT
+	LD_PRELOAD=$corruption exec $bin/tenure-demo-producer "\$@"
+EOT
+expect 0 --bin-dir "$directory/bin" "$directory/a file"
+stands_before tenure-demo-consumer <<-EOT
+	[ "\$3" = --sha256 ] || exec $bin/tenure-demo-consumer "\$@"
+	$bin/tenure-demo-consumer "\$@" | tr 0123456789 1234567890
+EOT
+expect 1 --bin-dir "$directory/bin" "$directory/a file"
+says "the consumer saw other bytes than the file's"
 
 # Interrupted, at several moments.
 for delay in 0.02 0.1 0.3; do
