@@ -41,6 +41,18 @@ enum {
 	WAITERS_MAX = 1 << 20,
 	STORES_MAX = 1 << 24,
 	CHUNKS_MAX = 1 << 22,
+
+	/* Holders that one dispenser can have at a time. */
+	DISPENSER_HOLDERS_MAX = 4096,
+	/* Resources that one holder can have, unless it asks for fewer. */
+	DISPENSER_RESOURCES_MAX = 1 << 26,
+	/* Bytes of a string id with its NUL. */
+	DISPENSER_STRING_BYTES = 256,
+	/* Candidates that one search looks at, and those of one type. */
+	DISPENSER_WINDOW = 64,
+	DISPENSER_DEPTH = 32,
+	/* Resources that one step of an operation moves or passes. */
+	DISPENSER_STEP_ITEMS = 256,
 };
 
 /* One allocation is at most 2^46 bytes, so that 1024 of them cannot overflow. */

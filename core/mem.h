@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The only door through which core reaches memory. A caller reserves one
- * range of address space that never moves; core commits pages of it as it
- * grows and releases them when it shrinks.
+ * The only doors through which core reaches memory. The broker's is a range
+ * of address space that never moves; core commits pages of it as it grows and
+ * releases them when it shrinks. The dispenser's is a heap.
  */
 #ifndef CORE_MEM_H
 #define CORE_MEM_H
@@ -20,6 +20,14 @@ struct pages {
 	int (*commit)(void *context, void *start, size_t size_bytes);
 	/* Gives a whole reservation back. */
 	void (*unreserve)(void *context, void *start, size_t size_bytes);
+};
+
+/* Blocks of memory, as malloc and free give them. */
+struct heap {
+	void *context;
+	/* Aligned for anything, contents unknown, or NULL. */
+	void *(*alloc)(void *context, size_t size_bytes);
+	void (*free)(void *context, void *block); /* NULL is allowed */
 };
 
 #endif
