@@ -1,12 +1,48 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The header as C++ sees it: it compiles on its own, links, and its types can
+ * The headers as C++ sees them: they compile, link, and their types can
  * be used without a cast.
  */
+#include <tenure/dispenser.h>
 #include <tenure/tenure.h>
 
 #include <cstdio>
 #include <cstring>
+
+namespace
+{
+int made = 0;
+
+int make(void *, uint64_t, tenure_made *ret_made)
+{
+	ret_made->id = 5;
+	made++;
+	return 0;
+}
+
+int end(void *, uint64_t)
+{
+	made--;
+	return 0;
+}
+
+bool dispenses()
+{
+	tenure_dispenser *dispenser = nullptr;
+	tenure_driver driver{};
+	tenure_holder holder{};
+	uint64_t id = 0;
+
+	driver.create_resource = make;
+	driver.destroy_resource = end;
+	return tenure_dispenser_create(&dispenser) == 0 &&
+	       tenure_dispenser_register(dispenser, &driver, nullptr, nullptr,
+					 &holder) == 0 &&
+	       tenure_dispenser_alloc(dispenser, holder, 1, 0, &id) == 0 &&
+	       id == 5 && made == 1 &&
+	       tenure_dispenser_destroy(dispenser) == 0 && made == 0;
+}
+} // namespace
 
 int main()
 {
@@ -15,6 +51,8 @@ int main()
 	tenure_refusal refusal{};
 	char line[100];
 
+	if (!dispenses())
+		return 4;
 	if (tenure_connect("/nonexistent/socket", 0, &connection) == 0)
 		return 1;
 	tenure_last_refusal(&refusal);

@@ -76,6 +76,7 @@ static const struct {
 	{ -EPROTONOSUPPORT, "the daemon speaks another version" },
 	{ -EOWNERDEAD, "the connection belongs to the parent process" },
 	{ -ENAMETOOLONG, "the path is too long for a socket" },
+	{ -EDEADLK, "the call would wait for itself" },
 	{ -EMFILE, "this process has too many open descriptors" },
 	{ -ENFILE, "the system has too many open descriptors" },
 };

@@ -16,6 +16,7 @@ endif()
 install(TARGETS tenure EXPORT TenureTargets
 	LIBRARY DESTINATION "${CMAKE_INSTALL_LIBDIR}")
 install(FILES
+	"${PROJECT_SOURCE_DIR}/client/include/tenure/dispenser.h"
 	"${PROJECT_SOURCE_DIR}/client/include/tenure/tenure.h"
 	"${PROJECT_SOURCE_DIR}/core/wire/include/tenure/types.h"
 	DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}/tenure")

@@ -426,10 +426,12 @@ static enum dispenser_turn ask(struct dispenser_op *op,
 		ret_ask->ret_string = op->string;
 	else
 		ret_ask->id = item_id(item);
-	if (verb == DISPENSER_RATE)
+	if (verb == DISPENSER_RATE) {
+		ret_ask->item_type = item->place.key;
 		ret_ask->needs_enlist = op->transaction != 0 &&
 					!item->transaction &&
 					!item->not_transactional;
+	}
 	op->waiting = true;
 	return DISPENSER_ASK;
 }

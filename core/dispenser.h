@@ -74,6 +74,7 @@ struct dispenser_ask {
 	enum dispenser_verb verb;
 	struct dispenser_id id; /* valid until the answer */
 	uint64_t type, transaction;
+	uint64_t item_type; /* of the resource itself; RATE */
 	bool needs_enlist;
 	/* CREATE with string ids: room of DISPENSER_STRING_BYTES for the new
 	 * one. Valid until the answer. */

@@ -30,7 +30,7 @@ CORE_SYMBOLS = re.compile(
     r"(mem(cpy|set|move|cmp|chr)|str(len|nlen|cmp|ncmp|chr)|__assert_fail"
     r"|__(mem|str)\w+_chk|__stack_chk_fail|_GLOBAL_OFFSET_TABLE_)$")
 # What both shells and the library may include of core/.
-WIRE_HEADERS = re.compile(r"core/(base\.h|limits\.h|wire/.*)$")
+WIRE_HEADERS = re.compile(r"core/(base\.h|limits\.h|dispenser\.h|wire/.*)$")
 
 # The few modules that own a lock-free structure.
 ATOMIC_MODULES = {"core/atomic.h", "core/region.c", "core/state.h",
@@ -121,7 +121,7 @@ def allowed_include(source, quote, name):
     folder = source.path.split("/")[0]
     if source.path.startswith("client/include/"):
         return quote == "<" and name in ("stddef.h", "stdint.h",
-                                         "tenure/types.h")
+                                         "tenure/tenure.h", "tenure/types.h")
     if (folder in ("tests", "bench", "fuzz", "tools") or
             "/" not in name and re.search("/(examples|demo)/", source.path)):
         return True
@@ -137,13 +137,13 @@ def allowed_include(source, quote, name):
         return (name.startswith("core/") if quote == '"'
                 else name in CORE_HEADERS)
     if folder == "daemon":
-        if name == "tenure/tenure.h":
+        if name.startswith("tenure/"):
             return False
         return quote == "<" or name.startswith(("core/", "daemon/"))
     if quote == "<":
         return True
-    return bool(WIRE_HEADERS.match(name) or name == "tenure/tenure.h" or
-                name.startswith("client/"))
+    return bool(WIRE_HEADERS.match(name) or
+                name.startswith(("client/", "tenure/")))
 
 
 def rule_include(source, tree):

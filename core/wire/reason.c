@@ -247,12 +247,39 @@ static const char *library_sentence(enum tenure_reason reason)
 	return NULL;
 }
 
+static const char *dispenser_sentence(enum tenure_reason reason)
+{
+	switch ((unsigned int)reason) {
+	case TENURE_REASON_HOLDER_INVALID:
+		return "the handle names no holder of this dispenser that is "
+		       "open";
+	case TENURE_REASON_HOLDERS:
+		return "the dispenser has too many holders";
+	case TENURE_REASON_HOLDER_FULL:
+		return "the holder has as many resources as it may have";
+	case TENURE_REASON_ID_UNKNOWN:
+		return "the id names no resource that this can be done to "
+		       "now";
+	case TENURE_REASON_ID_KIND:
+		return "the driver uses ids of the other kind (numbers or "
+		       "strings)";
+	case TENURE_REASON_DRIVER_ID:
+		return "the driver made an id that is empty or not new";
+	case TENURE_REASON_DRIVER_FAILED:
+		return "the driver of the resource failed; the error number "
+		       "says how";
+	case TENURE_REASON_IN_DRIVER:
+		return "a driver cannot destroy the dispenser that called it";
+	}
+	return NULL;
+}
+
 const char *reason_sentence(enum tenure_reason reason)
 {
 	const char *(*const groups[])(enum tenure_reason) = {
 		destroy_sentence,  handle_sentence,  create_sentence,
 		access_sentence,   limit_sentence,   daemon_sentence,
-		protocol_sentence, library_sentence,
+		protocol_sentence, library_sentence, dispenser_sentence,
 	};
 
 	if (reason == TENURE_REASON_NONE)

@@ -74,6 +74,7 @@ library_dynamic() {
 
 quietly cmake --install "$build" --prefix "$prefix"
 has sbin/tenured include/tenure/tenure.h include/tenure/types.h \
+	include/tenure/dispenser.h \
 	share/doc/tenure/README.md share/doc/tenure/docs/PROTOCOL.md
 [ -x "$prefix/sbin/tenured" ] || fail "tenured cannot be executed"
 if find "$prefix" | grep -E 'hello|demo|testing|_test|\.a$'; then
@@ -102,13 +103,13 @@ done
 nm -D --defined-only --with-symbol-versions "$lib" |
 	awk '$2 != "A" { print $3 }' | sort >"$work/exported"
 sed -n 's/^[a-z].*[ *]\(tenure_[a-z_]*\)(.*/\1@@TENURE_0.1/p' \
-	"$prefix/include/tenure/tenure.h" | sort >"$work/declared"
+	"$prefix"/include/tenure/*.h | sort >"$work/declared"
 [ -s "$work/declared" ] || fail "no functions in the header"
 diff "$work/declared" "$work/exported" >&2 || fail "exports (> only there)"
 
 # --- Headers alone
 
-for header in tenure.h types.h; do
+for header in tenure.h types.h dispenser.h; do
 	echo "#include <tenure/$header>" >"$work/alone.c"
 	for compiler in "cc -std=c11 -x c" "cc -std=c17 -x c" \
 			"c++ -std=c++11 -x c++" "c++ -std=c++20 -x c++"; do

@@ -226,8 +226,10 @@ def problems(pages, bin_dir, source):
     yield from variables(page, source, "daemon")
     yield from configuration(pages["tenured.conf.5"], printed)
     yield from variables(pages["libtenure.3"], source, "client")
-    yield from library(pages, read(
-        source, "client/include/tenure/tenure.h"))
+    yield from library(pages, "".join(
+        read(source, "client/include/tenure", name)
+        for name in sorted(os.listdir(os.path.join(
+            source, "client/include/tenure")))))
     if os.path.exists(ctl):
         page, help_text = pages["tenurectl.1"], run(ctl, "--help")
         yield from program_options(page, help_text)
@@ -249,6 +251,7 @@ SPOILS = [
     ("libtenure.3", "*TENURE_DAEMON*", "*TENURE_DEMON*"),
     ("tenure_map.3", "void **ret_pointer", "void *ret_pointer"),
     ("tenure_alloc.3", "tenure_free", "tenure_drop"),
+    ("tenure_dispenser_create.3", "uint64_t transaction", "uint64_t number"),
     ("tenure_map.3", "*TENURE_MAP_POPULATE*", "*TENURE_MAP_TOUCH*"),
 ]
 
