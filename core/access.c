@@ -64,7 +64,7 @@ struct outcome revoke_request(struct env *env, uint32_t session,
 
 	if (index == 0 || token_at(region, index)->session != session)
 		return refuse(-EINVAL, TENURE_REASON_TOKEN_UNKNOWN);
-	if (stream_reserve(region, &s->stream, 1) != 0)
+	if (stream_reserve(region, 1) != 0)
 		return refuse_memory();
 	object = token_at(region, index)->object;
 	if (token_free(env, index)) {

@@ -119,14 +119,16 @@ static void g1_a_revoke_without_memory(void **state)
 	static uint64_t list[LIST_ENTRIES_MAX];
 	int r;
 
-	/* Fill the stream until it stands before a new chunk. */
+	/* Fill the stream until it stands before a new chunk; what is
+	 * reserved for an item is a chunk for 63 of them. */
 	inproc_releases(s->maker.world, INPROC_RELEASES_HELD);
 	for (;;) {
-		assert_int_equal(seat_create(&s->maker, 0, 0, CHUNK_ITEMS, NULL,
-					     list),
+		assert_int_equal(seat_create(&s->maker, 0, 0, CHUNK_ITEMS / 4,
+					     NULL, list),
 				 0);
-		assert_int_equal(
-			seat_destroy(&s->maker, 0, list, CHUNK_ITEMS, 0), 0);
+		assert_int_equal(seat_destroy(&s->maker, 0, list,
+					      CHUNK_ITEMS / 4, 0),
+				 0);
 		world_fail_commit(s->maker.world, 1);
 		r = seat_revoke(&s->maker, s->token);
 		world_fail_commit(s->maker.world, 0);

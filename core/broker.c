@@ -24,6 +24,7 @@
 
 #include "core/access.h"
 #include "core/broker_inspect.h"
+#include "core/broker_work.h"
 #include "core/create.h"
 #include "core/destroy.h"
 #include "core/device.h"
@@ -81,6 +82,7 @@ void broker_deinit(struct broker *broker)
 	const struct state *state = region_state(&broker->env.region);
 
 	assert(state->n_sessions == 0 && state->n_devices == 0);
+	assert(state->n_contexts == 0 && state->n_items == 0);
 	assert(state->n_resources == 0 && state->n_allocations == 0);
 	assert(state->n_stores == 0 && state->n_objects == 0);
 	assert(state->n_tokens == 0 && state->store_bytes == 0);
@@ -199,7 +201,8 @@ static struct outcome on_device_create(struct request *r)
 
 static struct outcome on_device_destroy(struct request *r)
 {
-	return device_destroy(r->env, r->client, r->head.device, r->head.id);
+	return device_destroy(r->env, r->client, r->head.device, r->head.flags,
+			      r->head.id);
 }
 
 static struct outcome on_create(struct request *r)
@@ -349,6 +352,12 @@ static struct outcome on_inspect(struct request *r)
 			       &r->reply->head);
 }
 
+static struct outcome on_work(struct request *r)
+{
+	return work_request(r->broker, r->client, &r->head, r->args,
+			    &r->reply->head);
+}
+
 static struct outcome on_test_event(struct request *r)
 {
 	struct outcome outcome =
@@ -398,6 +407,10 @@ static struct outcome (*const handlers[UINT8_MAX + 1])(struct request *r) = {
 	[WIRE_OP_RESOURCES] = on_inspect,
 	[WIRE_OP_LIMITS] = on_inspect,
 	[WIRE_OP_CHECK] = on_inspect,
+	[WIRE_OP_CONTEXT_CREATE] = on_work,
+	[WIRE_OP_CONTEXT_DESTROY] = on_work,
+	[WIRE_OP_CONTEXT_SUBMIT] = on_work,
+	[WIRE_OP_CONTEXT_PROGRESS] = on_work,
 	[WIRE_OP_TEST_EVENT] = on_test_event,
 };
 
@@ -495,6 +508,9 @@ bool broker_next_reply(struct broker *broker, struct broker_reply *ret)
 	ret->head.opcode = (uint8_t)w->opcode;
 	ret->head.id = w->id;
 	ret->head.index = WIRE_NO_INDEX;
+	ret->head.status = w->status;
+	ret->head.reason = w->reason;
+	ret->head.value[0] = w->value;
 	waiter_drop(&broker->env, waiter);
 	return true;
 }

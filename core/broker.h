@@ -118,6 +118,20 @@ bool broker_next_release(struct broker *broker, struct release *ret);
 void broker_release_done(struct broker *broker, uint32_t client, int status,
 			 uint64_t resource, uint64_t now_ns);
 
+/*
+ * Whether somebody waits for the progress of that client, so that its progress
+ * words are to be looked at when they change. A caller that arms a doorbell
+ * because of this must call broker_progressed once after arming: what was
+ * stored before is not announced.
+ */
+bool broker_waits_for_progress(const struct broker *broker, uint32_t client);
+
+/*
+ * The doorbell of a connected client has rung: looks at its progress words, at
+ * most WORDS_PER_CLIENT_MAX of them. What that sets free goes in ticks.
+ */
+void broker_progressed(struct broker *broker, uint32_t client);
+
 /* Totals, as WIRE_OP_STATUS answers them. */
 void broker_status(const struct broker *broker, struct wire_status *ret);
 

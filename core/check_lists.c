@@ -11,7 +11,11 @@
  *	ready     sessions that are is_ready           singly linked, tail
  *	jobs      sessions whose job is READY          singly linked, tail
  *	ended     sessions that are ENDED              singly linked, tail
- *	answered  waiters with nothing remaining       singly linked, tail
+ *	answered  waiters that are DUE                 singly linked, tail
+ *	reached   contexts of a session, flagged       singly linked, tail
+ *	quiet     contexts of a session, flagged       singly linked, tail
+ *	contexts  of a device                          doubly linked
+ *	waiters   of a session, until TOLD             doubly linked
  *	devices, tokens of a session                   doubly linked, counted
  *	buckets   all tokens, by value                 singly linked
  *	holdings  of an object                         singly linked
@@ -29,6 +33,7 @@
 #include "core/check_lists.h"
 
 #include "core/state.h"
+#include "core/teardown.h"
 
 struct lists {
 	const struct region *region;
@@ -136,12 +141,12 @@ static void check_answered(struct lists *l)
 	for (uint32_t i = 1; i < used; i++) {
 		const struct waiter *w = waiter_at(l->region, i);
 
-		expected += w->record.in_use && w->remaining == 0;
+		expected += w->record.in_use && w->phase == WAITER_DUE;
 	}
 	while (n <= expected && leads(l, what, AREA_WAITERS, index)) {
 		const struct waiter *w = waiter_at(l->region, index);
 
-		expect(l, what, index, w->remaining, 0);
+		expect(l, what, index, w->phase, WAITER_DUE);
 		last = index;
 		index = w->next;
 		n++;
@@ -250,22 +255,105 @@ static void check_roomy(struct lists *l, const struct owner *owner)
 	expect(l, what, owner->id, n, expected);
 }
 
-static bool device_has_work(const struct device *d)
+static void check_contexts(struct lists *l, uint32_t device)
 {
-	return d->state == DEVICE_REMOVED &&
-	       (d->closing || d->sweep != SWEEP_DONE);
+	static const char what[] = "contexts of device";
+	const struct device *d = device_at(l->region, device);
+	uint32_t index = d->first_context, previous = 0, n = 0, expected = 0;
+	uint32_t used = region_area(l->region, AREA_CONTEXTS)->used;
+
+	for (uint32_t i = 1; i < used; i++) {
+		const struct context *c = context_at(l->region, i);
+
+		expected += c->record.in_use && c->device == device;
+	}
+	while (n <= expected && leads(l, what, AREA_CONTEXTS, index)) {
+		const struct context *c = context_at(l->region, index);
+
+		expect(l, what, index, c->device, device);
+		expect(l, "context before context", index, c->previous,
+		       previous);
+		previous = index;
+		index = c->next;
+		n++;
+	}
+	expect(l, what, device, n, expected);
+}
+
+/* A session's queue of contexts: those that are reached, or quiet. */
+static void check_context_queue(struct lists *l, uint32_t session, bool quiet)
+{
+	const char *what = quiet ? "queue of quiet contexts of session" :
+				   "queue of reached contexts of session";
+	const struct session *s = session_at(l->region, session);
+	const struct queue *queue = quiet ? &s->quiet : &s->reached;
+	uint32_t used = region_area(l->region, AREA_CONTEXTS)->used;
+	uint32_t index = queue->head, last = 0, n = 0, expected = 0;
+
+	for (uint32_t i = 1; i < used; i++) {
+		const struct context *c = context_at(l->region, i);
+
+		expected += c->record.in_use && c->session == session &&
+			    (quiet ? c->is_quiet : c->is_reached);
+	}
+	while (n <= expected && leads(l, what, AREA_CONTEXTS, index)) {
+		const struct context *c = context_at(l->region, index);
+
+		expect(l, what, index, c->session, session);
+		last = index;
+		index = quiet ? c->next_quiet : c->next_reached;
+		n++;
+	}
+	expect(l, what, session, n, expected);
+	expect(l, what, session, queue->tail, last);
+}
+
+static void check_waiters(struct lists *l, uint32_t session)
+{
+	static const char what[] = "waiters of session";
+	uint32_t used = region_area(l->region, AREA_WAITERS)->used;
+	uint32_t index = session_at(l->region, session)->first_waiter;
+	uint32_t previous = 0, n = 0, expected = 0;
+
+	for (uint32_t i = 1; i < used; i++) {
+		const struct waiter *w = waiter_at(l->region, i);
+
+		expected += w->record.in_use && w->session == session &&
+			    w->phase != WAITER_TOLD;
+	}
+	while (n <= expected && leads(l, what, AREA_WAITERS, index)) {
+		const struct waiter *w = waiter_at(l->region, index);
+
+		expect(l, what, index, w->session, session);
+		expect(l, "waiter before waiter", index, w->previous_own,
+		       previous);
+		previous = index;
+		index = w->next_own;
+		n++;
+	}
+	expect(l, what, session, n, expected);
+}
+
+static bool device_has_work(const struct region *region, const struct device *d)
+{
+	if (d->state != DEVICE_REMOVED)
+		return false;
+	if (d->sweep == SWEEP_QUIESCE)
+		return teardown_is_quiet(region, d);
+	return d->closing || d->sweep != SWEEP_DONE;
 }
 
 /* Whoever has work is on the ring, or a job of his is on its way. */
 static void check_woken(struct lists *l, uint32_t session)
 {
 	const struct session *s = session_at(l->region, session);
-	bool work = s->stream.count > 0 || s->phase == SESSION_ENDING;
+	bool work = s->stream.count > 0 || s->phase == SESSION_ENDING ||
+		    s->quiet.head != 0;
 
 	for (uint32_t d = s->first_device; d != 0;
 	     d = device_at(l->region, d)->next)
-		work |= device_has_work(device_at(l->region, d));
-	if (work && s->job.kind == JOB_NONE)
+		work |= device_has_work(l->region, device_at(l->region, d));
+	if ((work && s->job.kind == JOB_NONE) || s->reached.head != 0)
 		expect(l, "session with work on the ring", session, s->is_ready,
 		       1);
 }
@@ -279,9 +367,16 @@ static void check_session(struct lists *l, uint32_t session)
 	if (l->is_broken)
 		return;
 	check_roomy(l, &s->owner);
+	check_waiters(l, session);
+	check_context_queue(l, session, false);
+	check_context_queue(l, session, true);
 	for (uint32_t d = s->first_device; d != 0;
-	     d = device_at(l->region, d)->next)
+	     d = device_at(l->region, d)->next) {
+		check_contexts(l, d);
 		check_roomy(l, &device_at(l->region, d)->owner);
+	}
+	if (l->is_broken)
+		return;
 	check_woken(l, session);
 }
 

@@ -97,8 +97,8 @@ static void g1_g2_the_queue_of_answers(void **state)
 
 	cut_queue(sp, &world_state(sp->world)->answered, &w->next, waiting,
 		  what);
-	CUT(sp, w->remaining, 1, what);
-	CUT(sp, waiter_at(region, waiting)->remaining, 0, what);
+	CUT(sp, w->phase, WAITER_PENDING, what);
+	CUT(sp, waiter_at(region, waiting)->phase, WAITER_DUE, what);
 }
 
 static void g1_g2_devices(void **state)

@@ -244,7 +244,7 @@ static void g2_objects_holdings_tokens(void **state)
 	BREAK(sp, layout[1].size_bytes, 0, "bytes of object");
 	BREAK(sp, o->store, 0, "store of object");
 	BREAK(sp, opening->resource.object, 1u << 20, "object of opening");
-	BREAK(sp, opening->released, 1, "");
+	BREAK(sp, opening->resource.released, 1, "");
 	BREAK(sp, t->object, 0, "object of token");
 	BREAK(sp, t->object, 1u << 20, "object of token");
 	BREAK(sp, t->session, sp->opener.client, "");

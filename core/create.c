@@ -195,11 +195,10 @@ static int reserve(struct env *env, struct birth *b)
 {
 	struct region *region = &env->region;
 	struct device *device = device_at(region, b->device);
-	struct session *s = session_at(region, b->session);
 
 	if (table_reserve(region, &device->owner, b->args->count + 1) != 0 ||
 	    pool_reserve(region, AREA_STORES, 1) != 0 ||
-	    stream_reserve(region, &s->stream, b->args->count) != 0)
+	    stream_reserve(region, b->args->count) != 0)
 		return -ENOMEM;
 	if (b->shared && object_reserve(env) != 0)
 		return -ENOMEM;
@@ -297,7 +296,6 @@ static uint32_t fill_allocation(struct env *env, uint32_t device,
 	uint32_t index = table_take(region, &device_at(region, device)->owner);
 	struct slot_allocation *a = &slot_at(region, index)->allocation;
 
-	a->device = device;
 	a->size_bytes = entry->size_bytes;
 	a->offset = entry->offset;
 	a->backing = entry->backing;
@@ -413,7 +411,7 @@ static void stillbirth(struct env *env, const struct birth *b,
 		if (b->is_new)
 			resource_retire_unopened(env, b->session, slots[i]);
 		else if (i < opened)
-			allocation_retire(env, b->session, slots[i]);
+			allocation_retire(env, b->session, slots[i], true);
 		else
 			allocation_retire_unopened(env, b->session, slots[i]);
 	}

@@ -2,14 +2,14 @@
 /*
  * Destroy: the commit behind the rules.
  *
- *	rules_destroy --verdict--> reserve --> close (L3) --> retire --> stream
+ *	rules_destroy --verdict--> reserve --> close (L3) --> retire --> defer
  *	   (pure)                (may fail)      |-- nothing can fail from here
  *
  * Three laws meet here. All or nothing: the verdict is complete and the queue
  * space is reserved before the first slot changes. Handle death is immediate:
  * retiring is one addition to the slot's word, and no lookup succeeds after
- * it. Exactly once: a slot is retired by whoever holds it LIVE, put into one
- * stream, and reclaimed from there.
+ * it. Exactly once: a slot is retired by whoever holds it LIVE, stands in one
+ * queue at a time (core/defer.c), and is reclaimed from the last of them.
  *
  * A resource is one item, whatever it holds: a group that was born at once
  * dies at once (B03). An allocation that is destroyed alone leaves the run of
@@ -23,8 +23,11 @@
  */
 #include "core/destroy.h"
 
+#include "core/defer.h"
 #include "core/retire.h"
 #include "core/session.h"
+#include "core/uses.h"
+#include "core/words.h"
 
 static struct backend_opening opening_of_resource(const struct env *env,
 						  const struct slot *slot)
@@ -71,9 +74,9 @@ struct backend_opening opening_of(const struct env *env, uint32_t session,
 	return o;
 }
 
-static void close_opening(struct env *env, uint32_t session, uint32_t device,
-			  uint32_t slot)
+static void close_opening(struct env *env, uint32_t session, uint32_t slot)
 {
+	uint32_t device = table_device(&env->region, slot);
 	const struct backend *backend =
 		env_backend(env, device_at(&env->region, device)->adapter);
 	struct backend_opening o = opening_of(env, session, slot);
@@ -95,7 +98,8 @@ static void count_retired(struct env *env, uint32_t session,
 	state->destroyed_total += n_resources + n_allocations;
 }
 
-void resource_retire_unopened(struct env *env, uint32_t session, uint32_t slot)
+static void retire_resource(struct env *env, uint32_t session, uint32_t slot,
+			    bool assume)
 {
 	struct region *region = &env->region;
 	struct slot *s = slot_at(region, slot);
@@ -108,15 +112,19 @@ void resource_retire_unopened(struct env *env, uint32_t session, uint32_t slot)
 	}
 	table_retire(s);
 	count_retired(env, session, 1, s->resource.count);
-	stream_append(region, &session_at(region, session)->stream, slot);
-	session_wake(env, session);
+	defer(env, session, slot, assume);
 }
 
-void resource_retire(struct env *env, uint32_t session, uint32_t slot)
+void resource_retire(struct env *env, uint32_t session, uint32_t slot,
+		     bool assume)
 {
-	close_opening(env, session,
-		      slot_at(&env->region, slot)->resource.device, slot);
-	resource_retire_unopened(env, session, slot);
+	close_opening(env, session, slot);
+	retire_resource(env, session, slot, assume);
+}
+
+void resource_retire_unopened(struct env *env, uint32_t session, uint32_t slot)
+{
+	retire_resource(env, session, slot, true);
 }
 
 /* Takes a child out of its resource's run; the last one takes its place. */
@@ -124,47 +132,71 @@ static void leave_run(const struct region *region, const struct slot *child)
 {
 	struct slot *parent = slot_at(region, child->allocation.parent);
 	uint32_t *run = block_at(region, parent->resource.run);
-	uint32_t position = child->allocation.position;
+	uint16_t position = child->allocation.position;
 	uint32_t moved = run[--parent->resource.count];
 
 	run[position] = moved;
 	slot_at(region, moved)->allocation.position = position;
 }
 
-void allocation_retire_unopened(struct env *env, uint32_t session,
-				uint32_t slot)
+/* Takes an allocation out of its context's run, in the same way. */
+static void leave_context(const struct region *region, uint32_t session,
+			  const struct slot *slot)
+{
+	uint32_t context = words_find(
+		region, &session_at(region, session)->words, slot->use_who);
+	struct context *c = context_at(region, context);
+	uint32_t *run = block_at(region, c->run);
+	uint16_t position = slot->allocation.position;
+	uint32_t moved = run[--c->count];
+
+	run[position] = moved;
+	slot_at(region, moved)->allocation.position = position;
+}
+
+static void retire_allocation(struct env *env, uint32_t session, uint32_t slot,
+			      bool assume)
 {
 	struct region *region = &env->region;
 	struct slot *s = slot_at(region, slot);
 
 	if (s->allocation.parent != 0)
 		leave_run(region, s);
+	else if (slot_kind(s) == KIND_CONTEXT_ALLOCATION &&
+		 s->use_who != USE_ALL)
+		leave_context(region, session, s);
 	table_retire(s);
 	count_retired(env, session, 0, 1);
-	stream_append(region, &session_at(region, session)->stream, slot);
-	session_wake(env, session);
+	defer(env, session, slot, assume);
 }
 
-void allocation_retire(struct env *env, uint32_t session, uint32_t slot)
+void allocation_retire(struct env *env, uint32_t session, uint32_t slot,
+		       bool assume)
 {
-	close_opening(env, session,
-		      slot_at(&env->region, slot)->allocation.device, slot);
-	allocation_retire_unopened(env, session, slot);
+	close_opening(env, session, slot);
+	retire_allocation(env, session, slot, assume);
+}
+
+void allocation_retire_unopened(struct env *env, uint32_t session,
+				uint32_t slot)
+{
+	retire_allocation(env, session, slot, true);
 }
 
 static void commit(struct env *env, uint32_t session,
-		   const struct destroy_verdict *verdict, uint32_t waiter)
+		   const struct destroy_verdict *verdict, uint32_t waiter,
+		   bool assume)
 {
 	struct region *region = &env->region;
 
 	if (verdict->action == DESTROY_RESOURCE) {
 		slot_at(region, verdict->resource)->waiter = waiter;
-		resource_retire(env, session, verdict->resource);
+		resource_retire(env, session, verdict->resource, assume);
 		return;
 	}
 	for (uint32_t i = 0; i < verdict->count; i++) {
 		slot_at(region, verdict->slots[i])->waiter = waiter;
-		allocation_retire(env, session, verdict->slots[i]);
+		allocation_retire(env, session, verdict->slots[i], assume);
 	}
 }
 
@@ -182,8 +214,7 @@ struct outcome destroy_request(struct env *env, uint32_t session,
 	if (outcome.status != 0 || verdict.action == DESTROY_NOTHING)
 		return outcome;
 	items = verdict.action == DESTROY_RESOURCE ? 1 : verdict.count;
-	if (stream_reserve(region, &session_at(region, session)->stream,
-			   items) != 0)
+	if (stream_reserve(region, items) != 0)
 		return refuse_memory();
 	if (args->flags & TENURE_DESTROY_SYNCHRONOUS) {
 		waiter =
@@ -193,6 +224,7 @@ struct outcome destroy_request(struct env *env, uint32_t session,
 		waiter_expect(env, waiter, items);
 		outcome.later = true;
 	}
-	commit(env, session, &verdict, waiter);
+	commit(env, session, &verdict, waiter,
+	       (args->flags & TENURE_DESTROY_ASSUME_NOT_IN_USE) != 0);
 	return outcome;
 }

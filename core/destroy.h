@@ -20,18 +20,21 @@ struct outcome destroy_request(struct env *env, uint32_t session,
 			       struct rules_scratch *scratch);
 
 /*
- * Closes and retires an opening with its children, and queues it; the caller
- * has room for one item in the stream. Cannot fail.
+ * Closes and retires an opening with its children, and queues it behind the
+ * work that uses it, or, with assume, behind none; the caller has reserved one
+ * item. Cannot fail.
  */
-void resource_retire(struct env *env, uint32_t session, uint32_t slot);
+void resource_retire(struct env *env, uint32_t session, uint32_t slot,
+		     bool assume);
 
 /*
- * The same for one allocation: of the device, or of a private resource, which
- * it leaves.
+ * The same for one allocation: of the device, of a context, or of a private
+ * resource, which it leaves.
  */
-void allocation_retire(struct env *env, uint32_t session, uint32_t slot);
+void allocation_retire(struct env *env, uint32_t session, uint32_t slot,
+		       bool assume);
 
-/* The same for what the backend has never opened. */
+/* The same for what the backend has never opened and nobody has used. */
 void resource_retire_unopened(struct env *env, uint32_t session, uint32_t slot);
 void allocation_retire_unopened(struct env *env, uint32_t session,
 				uint32_t slot);

@@ -9,8 +9,9 @@
  *
  * A device owns segments of the handle table; everything made on it lies in
  * them. So removing it is one assignment: every request names its device, and
- * from then on gets ENODEV (A07) whatever else it names. What the device held
- * is swept up in bounded steps (core/teardown.c).
+ * from then on gets ENODEV (A07) whatever else it names; only progress is
+ * still heard, since removal waits for the work in flight. What the device
+ * held is then swept up in bounded steps (core/teardown.c).
  *
  * Who removes: device_destroy and the last adapter close, which also take the
  * handle and wait for the end; an adapter that stops, which leaves the handle
@@ -23,6 +24,7 @@
  */
 #include "core/device.h"
 
+#include "core/context.h"
 #include "core/rules.h"
 #include "core/session.h"
 
@@ -89,21 +91,37 @@ struct outcome adapter_find(struct env *env, uint32_t session, uint64_t adapter,
 	return outcome;
 }
 
-static void device_remove(struct device *d)
+/* At most WORDS_PER_CLIENT_MAX contexts of a session. */
+static void end_contexts(struct env *env, const struct device *d,
+			 bool terminate)
 {
-	if (d->state == DEVICE_REMOVED)
-		return;
-	d->state = DEVICE_REMOVED;
-	d->sweep = SWEEP_ALLOCATIONS;
-	d->cursor_segment = d->owner.segments;
-	d->cursor_slot = 0;
+	uint32_t context = d->first_context;
+
+	for (; context != 0; context = context_at(&env->region, context)->next)
+		context_end(env, context, terminate);
 }
 
-void device_close(struct env *env, uint32_t device)
+/* Waits for work end here; those for the release go on. */
+static void device_remove(struct env *env, uint32_t device, bool terminate)
 {
 	struct device *d = device_at(&env->region, device);
 
-	device_remove(d);
+	if (d->state != DEVICE_REMOVED) {
+		d->state = DEVICE_REMOVED;
+		d->sweep = SWEEP_QUIESCE;
+		waiter_fail_all(env, d->session, device, -ENODEV,
+				TENURE_REASON_DEVICE_REMOVED);
+		end_contexts(env, d, terminate);
+	} else if (terminate) {
+		end_contexts(env, d, terminate);
+	}
+}
+
+void device_close(struct env *env, uint32_t device, bool terminate)
+{
+	struct device *d = device_at(&env->region, device);
+
+	device_remove(env, device, terminate);
 	d->closing = 1;
 	session_wake(env, d->session);
 }
@@ -126,7 +144,7 @@ static void close_devices(struct env *env, uint32_t session, uint32_t adapter,
 		}
 		d->waiter = waiter;
 		waiter_expect(env, waiter, 1);
-		device_close(env, device);
+		device_close(env, device, false);
 	}
 }
 
@@ -169,7 +187,7 @@ void adapter_stop(struct env *env, uint32_t adapter)
 
 		if (!d->record.in_use || d->adapter != adapter)
 			continue;
-		device_remove(d);
+		device_remove(env, i, false);
 		session_wake(env, d->session);
 	}
 }
@@ -241,7 +259,7 @@ struct outcome device_create(struct env *env, uint32_t session,
 }
 
 struct outcome device_destroy(struct env *env, uint32_t session,
-			      uint64_t device, uint64_t id)
+			      uint64_t device, uint32_t flags, uint64_t id)
 {
 	enum tenure_reason reason;
 	struct slot *slot = rules_find(&env->region, session, 0, KIND_DEVICE,
@@ -251,6 +269,8 @@ struct outcome device_destroy(struct env *env, uint32_t session,
 	struct device *d;
 	uint32_t waiter;
 
+	if (flags & ~(uint32_t)TENURE_END_TERMINATE)
+		return refuse(-EINVAL, TENURE_REASON_FLAGS_RESERVED);
 	if (slot == NULL)
 		return refuse(-EINVAL, reason);
 	d = device_at(&env->region, slot->device.device);
@@ -261,7 +281,8 @@ struct outcome device_destroy(struct env *env, uint32_t session,
 		return outcome;
 	waiter_expect(env, waiter, 1);
 	d->waiter = waiter;
-	device_close(env, slot->device.device);
+	device_close(env, slot->device.device,
+		     (flags & TENURE_END_TERMINATE) != 0);
 	outcome.later = true;
 	return outcome;
 }

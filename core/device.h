@@ -31,12 +31,18 @@ void adapter_start(struct env *env, uint32_t adapter);
 struct outcome device_create(struct env *env, uint32_t session,
 			     uint64_t adapter, uint64_t *ret_device);
 
-/* Removes a device; request id is answered when all of it is gone (B04). */
+/*
+ * Removes a device; request id is answered when all of it is gone (B04), after
+ * the work in flight, or with that terminated. flags: enum tenure_end_flags.
+ */
 struct outcome device_destroy(struct env *env, uint32_t session,
-			      uint64_t device, uint64_t id);
+			      uint64_t device, uint32_t flags, uint64_t id);
 
-/* Removes a device and, when it is empty, its handle: no answer. */
-void device_close(struct env *env, uint32_t device);
+/*
+ * Removes a device and, when it is empty, its handle: no answer. Work in
+ * flight is waited for, or with terminate counts as done.
+ */
+void device_close(struct env *env, uint32_t device, bool terminate);
 
 /* An empty device that is closing goes: handle, record, answer. */
 void device_free(struct env *env, uint32_t device);

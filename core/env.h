@@ -18,6 +18,21 @@ struct entropy {
 	void *context;
 };
 
+/*
+ * Progress words: one 64-bit number for each context that its owner's process
+ * stores without telling anybody. Both functions may be NULL: then progress
+ * comes by message only. What is read is believed as far as it harms nobody
+ * but that client.
+ */
+struct progress {
+	void *context;
+	/* The word as it is now; one load. */
+	uint64_t (*read)(void *context, uint32_t client, uint32_t word);
+	/* Writes the word before its client learns its number. */
+	void (*reset)(void *context, uint32_t client, uint32_t word,
+		      uint64_t value);
+};
+
 struct broker_adapter {
 	const char *name; /* 1 to ADAPTER_NAME_BYTES - 1 bytes */
 	struct backend backend;
@@ -27,6 +42,7 @@ struct broker_config {
 	struct limits limits;
 	/* Answers WIRE_OP_TEST_EVENT; only test programs set this. */
 	bool test_events;
+	struct progress progress;
 	/* First generation of a fresh slot: 1, or near its end in a test. */
 	uint32_t first_generation;
 };

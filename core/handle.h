@@ -25,6 +25,9 @@ enum kind {
 	KIND_DEVICE = 2,
 	KIND_RESOURCE = 3,
 	KIND_ALLOCATION = 4,
+	KIND_CONTEXT = 5,
+	KIND_FENCE = 6,
+	KIND_CONTEXT_ALLOCATION = 7,
 	KIND_NEVER = 15, /* the secret's nibble */
 };
 

@@ -149,7 +149,7 @@ static uint32_t object_behind(const struct walk *w, const struct session *s,
 	const struct slot *slot = slot_at(w->region, index);
 	uint32_t front;
 
-	if (!slot->released)
+	if (!slot->resource.released)
 		return slot->resource.object;
 	if (s->job.kind == JOB_OBJECT &&
 	    stream_peek(w->region, &s->stream, &front, 1) == 1 &&
@@ -163,7 +163,7 @@ static uint64_t bytes_of_children(struct walk *w, const struct slot *slot)
 	const uint32_t *run;
 	uint64_t bytes = 0;
 
-	if (slot->resource.count == 0 || slot->released)
+	if (slot->resource.count == 0 || slot->resource.released)
 		return 0;
 	run = block_at(w->region, slot->resource.run);
 	spend(w, slot->resource.count);
@@ -208,7 +208,8 @@ static void fill_allocation(struct walk *w, const struct slot *slot,
 	row->age_s = seconds_since(w, slot->allocation.born_s);
 	row->allocations = 1;
 	row->holders = 1;
-	row->bytes = slot->released ? 0 : slot->allocation.size_bytes;
+	row->bytes = slot->allocation.store == 0 ? 0 :
+						   slot->allocation.size_bytes;
 }
 
 /* Whether an allocation's memory is part of its resource's row. */
@@ -237,6 +238,9 @@ static void list_slot(struct walk *w, uint32_t device, uint32_t index)
 	struct wire_resource row;
 
 	if (state != SLOT_LIVE && state != SLOT_RETIRED)
+		return;
+	if (kind != KIND_RESOURCE && kind != KIND_ALLOCATION &&
+	    kind != KIND_CONTEXT_ALLOCATION)
 		return;
 	if (kind == KIND_ALLOCATION && is_child(w, index))
 		return;

@@ -26,6 +26,12 @@ enum {
 	DEVICES_PER_CLIENT_MAX = 256,
 	/* Adapter opens that one client may hold at a time. */
 	ADAPTER_OPENS_PER_CLIENT_MAX = 1024,
+	/* Progress words of one client: its contexts and fences at a time. */
+	WORDS_PER_CLIENT_MAX = 4096,
+	/* Contexts that may have work queued on one allocation at a time. */
+	USERS_PER_ALLOCATION_MAX = 16,
+	/* Allocations that belong to one context. */
+	CONTEXT_ALLOCATIONS_MAX = 1024,
 	/* Descriptors a client may leave unacknowledged (H28). */
 	FDS_UNACKNOWLEDGED_MAX = 16,
 	/* Nested maps of one allocation that the daemon counts. */
@@ -41,6 +47,8 @@ enum {
 	WAITERS_MAX = 1 << 20,
 	STORES_MAX = 1 << 24,
 	CHUNKS_MAX = 1 << 22,
+	CONTEXTS_MAX = 1 << 22,
+	USERS_MAX = 1 << 22,
 
 	/* Holders that one dispenser can have at a time. */
 	DISPENSER_HOLDERS_MAX = 4096,

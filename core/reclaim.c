@@ -8,7 +8,8 @@
  *	  |                            object behind o             |
  *	  +---- released: free the slots, pop  <-------------------+
  *
- * The front of a stream decides. Memory that must be released makes a job;
+ * What waits for work comes into the stream when that has ended
+ * (core/defer.c). The front of a stream decides. Memory that must be released makes a job;
  * when the job comes back its items are marked released and their memory is
  * no longer charged, and the next steps free their slots. An opening whose
  * object others still hold needs no job. Consecutive allocations of one
@@ -32,10 +33,12 @@
  */
 #include "core/reclaim.h"
 
+#include "core/defer.h"
 #include "core/object.h"
 #include "core/retire.h"
 #include "core/session.h"
 #include "core/teardown.h"
+#include "core/uses.h"
 
 enum { QUANTUM = 256 };
 
@@ -60,6 +63,18 @@ static void job_start(struct env *env, uint32_t session, struct job job)
 	job_ready(env, session);
 }
 
+static bool is_allocation(const struct slot *slot)
+{
+	return slot_kind(slot) != KIND_RESOURCE;
+}
+
+/* Whether the memory of a retired slot is back, or others hold it. */
+static bool is_released(const struct slot *slot)
+{
+	return is_allocation(slot) ? slot->allocation.store == 0 :
+				     slot->resource.released;
+}
+
 static uint32_t adapter_of(const struct env *env, const struct slot *slot)
 {
 	return store_at(&env->region, slot->allocation.store)->adapter;
@@ -73,7 +88,7 @@ static bool goes_with(const struct env *env, uint32_t a, uint32_t b)
 	if (b & ITEM_OBJECT)
 		return false;
 	slot = slot_at(&env->region, b);
-	return slot_kind(slot) == KIND_ALLOCATION && !slot->released &&
+	return is_allocation(slot) && !is_released(slot) &&
 	       slot->allocation.parent == first->allocation.parent &&
 	       adapter_of(env, slot) == adapter_of(env, first);
 }
@@ -143,6 +158,7 @@ static bool free_slot(struct env *env, uint32_t session, uint32_t device,
 	struct slot *slot = slot_at(region, index);
 	uint32_t waiter = slot->waiter;
 
+	uses_forget(region, slot);
 	if (!table_try_reclaim(region, &device_at(region, device)->owner,
 			       index))
 		return false;
@@ -199,7 +215,7 @@ static bool let_go(struct env *env, uint32_t session, struct slot *slot)
 
 	account_release(&s->account, CHARGE_BYTES, bytes);
 	account_release(&s->account, CHARGE_STORES, 1);
-	slot->released = 1;
+	slot->resource.released = 1;
 	if (last)
 		start_object(env, session, object);
 	return last;
@@ -215,7 +231,7 @@ static void release_front(struct env *env, uint32_t session, uint32_t item)
 		return;
 	}
 	slot = slot_at(&env->region, item);
-	if (slot_kind(slot) == KIND_ALLOCATION)
+	if (is_allocation(slot))
 		start_allocations(env, session);
 	else if (slot->resource.object == 0)
 		start_resource(env, session, slot);
@@ -234,14 +250,15 @@ static bool reclaim_front(struct env *env, uint32_t session, uint32_t *budget)
 
 	stream_peek(region, &s->stream, &item, 1);
 	*budget -= (uint32_t)min_u64(*budget, 1);
-	if ((item & ITEM_OBJECT) || !slot_at(region, item)->released) {
+	if ((item & ITEM_OBJECT) || !is_released(slot_at(region, item))) {
 		release_front(env, session, item);
 		*budget -= (uint32_t)min_u64(*budget, s->job.slots);
 		return true;
 	}
 	slot = slot_at(region, item);
-	freed = slot_kind(slot) == KIND_ALLOCATION ?
-			free_slot(env, session, slot->allocation.device, item) :
+	freed = is_allocation(slot) ?
+			free_slot(env, session, table_device(region, item),
+				  item) :
 			free_resource(env, session, item, budget);
 	if (freed)
 		stream_pop(region, &s->stream, 1);
@@ -258,6 +275,8 @@ static bool serve(struct env *env, uint32_t session, uint64_t now_ns,
 	struct session *s = session_at(&env->region, session);
 
 	while (*quantum > 0) {
+		if (defer_move(env, session, quantum))
+			continue;
 		if (s->job.kind != JOB_NONE)
 			return false;
 		if (s->stream.count > 0) {
@@ -386,7 +405,7 @@ static void allocation_released(struct env *env, uint32_t session,
 			slot->allocation.size_bytes);
 	if (store_drop(env, slot->allocation.store, 1))
 		session_release(env, session, CHARGE_STORES, 1);
-	slot->released = 1;
+	slot->allocation.store = 0;
 }
 
 static void allocations_released(struct env *env, uint32_t session,
@@ -415,7 +434,7 @@ static void resource_released(struct env *env, uint32_t session)
 
 		allocation_released(env, session, run[i]);
 	}
-	slot->released = 1;
+	slot->resource.released = 1;
 }
 
 static void object_released(struct env *env, struct session *s)

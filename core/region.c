@@ -58,6 +58,8 @@ static const struct {
 	[AREA_TOKEN_BUCKETS] = { sizeof(uint32_t), TOKEN_BUCKETS },
 	[AREA_WAITERS] = { sizeof(struct waiter), WAITERS_MAX },
 	[AREA_CHUNKS] = { sizeof(struct chunk), CHUNKS_MAX },
+	[AREA_CONTEXTS] = { sizeof(struct context), CONTEXTS_MAX },
+	[AREA_USERS] = { sizeof(struct users), USERS_MAX },
 	[AREA_BLOCKS] = { BLOCK_UNIT_BYTES, BLOCK_UNITS_MAX },
 };
 

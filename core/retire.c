@@ -15,6 +15,13 @@
  * It always keeps one chunk: teardown, which must never need memory, appends
  * no more than fits.
  *
+ * Items move: from the timeline of a context (core/timeline.c) to that of
+ * another, and in the end to the stream. No move may fail, so memory is
+ * reserved for all of them when an item first comes, by counting: wherever n
+ * items stand, in any order, in s streams and timelines, they fill at most
+ * n / 63 chunks, a chunk of the shortest records, and leave each stream one
+ * that is partly read, one that is partly filled and one of teardown's.
+ *
  * Guarantees, cited by the tests:
  *
  *  G1  Items come out once each, in the order in which they went in.
@@ -23,12 +30,38 @@
  */
 #include "core/retire.h"
 
+/* Items in the worst chunk: a record of one item is four words. */
+enum { CHUNK_ITEMS_MIN = CHUNK_ITEMS / 4, CHUNKS_EXTRA = 3 };
+
+static int reserve(struct region *region, uint64_t items, uint64_t streams)
+{
+	return region_commit(
+		region, AREA_CHUNKS,
+		1 + (items + CHUNK_ITEMS_MIN - 1) / CHUNK_ITEMS_MIN +
+			CHUNKS_EXTRA * streams);
+}
+
+int stream_reserve(struct region *region, uint32_t count)
+{
+	const struct state *state = region_state(region);
+
+	return reserve(region, state->n_items + count, state->n_streams);
+}
+
+int stream_reserve_another(struct region *region)
+{
+	const struct state *state = region_state(region);
+
+	return reserve(region, state->n_items, state->n_streams + 1);
+}
+
 int stream_init(struct region *region, struct stream *stream)
 {
-	if (pool_reserve(region, AREA_CHUNKS, 1) != 0)
+	if (stream_reserve_another(region) != 0)
 		return -ENOMEM;
 	*stream = (struct stream){ 0 };
 	stream->head = stream->tail = pool_take(region, AREA_CHUNKS);
+	region_state(region)->n_streams++;
 	return 0;
 }
 
@@ -36,22 +69,13 @@ void stream_deinit(struct region *region, struct stream *stream)
 {
 	assert(stream->count == 0 && stream->head == stream->tail);
 	pool_give(region, AREA_CHUNKS, stream->head);
+	region_state(region)->n_streams--;
 	*stream = (struct stream){ 0 };
 }
 
 uint32_t stream_room(const struct region *region, const struct stream *stream)
 {
 	return CHUNK_ITEMS - chunk_at(region, stream->tail)->used;
-}
-
-int stream_reserve(struct region *region, struct stream *stream, uint32_t count)
-{
-	uint32_t room = stream_room(region, stream);
-
-	if (count <= room)
-		return 0;
-	return pool_reserve(region, AREA_CHUNKS,
-			    (count - room + CHUNK_ITEMS - 1) / CHUNK_ITEMS);
 }
 
 void stream_append(struct region *region, struct stream *stream, uint32_t item)
@@ -65,6 +89,7 @@ void stream_append(struct region *region, struct stream *stream, uint32_t item)
 	}
 	tail->items[tail->used++] = item;
 	stream->count++;
+	region_state(region)->n_items++;
 }
 
 uint32_t stream_peek(const struct region *region, const struct stream *stream,
@@ -88,6 +113,7 @@ void stream_pop(struct region *region, struct stream *stream, uint32_t count)
 {
 	assert(count <= stream->count);
 	stream->count -= count;
+	region_state(region)->n_items -= count;
 	while (count > 0) {
 		struct chunk *head = chunk_at(region, stream->head);
 		uint32_t next = head->next;

@@ -10,6 +10,10 @@
 
 /* An item is a slot, or an object whose last token has gone. */
 #define ITEM_OBJECT (UINT32_C(1) << 31)
+/* On a timeline: look again when it is reached, others may use it, too. */
+#define ITEM_AGAIN (UINT32_C(1) << 30)
+
+static_assert(HANDLE_INDEX_BITS < 30, "an item has room for its marks");
 
 /* Takes the one chunk that a stream always has; 0 or -ENOMEM. */
 int stream_init(struct region *region, struct stream *stream);
@@ -17,9 +21,14 @@ int stream_init(struct region *region, struct stream *stream);
 /* Gives that chunk back; asserts that the stream is empty. */
 void stream_deinit(struct region *region, struct stream *stream);
 
-/* Makes sure that count appends succeed; 0 or -ENOMEM. */
-int stream_reserve(struct region *region, struct stream *stream,
-		   uint32_t count);
+/*
+ * Makes sure that count more items find room, in whatever streams and
+ * timelines they and all others come to stand later; 0 or -ENOMEM.
+ */
+int stream_reserve(struct region *region, uint32_t count);
+
+/* The same for a stream or timeline more. */
+int stream_reserve_another(struct region *region);
 
 /* How many appends succeed without any reservation. */
 uint32_t stream_room(const struct region *region, const struct stream *stream);

@@ -35,7 +35,7 @@ static int tear_down(void **state)
 
 static void append(struct fixture *f, uint32_t from, uint32_t count)
 {
-	assert_int_equal(stream_reserve(&f->bare.region, &f->stream, count), 0);
+	assert_int_equal(stream_reserve(&f->bare.region, count), 0);
 	for (uint32_t i = 0; i < count; i++)
 		stream_append(&f->bare.region, &f->stream, from + i);
 }
@@ -115,8 +115,7 @@ static void g2_what_is_reserved_can_be_appended(void **state)
 	for (int round = 0; round < 200; round++) {
 		uint32_t n = random_below(&random, 1025);
 
-		assert_int_equal(stream_reserve(&f->bare.region, &f->stream, n),
-				 0);
+		assert_int_equal(stream_reserve(&f->bare.region, n), 0);
 		f->bare.memory.fail_commit = 1;
 		for (uint32_t i = 0; i < n; i++)
 			stream_append(&f->bare.region, &f->stream, in++);
@@ -141,8 +140,7 @@ static void g2_a_reserve_that_fails(void **state)
 	append(f, 0, 10);
 	before = f->stream;
 	f->bare.memory.fail_commit = 1;
-	assert_int_equal(stream_reserve(&f->bare.region, &f->stream, 100000),
-			 -ENOMEM);
+	assert_int_equal(stream_reserve(&f->bare.region, 100000), -ENOMEM);
 	assert_memory_equal(&before, &f->stream, sizeof(before));
 	take(f, 0, 10);
 }

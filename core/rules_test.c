@@ -367,7 +367,8 @@ static void expect_good_list(struct stage *s, const uint64_t *list, uint32_t n)
 				 seat_slot_index(&s->alice, list[i]));
 		assert_int_equal(slot_state(slot), SLOT_LIVE);
 		assert_int_equal(slot_kind(slot), KIND_ALLOCATION);
-		assert_int_equal(slot->allocation.device, s->verdict.device);
+		assert_int_equal(table_device(region, s->verdict.slots[i]),
+				 s->verdict.device);
 		assert_int_equal(slot->allocation.parent, parent);
 	}
 }

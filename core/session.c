@@ -19,7 +19,11 @@
  *
  * Waiters are requests that are answered later. A waiter counts down; at zero
  * it joins the queue of answers, or vanishes if its session is no longer
- * there to read one.
+ * there to read one. One that fails is answered at once; its record stays for
+ * those who will still tell it that they have come.
+ *
+ *	PENDING --all came, or failed--> DUE --answer taken--> TOLD --> gone
+ *	                                            (when all have come)
  *
  * Guarantees, cited by the tests:
  *
@@ -30,6 +34,7 @@
 #include "core/session.h"
 
 #include "core/retire.h"
+#include "core/words.h"
 
 static const enum tenure_reason client_reason[CHARGE_KINDS] = {
 	[CHARGE_BYTES] = TENURE_REASON_CLIENT_BYTES,
@@ -172,6 +177,8 @@ void session_end(struct env *env, uint32_t session, uint64_t now_ns)
 	session_release(env, session, CHARGE_CLIENTS, 1);
 	for (int kind = 0; kind < CHARGE_KINDS; kind++)
 		assert(s->account.used[kind] == 0);
+	assert(s->first_waiter == 0 && s->n_parked == 0);
+	words_deinit(region, &s->words);
 	stream_deinit(region, &s->stream);
 	table_abandon(region, &s->owner);
 	s->phase = SESSION_ENDED;
@@ -340,17 +347,39 @@ uint32_t waiter_new(struct env *env, uint32_t session, uint64_t id,
 	w->session = session;
 	w->id = id;
 	w->opcode = opcode;
+	w->next_own = session_at(&env->region, session)->first_waiter;
+	if (w->next_own != 0)
+		waiter_at(&env->region, w->next_own)->previous_own = index;
+	session_at(&env->region, session)->first_waiter = index;
 	session_charge(env, session, CHARGE_WAITS, 1);
 	return index;
 }
 
+static void unlink_waiter(struct env *env, const struct waiter *w)
+{
+	if (w->next_own != 0)
+		waiter_at(&env->region, w->next_own)->previous_own =
+			w->previous_own;
+	if (w->previous_own != 0)
+		waiter_at(&env->region, w->previous_own)->next_own =
+			w->next_own;
+	else
+		session_at(&env->region, w->session)->first_waiter =
+			w->next_own;
+}
+
+/* One that was answered early stays until the last it expected has come. */
 void waiter_drop(struct env *env, uint32_t waiter)
 {
 	struct waiter *w = waiter_at(&env->region, waiter);
 
-	assert(w->remaining == 0);
+	assert(w->phase != WAITER_TOLD);
+	assert(w->remaining == 0 || w->phase == WAITER_DUE);
 	session_release(env, w->session, CHARGE_WAITS, 1);
-	pool_give(&env->region, AREA_WAITERS, waiter);
+	unlink_waiter(env, w);
+	w->phase = WAITER_TOLD;
+	if (w->remaining == 0)
+		pool_give(&env->region, AREA_WAITERS, waiter);
 }
 
 void waiter_expect(struct env *env, uint32_t waiter, uint32_t more)
@@ -371,7 +400,7 @@ void waiter_follow(struct env *env, uint32_t waiter, uint32_t leader)
 	waiter_expect(env, waiter, 1);
 }
 
-/* All that it expected has come: it is answered, or nobody is there to. */
+/* It is to be answered, or nobody is there to. */
 static void waiter_end(struct env *env, uint32_t waiter)
 {
 	struct state *state = region_state(&env->region);
@@ -381,12 +410,28 @@ static void waiter_end(struct env *env, uint32_t waiter)
 		waiter_drop(env, waiter);
 		return;
 	}
+	w->phase = WAITER_DUE;
 	w->next = 0;
 	if (state->answered.tail != 0)
 		waiter_at(&env->region, state->answered.tail)->next = waiter;
 	else
 		state->answered.head = waiter;
 	state->answered.tail = waiter;
+}
+
+/* All that a waiter expected has come. */
+static void waiter_complete(struct env *env, uint32_t waiter)
+{
+	switch ((enum waiter_phase)waiter_at(&env->region, waiter)->phase) {
+	case WAITER_PENDING:
+		waiter_end(env, waiter);
+		break;
+	case WAITER_DUE:
+		break;
+	case WAITER_TOLD:
+		pool_give(&env->region, AREA_WAITERS, waiter);
+		break;
+	}
 }
 
 void waiter_done(struct env *env, uint32_t waiter)
@@ -398,8 +443,35 @@ void waiter_done(struct env *env, uint32_t waiter)
 		assert(w->remaining > 0);
 		if (--w->remaining > 0)
 			return;
-		waiter_end(env, waiter);
+		waiter_complete(env, waiter);
 		waiter = follower;
+	}
+}
+
+void waiter_fail(struct env *env, uint32_t waiter, int status,
+		 enum tenure_reason reason)
+{
+	struct waiter *w = waiter_at(&env->region, waiter);
+
+	if (w->phase != WAITER_PENDING)
+		return;
+	w->status = status;
+	w->reason = reason;
+	w->phase = WAITER_DUE;
+	waiter_end(env, waiter);
+}
+
+void waiter_fail_all(struct env *env, uint32_t session, uint32_t device,
+		     int status, enum tenure_reason reason)
+{
+	uint32_t waiter = session_at(&env->region, session)->first_waiter;
+
+	while (waiter != 0) {
+		uint32_t next = waiter_at(&env->region, waiter)->next_own;
+
+		if (waiter_at(&env->region, waiter)->device == device)
+			waiter_fail(env, waiter, status, reason);
+		waiter = next;
 	}
 }
 

@@ -18,6 +18,10 @@
  * hold on one object and carries its charge, once, however often that
  * principal opens it. A *store* is one memfd.
  *
+ * A *context* is a queue of work of one device. What a destroy cannot retire
+ * at once, because work uses it, is parked on the *timeline* of a context and
+ * moves to the session's stream when that context has come far enough.
+ *
  * core/check.c proves these invariants and more:
  *
  *	object.refs    == openings that name it + its tokens
@@ -26,7 +30,8 @@
  *	account.used   == sum over what that account's objects charge
  *	store.refs     == allocations in it that have not been released
  *	owner.live     == slots of that owner that are LIVE or RETIRED
- *	stream.count   == RETIRED resources and stand-alone or listed allocations
+ *	stream.count + the counts of the session's timelines
+ *	               == RETIRED resources and stand-alone or listed allocations
  */
 #ifndef CORE_STATE_H
 #define CORE_STATE_H
@@ -49,6 +54,38 @@ enum session_phase {
 	SESSION_ACTIVE,
 	SESSION_ENDING, /* gone; what it held is being given back */
 	SESSION_ENDED, /* nothing left; its obituary waits to be taken */
+};
+
+/* A queue of records linked by an index in each. */
+struct queue {
+	uint32_t head, tail;
+};
+
+/* What a session's progress word is for. */
+struct word {
+	uint32_t what; /* context, or WORD_FREE | the next free one */
+	uint32_t incarnation; /* of the word; old uses name older ones */
+};
+
+#define WORD_FREE (UINT32_C(1) << 31)
+
+/* The words of one session: the daemon's side of them. */
+struct words {
+	uint32_t block; /* of capacity struct word */
+	uint32_t capacity;
+	uint32_t used; /* word numbers ever given out, 0 included */
+	uint32_t first_free; /* or 0 */
+	uint32_t live;
+};
+
+/* What waits for one context, in the order of its values: core/timeline.c. */
+struct timeline {
+	uint32_t head, tail; /* chunks, or 0 when empty */
+	uint32_t read; /* where the first record begins in head */
+	uint32_t taken; /* items of it that are done */
+	uint32_t last; /* where the last record begins in tail */
+	uint32_t count; /* items */
+	uint64_t last_value;
 };
 
 /* A FIFO of retired slots of one session, see core/retire.c. */
@@ -92,7 +129,13 @@ struct session {
 	int32_t pid;
 	uint32_t first_device, n_devices;
 	uint32_t first_token;
+	uint32_t first_waiter;
 	uint32_t n_resources, n_allocations, n_tokens, n_retired;
+	uint32_t n_parked; /* items on the timelines of its contexts */
+	uint32_t n_quiescing; /* contexts that end and still have work */
+	struct words words;
+	struct queue reached; /* contexts that have items to move */
+	struct queue quiet; /* contexts that end and can go */
 	uint32_t adapter_opens[ADAPTERS_MAX];
 	struct owner owner; /* adapter and device handles */
 	struct account account;
@@ -107,6 +150,40 @@ struct session {
 	uint64_t held_devices, held_resources, held_allocations;
 	uint64_t held_tokens, held_bytes;
 };
+
+enum context_state {
+	CONTEXT_LIVE,
+	CONTEXT_ENDING, /* takes no more work; goes when it has none */
+};
+
+/* A queue of work: what was submitted, and how far it has come. */
+struct context {
+	struct record record;
+	uint32_t session, device, slot;
+	uint32_t next, previous; /* of the device's contexts */
+	uint32_t who; /* its word and that word's incarnation */
+	uint64_t submitted, done; /* done <= submitted, both only grow */
+	struct timeline timeline;
+	uint32_t waiter; /* of context_destroy */
+	uint8_t state; /* enum context_state */
+	uint8_t is_reached; /* in the session's queue of that name */
+	uint8_t is_quiet; /* likewise */
+	uint8_t is_awaited; /* counts in session.n_quiescing */
+	uint32_t next_reached, next_quiet;
+	uint32_t run, capacity, count; /* its context allocations */
+};
+
+enum { USERS_IN_RECORD = 4 };
+
+/* Who uses one allocation, when there is more than one. */
+struct users {
+	struct record record;
+	uint32_t next, spare;
+	uint32_t who[USERS_IN_RECORD]; /* 0: a free place */
+	uint64_t value[USERS_IN_RECORD];
+};
+
+static_assert(sizeof(struct users) == 64, "one line");
 
 struct principal {
 	struct record record;
@@ -125,8 +202,10 @@ enum device_state {
 
 enum device_sweep {
 	SWEEP_NONE, /* not removed */
+	SWEEP_QUIESCE, /* waiting for the work of its contexts */
 	SWEEP_ALLOCATIONS, /* those that the device owns itself */
 	SWEEP_RESOURCES,
+	SWEEP_CONTEXTS, /* with the allocations that belong to them */
 	SWEEP_DRAIN, /* all retired; waiting for the last reclaim */
 	SWEEP_DONE, /* empty; the handle goes when it is destroyed */
 };
@@ -142,6 +221,7 @@ struct device {
 	uint32_t waiter; /* of device_destroy or the last adapter close */
 	uint32_t next, previous; /* of the session's devices */
 	uint32_t cursor_segment, cursor_slot; /* where the sweep stands */
+	uint32_t first_context;
 	struct owner owner; /* resources and allocations */
 };
 
@@ -191,6 +271,12 @@ struct token {
 	uint32_t next, previous; /* of the session's tokens */
 };
 
+enum waiter_phase {
+	WAITER_PENDING,
+	WAITER_DUE, /* in the queue of answers */
+	WAITER_TOLD, /* answered before all had come; goes with the last */
+};
+
 /* A request that is answered later. */
 struct waiter {
 	struct record record;
@@ -200,6 +286,13 @@ struct waiter {
 	uint32_t opcode;
 	uint32_t next; /* in the queue of answered ones */
 	uint32_t follower; /* a waiter that waits for this one, too, or 0 */
+	uint32_t next_own,
+		previous_own; /* of the session's, until it is told */
+	uint32_t device; /* whose removal ends the wait early, or 0 */
+	uint8_t phase; /* enum waiter_phase */
+	int32_t status; /* of the answer */
+	uint32_t reason; /* enum tenure_reason */
+	uint64_t value; /* of the answer */
 };
 
 struct chunk {
@@ -211,11 +304,6 @@ struct chunk {
 
 static_assert(sizeof(struct chunk) == 1024, "a chunk is 1 KiB");
 
-/* A queue of records linked by an index in each. */
-struct queue {
-	uint32_t head, tail;
-};
-
 struct adapter_state {
 	uint8_t stopped;
 };
@@ -226,6 +314,7 @@ struct state {
 	uint32_t depot; /* segments of nobody, through segment.next */
 	uint32_t first_generation;
 	uint64_t next_store_serial;
+	uint64_t n_items, n_streams; /* of all streams and timelines */
 	uint8_t stopping;
 	struct adapter_state adapters[ADAPTERS_MAX];
 	struct queue ready; /* sessions with work, through next_ready */
@@ -233,7 +322,7 @@ struct state {
 	struct queue answered; /* waiters with nothing remaining */
 	struct queue ended; /* sessions, through next_ended */
 	/* totals */
-	uint32_t n_sessions, n_ending, n_devices;
+	uint32_t n_sessions, n_ending, n_devices, n_contexts;
 	uint64_t n_resources, n_allocations, n_stores, n_objects, n_tokens;
 	uint64_t store_bytes; /* of all allocations not yet given back */
 	uint64_t clients_total, created_total, destroyed_total, refused_total;
@@ -297,6 +386,18 @@ static inline struct chunk *chunk_at(const struct region *region,
 				     uint32_t index)
 {
 	return pool_at(region, AREA_CHUNKS, index);
+}
+
+static inline struct context *context_at(const struct region *region,
+					 uint32_t index)
+{
+	return pool_at(region, AREA_CONTEXTS, index);
+}
+
+static inline struct users *users_at(const struct region *region,
+				     uint32_t index)
+{
+	return pool_at(region, AREA_USERS, index);
 }
 
 /* Owner ids: sessions and devices share one number space. */

@@ -110,6 +110,11 @@ void table_prefetch(const struct region *region, uint32_t owner,
 		slot_prefetch(region, handle_index(handle));
 }
 
+uint32_t table_device(const struct region *region, uint32_t index)
+{
+	return owner_device(table_owner(region, (struct handle){ index }));
+}
+
 struct slot *table_peek(const struct region *region, uint32_t owner,
 			struct handle handle)
 {

@@ -67,30 +67,38 @@ struct slot_resource {
 	uint8_t opened; /* not the creator's own */
 	uint64_t backing; /* hResource of a private one */
 	uint32_t born_s; /* on the caller's clock, for people */
+	uint8_t released; /* RETIRED, and its memory is back already */
 };
 
+/* The device is that of the segment, see table_device(). */
 struct slot_allocation {
-	uint32_t parent; /* resource slot, 0 when the device owns it */
-	uint32_t position; /* in the parent's run */
-	uint32_t device;
-	uint32_t maps;
+	uint32_t parent; /* resource slot, 0 when it belongs to none */
+	uint16_t position; /* in the parent's run, or in the context's */
+	uint16_t maps;
 	uint64_t size_bytes;
 	uint64_t offset; /* in the store */
 	uint64_t backing; /* hAllocation */
-	uint32_t store;
+	uint32_t store; /* 0 when its memory is back already */
 	uint32_t born_s; /* on the caller's clock, for people */
+};
+
+struct slot_context {
+	uint32_t context;
 };
 
 /* One line: lookup, pin, retire and reclaim touch nothing else. */
 struct slot {
 	atomic_u64 control;
 	uint32_t waiter; /* who waits for the reclaim, or 0 */
-	uint32_t released; /* RETIRED, and its memory is back already */
+	/* Which work uses it, of allocations only: core/uses.c. */
+	uint32_t use_who;
+	uint64_t use_value;
 	union {
 		struct slot_adapter adapter;
 		struct slot_device device;
 		struct slot_resource resource;
 		struct slot_allocation allocation;
+		struct slot_context context;
 	};
 };
 
@@ -169,6 +177,9 @@ uint32_t table_owner(const struct region *region, struct handle handle);
  * G2 holds for a prefetch, too. */
 void table_prefetch(const struct region *region, uint32_t owner,
 		    struct handle handle);
+
+/* The device that a slot in use belongs to; the caller knows that one does. */
+uint32_t table_device(const struct region *region, uint32_t index);
 
 /*
  * The slot that a handle names, if it is LIVE, of that owner and of the kind

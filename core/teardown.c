@@ -2,13 +2,19 @@
 /*
  * Teardown: death in named phases.
  *
- *	device:   ALLOCATIONS -> RESOURCES -> DRAIN -> DONE -> handle, record
+ *	device:   QUIESCE -> ALLOCATIONS -> RESOURCES -> CONTEXTS -> DRAIN -> DONE
  *	session:  devices -> tokens -> adapter handles -> ENDED
+ *	context:  quiet -> its allocations -> handle, record
  *
- * The order is that of the rules: device-owned allocations, then resources,
- * then the device handle; for a client its devices first, then its tokens,
- * then the session. Handles are dead before a backend is told: removing a
- * device and ending a session make every request fail at once.
+ * The order is that of the rules: work first, then device-owned allocations,
+ * resources, contexts with what belongs to them, then the device handle; for
+ * a client its devices first, then its tokens, then the session. Handles are
+ * dead before a backend is told: removing a device and ending a session make
+ * every request fail at once.
+ *
+ * A device waits in QUIESCE until every context of it is quiet; nothing is
+ * swept before, so no memory goes while work uses it. When the work is
+ * terminated, or its client is dead, it counts as done at once.
  *
  * A step retires no more than fits into the chunk that a stream always has,
  * and runs only when the stream is empty: so teardown never needs memory, and
@@ -24,11 +30,13 @@
  */
 #include "core/teardown.h"
 
+#include "core/context.h"
 #include "core/destroy.h"
 #include "core/device.h"
 #include "core/object.h"
 #include "core/retire.h"
 #include "core/session.h"
+#include "core/uses.h"
 
 void teardown_begin(struct env *env, uint32_t session)
 {
@@ -41,7 +49,7 @@ void teardown_begin(struct env *env, uint32_t session)
 	state->n_ending++;
 	waiter_purge(env, session);
 	for (; device != 0; device = device_at(&env->region, device)->next)
-		device_close(env, device);
+		device_close(env, device, true);
 	session_wake(env, session);
 }
 
@@ -52,6 +60,8 @@ static bool is_due(const struct device *d, const struct slot *slot)
 		return false;
 	if (d->sweep == SWEEP_RESOURCES)
 		return slot_kind(slot) == KIND_RESOURCE;
+	if (slot_kind(slot) == KIND_CONTEXT_ALLOCATION)
+		return slot->use_who == USE_ALL;
 	return slot_kind(slot) == KIND_ALLOCATION &&
 	       slot->allocation.parent == 0;
 }
@@ -63,9 +73,9 @@ static void retire_due(struct env *env, const struct device *d, uint32_t index,
 
 	if (d->sweep == SWEEP_RESOURCES) {
 		cost += slot_at(&env->region, index)->resource.count;
-		resource_retire(env, d->session, index);
+		resource_retire(env, d->session, index, true);
 	} else {
-		allocation_retire(env, d->session, index);
+		allocation_retire(env, d->session, index, true);
 	}
 	*budget -= (uint32_t)min_u64(*budget, cost);
 }
@@ -99,8 +109,60 @@ static void sweep_pass(struct env *env, struct device *d, uint32_t *budget)
 		return;
 	}
 	d->sweep = d->sweep == SWEEP_ALLOCATIONS ? SWEEP_RESOURCES :
-						   SWEEP_DRAIN;
+						   SWEEP_CONTEXTS;
 	d->cursor_segment = d->owner.segments;
+}
+
+bool teardown_is_quiet(const struct region *region, const struct device *d)
+{
+	uint32_t context = d->first_context;
+
+	for (; context != 0; context = context_at(region, context)->next)
+		if (!context_is_quiet(context_at(region, context)))
+			return false;
+	return true;
+}
+
+/* A quiet context: what belongs to it first, in a later step itself. */
+static void end_context(struct env *env, uint32_t context, uint32_t *budget)
+{
+	struct region *region = &env->region;
+	struct context *c = context_at(region, context);
+	const struct stream *stream = &session_at(region, c->session)->stream;
+
+	if (c->count == 0) {
+		context_free(env, context);
+		return;
+	}
+	while (c->count > 0 && *budget > 0 && stream_room(region, stream) > 0) {
+		const uint32_t *run = block_at(region, c->run);
+
+		allocation_retire(env, c->session, run[c->count - 1], true);
+		--*budget;
+	}
+}
+
+/* A context that was destroyed alone; a device's sweep takes the others. */
+static bool end_quiet_context(struct env *env, uint32_t session,
+			      uint32_t *budget)
+{
+	struct session *s = session_at(&env->region, session);
+	uint32_t context = s->quiet.head;
+	struct context *c;
+
+	if (context == 0)
+		return false;
+	c = context_at(&env->region, context);
+	if (c->count > 0) {
+		end_context(env, context, budget);
+		return true;
+	}
+	s->quiet.head = c->next_quiet;
+	if (s->quiet.head == 0)
+		s->quiet.tail = 0;
+	c->is_quiet = 0;
+	context_free(env, context);
+	return true;
 }
 
 /* One step of one device; false when there is nothing to do for it. */
@@ -111,9 +173,22 @@ static bool sweep_device(struct env *env, uint32_t device, uint32_t *budget)
 	switch ((enum device_sweep)d->sweep) {
 	case SWEEP_NONE:
 		return false;
+	case SWEEP_QUIESCE:
+		if (!teardown_is_quiet(&env->region, d))
+			return false;
+		d->sweep = SWEEP_ALLOCATIONS;
+		d->cursor_segment = d->owner.segments;
+		d->cursor_slot = 0;
+		return true;
 	case SWEEP_ALLOCATIONS:
 	case SWEEP_RESOURCES:
 		sweep_pass(env, d, budget);
+		return true;
+	case SWEEP_CONTEXTS:
+		if (d->first_context != 0)
+			end_context(env, d->first_context, budget);
+		else
+			d->sweep = SWEEP_DRAIN;
 		return true;
 	case SWEEP_DRAIN:
 		table_abandon(&env->region, &d->owner);
@@ -179,7 +254,8 @@ bool teardown_step(struct env *env, uint32_t session, uint64_t now_ns,
 	struct session *s = session_at(&env->region, session);
 
 	assert(s->stream.count == 0 && s->job.kind == JOB_NONE);
-	if (sweep_devices(env, session, budget)) {
+	if (end_quiet_context(env, session, budget) ||
+	    sweep_devices(env, session, budget)) {
 		*budget -= (uint32_t)min_u64(*budget, 1);
 		return true;
 	}

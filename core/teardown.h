@@ -9,6 +9,9 @@
 /* The client has gone: nothing of it works any more, and teardown begins. */
 void teardown_begin(struct env *env, uint32_t session);
 
+/* Whether every context of a device is quiet. */
+bool teardown_is_quiet(const struct region *region, const struct device *d);
+
 /*
  * One step for a session whose stream is empty and which has no job: sweeps
  * its removed devices and, if it is ENDING, the rest. Spends *budget; returns

@@ -246,16 +246,30 @@ struct uses {
 };
 
 static const struct uses uses[] = {
-	{ WIRE_OP_HELLO, "ovV" },	{ WIRE_OP_PING, "" },
-	{ WIRE_OP_ADAPTER_OPEN, "vV" }, { WIRE_OP_ADAPTER_CLOSE, "o" },
-	{ WIRE_OP_DEVICE_CREATE, "o" }, { WIRE_OP_DEVICE_DESTROY, "d" },
-	{ WIRE_OP_CREATE, "dofcva" },	{ WIRE_OP_DESTROY, "dofFca" },
-	{ WIRE_OP_SHARE, "dof" },	{ WIRE_OP_TOKEN_REVOKE, "vV" },
-	{ WIRE_OP_QUERY, "vV" },	{ WIRE_OP_OPEN, "dvVcof" },
-	{ WIRE_OP_MAP, "dof" },		{ WIRE_OP_UNMAP, "do" },
-	{ WIRE_OP_STAT, "" },		{ WIRE_OP_STATUS, "" },
-	{ WIRE_OP_CLIENTS, "v" },	{ WIRE_OP_RESOURCES, "v" },
-	{ WIRE_OP_LIMITS, "v" },	{ WIRE_OP_CHECK, "" },
+	{ WIRE_OP_HELLO, "ovV" },
+	{ WIRE_OP_PING, "" },
+	{ WIRE_OP_ADAPTER_OPEN, "vV" },
+	{ WIRE_OP_ADAPTER_CLOSE, "o" },
+	{ WIRE_OP_DEVICE_CREATE, "o" },
+	{ WIRE_OP_DEVICE_DESTROY, "df" },
+	{ WIRE_OP_CREATE, "dofcva" },
+	{ WIRE_OP_DESTROY, "dofFca" },
+	{ WIRE_OP_SHARE, "dof" },
+	{ WIRE_OP_TOKEN_REVOKE, "vV" },
+	{ WIRE_OP_QUERY, "vV" },
+	{ WIRE_OP_OPEN, "dvVcof" },
+	{ WIRE_OP_MAP, "dof" },
+	{ WIRE_OP_UNMAP, "do" },
+	{ WIRE_OP_STAT, "" },
+	{ WIRE_OP_STATUS, "" },
+	{ WIRE_OP_CLIENTS, "v" },
+	{ WIRE_OP_RESOURCES, "v" },
+	{ WIRE_OP_LIMITS, "v" },
+	{ WIRE_OP_CHECK, "" },
+	{ WIRE_OP_CONTEXT_CREATE, "d" },
+	{ WIRE_OP_CONTEXT_DESTROY, "dof" },
+	{ WIRE_OP_CONTEXT_SUBMIT, "dovca" },
+	{ WIRE_OP_CONTEXT_PROGRESS, "dov" },
 	{ WIRE_OP_TEST_EVENT, "fdo" },
 };
 
@@ -644,6 +658,9 @@ static void fill_fields(struct random *random, struct wire_request *q)
 			q->form = (uint8_t)random_below(random, 2);
 		if (*f == 'c')
 			q->count = random_below(random, 5);
+		if (*f == 'v' && q->opcode >= WIRE_OP_CONTEXT_CREATE &&
+		    random_chance(random, 80))
+			q->value[0] = random_below(random, 16);
 	}
 	if (q->opcode == WIRE_OP_ADAPTER_OPEN)
 		memcpy(q->value, random_chance(random, 80) ? "system" : "other",
@@ -658,7 +675,8 @@ static uint32_t make_args(struct random *random, const struct wire_request *q,
 {
 	uint32_t words = 0;
 
-	if (q->opcode == WIRE_OP_DESTROY && q->form == WIRE_FORM_LIST)
+	if ((q->opcode == WIRE_OP_DESTROY && q->form == WIRE_FORM_LIST) ||
+	    q->opcode == WIRE_OP_CONTEXT_SUBMIT)
 		for (uint32_t i = 0; i < q->count; i++)
 			args[words++] = draw_reference(random);
 	if (q->opcode == WIRE_OP_CREATE)

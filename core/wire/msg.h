@@ -50,6 +50,11 @@ enum wire_op {
 	WIRE_OP_RESOURCES = 18,
 	WIRE_OP_LIMITS = 19,
 	WIRE_OP_CHECK = 20,
+	/* Work, see "Work" below. */
+	WIRE_OP_CONTEXT_CREATE = 32,
+	WIRE_OP_CONTEXT_DESTROY = 33,
+	WIRE_OP_CONTEXT_SUBMIT = 34,
+	WIRE_OP_CONTEXT_PROGRESS = 35,
 	/* Answered only by a broker configured for tests. */
 	WIRE_OP_TEST_EVENT = 240,
 };
@@ -80,7 +85,7 @@ enum wire_test_event {
  *  ADAPTER_OPEN    value[0..1] = name, NUL padded
  *  ADAPTER_CLOSE   object = adapter
  *  DEVICE_CREATE   object = adapter
- *  DEVICE_DESTROY  device
+ *  DEVICE_DESTROY  device, flags = tenure_end_flags
  *  CREATE          device, object = resource to add to or 0, flags =
  *                  tenure_create_flags, count, value[0] = private data bytes;
  *                  args: count * struct wire_allocation, private data
@@ -97,6 +102,12 @@ enum wire_test_event {
  *  CLIENTS, RESOURCES, LIMITS
  *                  value[0] = cursor: 0, or what the last page gave
  *  CHECK           -
+ *  CONTEXT_CREATE  device
+ *  CONTEXT_DESTROY device, object = context, flags = tenure_end_flags
+ *  CONTEXT_SUBMIT  device, object = context, value[0] = progress value that
+ *                  ends the work, count; args: count * handle of allocations
+ *  CONTEXT_PROGRESS
+ *                  device, object = context, value[0] = progress value
  *  TEST_EVENT      flags = wire_test_event, device or object
  */
 struct wire_request {
@@ -142,6 +153,7 @@ static_assert(offsetof(struct wire_request, value) == 48, "layout");
  *  RESOURCES       likewise, struct wire_resource
  *  LIMITS          likewise, struct wire_limits; value[1] = clients of the
  *                  daemon, value[2] = its limit of them
+ *  CONTEXT_CREATE  value[0] = context, value[1] = its progress word
  *  CHECK           count = broken invariants found, 0 or 1; data: the first
  *                  one in words, without a NUL
  */

@@ -62,6 +62,10 @@ static const char *handle_sentence(enum tenure_reason reason)
 		return "the handle belongs to another device of this client";
 	case TENURE_REASON_WRONG_TYPE:
 		return "the handle names an object of another type";
+	case TENURE_REASON_CONTEXT_INVALID:
+		return "the handle names no context of this client";
+	case TENURE_REASON_FENCE_INVALID:
+		return "the handle names no fence of this client";
 	case TENURE_REASON_ADAPTER_UNKNOWN:
 		return "there is no adapter of that name";
 	case TENURE_REASON_ADAPTER_STOPPED:
@@ -128,6 +132,23 @@ static const char *access_sentence(enum tenure_reason reason)
 	return NULL;
 }
 
+static const char *work_sentence(enum tenure_reason reason)
+{
+	switch ((unsigned int)reason) {
+	case TENURE_REASON_CONTEXT_ENDING:
+		return "the context is being destroyed: it takes no more work";
+	case TENURE_REASON_VALUE_ZERO:
+		return "work cannot end at progress value 0";
+	case TENURE_REASON_VALUE_BACKWARDS:
+		return "the progress value is below that of work submitted "
+		       "before";
+	case TENURE_REASON_USERS_TOO_MANY:
+		return "the entry is used by unfinished work of 16 other "
+		       "contexts";
+	}
+	return NULL;
+}
+
 static const char *limit_sentence(enum tenure_reason reason)
 {
 	switch ((unsigned int)reason) {
@@ -142,6 +163,8 @@ static const char *limit_sentence(enum tenure_reason reason)
 		       "reached";
 	case TENURE_REASON_CLIENT_WAITS:
 		return "this client has too many requests waiting";
+	case TENURE_REASON_CLIENT_WORDS:
+		return "this client has too many contexts and fences";
 	case TENURE_REASON_CLIENT_DEVICES:
 		return "this client has too many devices";
 	case TENURE_REASON_PRINCIPAL_BYTES:
@@ -277,9 +300,10 @@ static const char *dispenser_sentence(enum tenure_reason reason)
 const char *reason_sentence(enum tenure_reason reason)
 {
 	const char *(*const groups[])(enum tenure_reason) = {
-		destroy_sentence,  handle_sentence,  create_sentence,
-		access_sentence,   limit_sentence,   daemon_sentence,
-		protocol_sentence, library_sentence, dispenser_sentence,
+		destroy_sentence,   handle_sentence,   create_sentence,
+		access_sentence,    work_sentence,     limit_sentence,
+		daemon_sentence,    protocol_sentence, library_sentence,
+		dispenser_sentence,
 	};
 
 	if (reason == TENURE_REASON_NONE)

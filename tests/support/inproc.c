@@ -45,6 +45,12 @@ struct client {
 	struct obituary obituary;
 };
 
+/* The words that one client of the broker can store. */
+struct word_page {
+	uint32_t client;
+	uint64_t words[WORDS_PER_CLIENT_MAX];
+};
+
 struct inproc {
 	struct broker broker;
 	struct test_pages pages;
@@ -60,6 +66,8 @@ struct inproc {
 	struct release *spare; /* room for the next job, or NULL */
 	struct late **late;
 	uint32_t n_late, late_capacity;
+	struct word_page **pages_of_words;
+	uint32_t n_pages, pages_capacity;
 	struct client *clients;
 	uint32_t n_clients, clients_capacity;
 	uint64_t serials; /* clients connected so far */
@@ -99,6 +107,54 @@ static void fill_entropy(void *context, void *bytes, size_t size_bytes)
 		out[i] = (uint8_t)random_next(r);
 }
 
+/* ---- Progress words ---- */
+
+static uint64_t *word_of(struct inproc *world, uint32_t client, uint32_t word)
+{
+	uint32_t i = 0;
+
+	if (word == 0 || word >= WORDS_PER_CLIENT_MAX)
+		broken("progress word %u", word);
+	while (i < world->n_pages && world->pages_of_words[i]->client != client)
+		i++;
+	if (i == world->n_pages) {
+		world->pages_of_words = grown(world->pages_of_words,
+					      world->n_pages,
+					      &world->pages_capacity,
+					      sizeof(*world->pages_of_words));
+		world->pages_of_words[i] =
+			calloc(1, sizeof(*world->pages_of_words[i]));
+		assert(world->pages_of_words[i]);
+		world->pages_of_words[i]->client = client;
+		world->n_pages++;
+	}
+	return &world->pages_of_words[i]->words[word];
+}
+
+static uint64_t read_word(void *context, uint32_t client, uint32_t word)
+{
+	return *word_of(context, client, word);
+}
+
+static void reset_word(void *context, uint32_t client, uint32_t word,
+		       uint64_t value)
+{
+	*word_of(context, client, word) = value;
+}
+
+void inproc_store_word(struct inproc *world, uint32_t client, uint32_t word,
+		       uint64_t value)
+{
+	*word_of(world, client, word) = value;
+}
+
+void inproc_ring_bell(struct inproc *world, uint32_t client)
+{
+	broker_progressed(&world->broker, client);
+	if (world->by_itself)
+		inproc_pump_all(world);
+}
+
 /* ---- Life ---- */
 
 void inproc_config_default(struct inproc_config *ret)
@@ -122,6 +178,7 @@ static int start_broker(struct inproc *world)
 		.limits = world->config.limits,
 		.test_events = !world->config.no_test_events,
 		.first_generation = world->config.first_generation,
+		.progress = { world, read_word, reset_word },
 	};
 
 	for (uint32_t i = 0; i < INPROC_ADAPTERS; i++)
@@ -143,6 +200,9 @@ static void free_parts(struct inproc *world)
 	free(world->spare);
 	free(world->late);
 	free(world->clients);
+	for (uint32_t i = 0; i < world->n_pages; i++)
+		free(world->pages_of_words[i]);
+	free(world->pages_of_words);
 	free(world);
 }
 

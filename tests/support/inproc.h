@@ -75,6 +75,14 @@ struct checking *inproc_backend(struct inproc *world, uint32_t adapter);
  * consistent. */
 void inproc_check(struct inproc *world);
 
+/* ---- Progress words ---- */
+
+/* What the client stores into one of its words; nobody is told. */
+void inproc_store_word(struct inproc *world, uint32_t client, uint32_t word,
+		       uint64_t value);
+/* The client rings its bell. */
+void inproc_ring_bell(struct inproc *world, uint32_t client);
+
 /* ---- Time and work ---- */
 
 void inproc_releases(struct inproc *world, enum inproc_releases mode);

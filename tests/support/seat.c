@@ -239,6 +239,83 @@ int seat_adapter_close(struct seat *seat, uint64_t adapter)
 	return seat_ask(seat, r, NULL, 0);
 }
 
+int seat_context_create(struct seat *seat, uint64_t *ret_context,
+			uint32_t *ret_word)
+{
+	const struct wire_request r = {
+		.opcode = WIRE_OP_CONTEXT_CREATE,
+		.device = seat->device,
+	};
+	int status = seat_ask(seat, r, NULL, 0);
+
+	if (status != 0)
+		return status;
+	*ret_context = seat->reply.head.value[0];
+	if (ret_word != NULL)
+		*ret_word = (uint32_t)seat->reply.head.value[1];
+	return 0;
+}
+
+int seat_submit(struct seat *seat, uint64_t context, uint64_t value,
+		const uint64_t *list, uint32_t count)
+{
+	const struct wire_request r = {
+		.opcode = WIRE_OP_CONTEXT_SUBMIT,
+		.device = seat->device,
+		.object = context,
+		.count = count,
+		.value = { value },
+	};
+
+	return seat_ask(seat, r, list, count * sizeof(*list));
+}
+
+int seat_progress(struct seat *seat, uint64_t context, uint64_t value)
+{
+	const struct wire_request r = {
+		.opcode = WIRE_OP_CONTEXT_PROGRESS,
+		.device = seat->device,
+		.object = context,
+		.value = { value },
+	};
+
+	return seat_ask(seat, r, NULL, 0);
+}
+
+static struct wire_request end_of_context(const struct seat *seat,
+					  uint64_t context, uint32_t flags)
+{
+	return (struct wire_request){
+		.opcode = WIRE_OP_CONTEXT_DESTROY,
+		.device = seat->device,
+		.object = context,
+		.flags = flags,
+	};
+}
+
+int seat_context_destroy(struct seat *seat, uint64_t context, uint32_t flags)
+{
+	return seat_ask(seat, end_of_context(seat, context, flags), NULL, 0);
+}
+
+enum broker_verdict seat_send_context_destroy(struct seat *seat,
+					      uint64_t context, uint32_t flags)
+{
+	return seat_send(seat, end_of_context(seat, context, flags), NULL, 0);
+}
+
+enum broker_verdict seat_send_device_destroy(struct seat *seat, uint64_t device,
+					     uint32_t flags)
+{
+	const struct wire_request r = {
+		.opcode = WIRE_OP_DEVICE_DESTROY,
+		.device = device,
+		.flags = flags,
+	};
+
+	return seat_send(seat, r, NULL, 0);
+}
+
 int seat_event(struct seat *seat, enum wire_test_event event, uint64_t device,
 	       uint64_t adapter)
 {
@@ -282,6 +359,12 @@ uint32_t seat_slot_index(const struct seat *seat, uint64_t wire)
 struct slot *seat_slot(const struct seat *seat, uint64_t wire)
 {
 	return slot_at(world_region(seat->world), seat_slot_index(seat, wire));
+}
+
+struct context *seat_context(const struct seat *seat, uint64_t wire)
+{
+	return context_at(world_region(seat->world),
+			  seat_slot(seat, wire)->context.context);
 }
 
 struct device *seat_device(const struct seat *seat, uint64_t wire)

@@ -61,6 +61,17 @@ int seat_map(struct seat *seat, uint64_t allocation, uint32_t flags);
 int seat_unmap(struct seat *seat, uint64_t allocation);
 int seat_device_destroy(struct seat *seat, uint64_t device);
 int seat_adapter_close(struct seat *seat, uint64_t adapter);
+int seat_context_create(struct seat *seat, uint64_t *ret_context,
+			uint32_t *ret_word);
+int seat_submit(struct seat *seat, uint64_t context, uint64_t value,
+		const uint64_t *list, uint32_t count);
+int seat_progress(struct seat *seat, uint64_t context, uint64_t value);
+int seat_context_destroy(struct seat *seat, uint64_t context, uint32_t flags);
+/* Sent and not waited for. */
+enum broker_verdict seat_send_context_destroy(struct seat *seat,
+					      uint64_t context, uint32_t flags);
+enum broker_verdict seat_send_device_destroy(struct seat *seat, uint64_t device,
+					     uint32_t flags);
 int seat_event(struct seat *seat, enum wire_test_event event, uint64_t device,
 	       uint64_t adapter);
 
@@ -73,6 +84,7 @@ struct session *seat_session(const struct seat *seat);
 /* The slot that a wire handle of the seat names, whatever its state. */
 struct slot *seat_slot(const struct seat *seat, uint64_t wire);
 uint32_t seat_slot_index(const struct seat *seat, uint64_t wire);
+struct context *seat_context(const struct seat *seat, uint64_t wire);
 struct device *seat_device(const struct seat *seat, uint64_t wire);
 
 /* Everything committed, byte for byte, but for the count of refusals. */

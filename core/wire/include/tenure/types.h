@@ -28,6 +28,13 @@ enum tenure_destroy_flags {
  * itself; a client is refused (A75). */
 #define TENURE_DESTROY_SYSTEM_USE_ONLY (1u << 31)
 
+/* How a context or a device ends. */
+enum tenure_end_flags {
+	/* Work that was submitted counts as done now; without it the end waits
+	 * for that work. */
+	TENURE_END_TERMINATE = 1u << 0,
+};
+
 enum tenure_create_flags {
 	/* Make a resource that groups the allocations. Without it, and with no
 	 * resource given, the allocations belong to the device. */
@@ -68,6 +75,8 @@ enum tenure_reason {
 	TENURE_REASON_ADAPTER_INVALID = 14,
 	TENURE_REASON_OTHER_DEVICE = 15,
 	TENURE_REASON_WRONG_TYPE = 16,
+	TENURE_REASON_CONTEXT_INVALID = 17,
+	TENURE_REASON_FENCE_INVALID = 18,
 
 	/* destroy: entries of the list */
 	TENURE_REASON_ENTRY_ZERO = 20,
@@ -104,6 +113,12 @@ enum tenure_reason {
 	TENURE_REASON_MAPPED_TOO_OFTEN = 58,
 	TENURE_REASON_FDS_UNACKNOWLEDGED = 59,
 
+	/* contexts and their work */
+	TENURE_REASON_CONTEXT_ENDING = 60,
+	TENURE_REASON_VALUE_ZERO = 61,
+	TENURE_REASON_VALUE_BACKWARDS = 62,
+	TENURE_REASON_USERS_TOO_MANY = 63,
+
 	/* limits: of this client, of its principal, of the whole daemon */
 	TENURE_REASON_CLIENT_BYTES = 70,
 	TENURE_REASON_CLIENT_HANDLES = 71,
@@ -122,6 +137,7 @@ enum tenure_reason {
 	TENURE_REASON_DAEMON_BUSY = 84,
 	TENURE_REASON_CLIENT_DEVICES = 85,
 	TENURE_REASON_PRINCIPAL_WAITS = 86,
+	TENURE_REASON_CLIENT_WORDS = 87,
 
 	/* protocol: the connection ends, except for the first two */
 	TENURE_REASON_UNKNOWN_REQUEST = 90,

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The broker's requests about work: contexts and their progress. One thread. */
+#ifndef CORE_BROKER_WORK_H
+#define CORE_BROKER_WORK_H
+
+#include "core/broker.h"
+#include "core/outcome.h"
+
+/* One of the requests from CONTEXT_CREATE on; what it tells goes to *reply. */
+struct outcome work_request(struct broker *broker, uint32_t client,
+			    const struct wire_request *head, const void *args,
+			    struct wire_reply *reply);
+
+#endif

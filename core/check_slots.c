@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Slot checker: one walk over all segments, and what each slot adds up to.
+ *
+ *	segment --> bitmap == states of its slots
+ *	   \--> slot --> charges, references of objects and stores, waiters,
+ *	                 runs of children and the way back
+ *
+ * The sums stand in arrays of the walk (core/check_tally.h); core/check.c
+ * compares them with the records in the end.
+ *
+ * Guarantees, cited by the tests:
+ *
+ *  G1  Each slot in use is added to exactly one session.
+ */
+#include "core/check_slots.h"
+
+#include "core/uses.h"
+#include "core/words.h"
+
+static void tally_private(struct check *c, uint32_t session,
+			  const struct slot *slot)
+{
+	uint32_t store = slot->allocation.store;
+
+	if (!check_is_used(c, AREA_STORES, store)) {
+		check_expect(c, "store of allocation", store, 0, 1);
+		return;
+	}
+	c->store_refs[store]++;
+	c->store_session[store] = session;
+	c->bytes += slot->allocation.size_bytes;
+	check_owe(c, session, CHARGE_BYTES, slot->allocation.size_bytes);
+}
+
+/* A set of users: each record once, in use, with names of words only. */
+static void tally_uses(struct check *c, uint32_t session,
+		       const struct slot *slot)
+{
+	uint32_t at = (uint32_t)slot->use_value, n = 0;
+
+	if (slot->use_who != USE_SET)
+		return;
+	while (at != 0 && n++ <= USERS_PER_ALLOCATION_MAX) {
+		if (!check_is_used(c, AREA_USERS, at)) {
+			check_expect(c, "users of allocation", at, 0, 1);
+			return;
+		}
+		for (int i = 0; i < USERS_IN_RECORD; i++)
+			check_expect(c, "word that uses an allocation of",
+				     session,
+				     (users_at(c->region, at)->who[i] &
+				      WORD_MASK) < WORDS_PER_CLIENT_MAX,
+				     1);
+		c->users++;
+		at = users_at(c->region, at)->next;
+	}
+	check_expect(c, "end of the users of an allocation of", session, at, 0);
+}
+
+static bool is_private(const struct check *c, const struct slot *slot)
+{
+	uint32_t parent = slot->allocation.parent;
+
+	return parent == 0 || slot_at(c->region, parent)->resource.object == 0;
+}
+
+static void tally_allocation(struct check *c, uint32_t session, uint32_t index)
+{
+	const struct slot *slot = slot_at(c->region, index);
+	bool live = slot_state(slot) == SLOT_LIVE;
+	const struct slot *parent;
+	const uint32_t *run;
+
+	c->sessions[session].allocations += live;
+	tally_uses(c, session, slot);
+	if (is_private(c, slot) && (live || slot->allocation.store != 0))
+		tally_private(c, session, slot);
+	if (slot->allocation.parent == 0 || !live)
+		return;
+	parent = slot_at(c->region, slot->allocation.parent);
+	check_expect(c, "parent's state of allocation", index,
+		     slot_state(parent), SLOT_LIVE);
+	if (slot->allocation.position >= parent->resource.count) {
+		check_expect(c, "position of allocation in its run", index, 0,
+			     1);
+		return;
+	}
+	run = block_at(c->region, parent->resource.run);
+	check_expect(c, "back-position of allocation", index,
+		     run[slot->allocation.position], index);
+}
+
+static void tally_opening(struct check *c, uint32_t session,
+			  const struct slot *slot)
+{
+	uint32_t object = slot->resource.object;
+
+	if (slot->resource.released)
+		return;
+	if (!check_is_used(c, AREA_OBJECTS, object)) {
+		check_expect(c, "object of opening", object, 0, 1);
+		return;
+	}
+	c->object_refs[object]++;
+	c->sessions[session].used[CHARGE_BYTES] +=
+		object_at(c->region, object)->size_bytes;
+	c->sessions[session].used[CHARGE_STORES]++;
+}
+
+static void tally_resource(struct check *c, uint32_t session, uint32_t index)
+{
+	const struct slot *slot = slot_at(c->region, index);
+	const struct slot_resource *r = &slot->resource;
+	const uint32_t *run = r->count == 0 ? NULL :
+					      block_at(c->region, r->run);
+
+	c->sessions[session].resources += slot_state(slot) == SLOT_LIVE;
+	c->block_units += block_units(r->capacity * sizeof(uint32_t)) +
+			  block_units(r->private_bytes);
+	if (r->object != 0)
+		tally_opening(c, session, slot);
+	for (uint32_t i = 0; i < r->count; i++) {
+		const struct slot *child = slot_at(c->region, run[i]);
+
+		check_expect(c, "kind of child", run[i], slot_kind(child),
+			     KIND_ALLOCATION);
+		check_expect(c, "parent of child", run[i],
+			     child->allocation.parent, index);
+		check_expect(c, "state of child", run[i], slot_state(child),
+			     slot_state(slot));
+	}
+}
+
+void check_tally_waiter(struct check *c, uint32_t waiter)
+{
+	if (waiter == 0)
+		return;
+	if (check_is_used(c, AREA_WAITERS, waiter))
+		c->waiter_refs[waiter]++;
+	else
+		check_expect(c, "waiter of a slot or device", waiter, 0, 1);
+}
+
+/* One slot that is LIVE or RETIRED. */
+static void tally_slot(struct check *c, uint32_t session, uint32_t index)
+{
+	const struct slot *slot = slot_at(c->region, index);
+
+	check_owe(c, session, CHARGE_HANDLES, 1);
+	c->sessions[session].retired += slot_state(slot) == SLOT_RETIRED;
+	check_expect(c, "pins of slot", index, slot_pins(slot), 0);
+	check_tally_waiter(c, slot->waiter);
+	if (slot_kind(slot) == KIND_ALLOCATION ||
+	    slot_kind(slot) == KIND_CONTEXT_ALLOCATION)
+		tally_allocation(c, session, index);
+	else if (slot_kind(slot) == KIND_RESOURCE)
+		tally_resource(c, session, index);
+}
+
+/* Adds one segment's slots to a session; its free and taken slots. */
+static void walk_segment(struct check *c, uint32_t session, uint32_t segment,
+			 uint32_t *live, uint32_t *free)
+{
+	const struct segment *s = segment_at(c->region, segment);
+	uint32_t n_free = 0, n_dead = 0;
+
+	for (uint32_t i = 0; i < SEGMENT_SLOTS; i++) {
+		uint32_t index = (segment << SEGMENT_SLOTS_LOG2) + i;
+		const struct slot *slot = slot_at(c->region, index);
+		bool bit = s->free_bits[i / 64] >> (i % 64) & 1;
+
+		check_expect(c, "free bit of slot", index, bit,
+			     slot_state(slot) == SLOT_FREE);
+		n_free += bit;
+		n_dead += slot_state(slot) == SLOT_DEAD;
+		if (slot_state(slot) != SLOT_LIVE &&
+		    slot_state(slot) != SLOT_RETIRED)
+			continue;
+		check_expect(c, "owner of a slot in use", index, session != 0,
+			     1);
+		if (session == 0)
+			return;
+		tally_slot(c, session, index);
+		++*live;
+	}
+	check_expect(c, "free slots of segment", segment, s->free, n_free);
+	check_expect(c, "dead slots of segment", segment, s->dead, n_dead);
+	*free += n_free;
+}
+
+void check_owner(struct check *c, const struct owner *owner, uint32_t session)
+{
+	uint32_t segment = owner->segments, live = 0, free = 0, n = 0;
+
+	while (segment != 0 && n++ < SEGMENTS_MAX && c->result == 0) {
+		struct handle any = { (uint64_t)segment << SEGMENT_SLOTS_LOG2 };
+
+		check_expect(c, "owner of segment", segment,
+			     table_owner(c->region, any), owner->id);
+		walk_segment(c, session, segment, &live, &free);
+		segment = segment_at(c->region, segment)->next;
+	}
+	check_expect(c, "live slots of owner", owner->id, owner->live, live);
+	check_expect(c, "free slots of owner", owner->id, owner->free, free);
+}
+
+void check_depot(struct check *c)
+{
+	uint32_t segment = c->state->depot, live = 0, free = 0, n = 0;
+
+	while (segment != 0 && n++ < SEGMENTS_MAX && c->result == 0) {
+		struct handle any = { (uint64_t)segment << SEGMENT_SLOTS_LOG2 };
+
+		check_expect(c, "owner of segment in depot", segment,
+			     table_owner(c->region, any), 0);
+		walk_segment(c, 0, segment, &live, &free);
+		segment = segment_at(c->region, segment)->next;
+	}
+}

@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Work checker: contexts, their timelines and words, and who uses what.
+ *
+ *	context --> word names it and it names the word
+ *	   |    --> slot of its device names it
+ *	   |--> timeline: retired slots, values that only grow
+ *	   \--> run: live context allocations, and the way back
+ *
+ * And what no record shows by itself: a context that has come to the first
+ * value on its timeline is in its session's queue, one that ends and is quiet
+ * too, and done never exceeds what was submitted. Without these garbage would
+ * stay for ever in a state in which every number is right.
+ *
+ * Guarantees, cited by the tests:
+ *
+ *  G1  Each invariant, broken by hand, is reported (the test breaks them).
+ */
+#include "core/check_work.h"
+
+#include "core/context.h"
+#include "core/retire.h"
+#include "core/timeline.h"
+#include "core/uses.h"
+#include "core/words.h"
+
+/* One timeline on its way. */
+struct walk {
+	struct check *c;
+	uint32_t session;
+	uint64_t last;
+	uint32_t items;
+};
+
+static void visit_item(void *context, uint64_t value, uint32_t item)
+{
+	struct walk *w = context;
+
+	check_expect(w->c, "order of values on a timeline of session",
+		     w->session, value >= w->last, 1);
+	w->last = value;
+	w->items++;
+	check_tally_item(w->c, w->session, item & ~ITEM_AGAIN);
+}
+
+static void walk_timeline(struct check *c, uint32_t index)
+{
+	const struct context *x = context_at(c->region, index);
+	struct walk w = { .c = c, .session = x->session };
+
+	c->chunks += timeline_walk(c->region, &x->timeline, visit_item, &w);
+	check_expect(c, "items of timeline of context", index,
+		     x->timeline.count, w.items);
+	check_expect(c, "last value of timeline of context", index,
+		     w.items == 0 || w.last <= x->submitted, 1);
+	c->items += w.items;
+	c->streams++;
+	c->sessions[x->session].parked += w.items;
+}
+
+static void walk_run(struct check *c, uint32_t index)
+{
+	const struct context *x = context_at(c->region, index);
+	const uint32_t *run = x->count == 0 ? NULL :
+					      block_at(c->region, x->run);
+
+	c->block_units += block_units(x->capacity * sizeof(uint32_t));
+	for (uint32_t i = 0; i < x->count; i++) {
+		const struct slot *slot = slot_at(c->region, run[i]);
+
+		check_expect(c, "kind of context allocation", run[i],
+			     slot_kind(slot), KIND_CONTEXT_ALLOCATION);
+		check_expect(c, "state of context allocation", run[i],
+			     slot_state(slot), SLOT_LIVE);
+		check_expect(c, "context of context allocation", run[i],
+			     slot->use_who, x->who);
+		check_expect(c, "back-position of context allocation", run[i],
+			     slot->allocation.position, i);
+	}
+}
+
+static void check_names(struct check *c, uint32_t index)
+{
+	const struct context *x = context_at(c->region, index);
+	const struct words *words = &session_at(c->region, x->session)->words;
+	const struct slot *slot = slot_at(c->region, x->slot);
+
+	check_expect(c, "context of its word", index,
+		     words_find(c->region, words, x->who), index);
+	check_expect(c, "kind of slot of context", index, slot_kind(slot),
+		     KIND_CONTEXT);
+	check_expect(c, "context of its slot", index, slot->context.context,
+		     index);
+	check_expect(c, "session of device of context", index,
+		     device_at(c->region, x->device)->session, x->session);
+}
+
+static void check_phase(struct check *c, uint32_t index)
+{
+	const struct context *x = context_at(c->region, index);
+	bool removed = device_at(c->region, x->device)->state == DEVICE_REMOVED;
+	bool ending = x->state == CONTEXT_ENDING;
+
+	check_expect(c, "done of context, not beyond submitted", index,
+		     x->done <= x->submitted, 1);
+	check_expect(c, "context of a removed device, ending", index,
+		     removed && !ending, 0);
+	check_expect(c, "context awaited", index, x->is_awaited,
+		     ending && x->done < x->submitted);
+	check_expect(c, "context with items to move in its queue", index,
+		     x->is_reached,
+		     timeline_is_reached(c->region, &x->timeline, x->done));
+	if (!removed)
+		check_expect(c, "context that can go in its queue", index,
+			     x->is_quiet, ending && context_is_quiet(x));
+	c->sessions[x->session].quiescing += x->is_awaited;
+}
+
+/* Every word that is held is held by something that names it. */
+static void walk_words(struct check *c, uint32_t session)
+{
+	const struct words *words = &session_at(c->region, session)->words;
+	uint32_t live = 0;
+
+	c->block_units += block_units(words->capacity * sizeof(struct word));
+	for (uint32_t i = 1; i < words->used; i++) {
+		uint32_t what = words_holder(c->region, words, i);
+
+		if (what == 0)
+			continue;
+		live++;
+		check_expect(c, "holder of word", i,
+			     check_is_used(c, AREA_CONTEXTS, what), 1);
+	}
+	check_expect(c, "words of session", session, words->live, live);
+}
+
+void check_work(struct check *c)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 1; i < check_used(c, AREA_CONTEXTS); i++) {
+		if (!check_is_used(c, AREA_CONTEXTS, i))
+			continue;
+		n++;
+		check_tally_waiter(c, context_at(c->region, i)->waiter);
+		check_names(c, i);
+		walk_timeline(c, i);
+		walk_run(c, i);
+		check_phase(c, i);
+	}
+	check_expect(c, "contexts in all", 0, c->state->n_contexts, n);
+	check_expect(c, "users in all", 0, c->users,
+		     check_used(c, AREA_USERS) - 1 -
+			     region_area(c->region, AREA_USERS)->free_count);
+	for (uint32_t i = 1; i < check_used(c, AREA_SESSIONS); i++)
+		if (check_is_used(c, AREA_SESSIONS, i))
+			walk_words(c, i);
+}

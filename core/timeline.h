@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What waits for the progress of one context, in the order of the values that
+ * it waits for. One thread.
+ */
+#ifndef CORE_TIMELINE_H
+#define CORE_TIMELINE_H
+
+#include "core/state.h"
+
+/*
+ * Appends an item that waits for value. The caller has reserved
+ * (stream_reserve). A value below the last one is rounded up to it.
+ */
+void timeline_append(struct region *region, struct timeline *timeline,
+		     uint64_t value, uint32_t item);
+
+/* Whether the first item waits for no more than done. */
+bool timeline_is_reached(const struct region *region,
+			 const struct timeline *timeline, uint64_t done);
+
+/* Takes the first item; there must be one. */
+uint32_t timeline_take(struct region *region, struct timeline *timeline);
+
+/*
+ * Calls visit for each item with the value that it waits for, first to last,
+ * and returns how many chunks there are. For the checker and for people.
+ */
+uint32_t
+timeline_walk(const struct region *region, const struct timeline *timeline,
+	      void (*visit)(void *context, uint64_t value, uint32_t item),
+	      void *context);
+
+#endif
