@@ -10,6 +10,9 @@ include(CMakePackageConfigHelpers)
 install(TARGETS tenured RUNTIME DESTINATION "${CMAKE_INSTALL_SBINDIR}")
 if(TARGET tenurectl)
 	install(TARGETS tenurectl RUNTIME DESTINATION "${CMAKE_INSTALL_BINDIR}")
+	install(FILES "${PROJECT_SOURCE_DIR}/packaging/completions/tenurectl"
+		DESTINATION
+		"${CMAKE_INSTALL_DATADIR}/bash-completion/completions")
 endif()
 
 # The library, and the two ways to find it.

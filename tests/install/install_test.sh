@@ -75,6 +75,7 @@ library_dynamic() {
 quietly cmake --install "$build" --prefix "$prefix"
 has sbin/tenured include/tenure/tenure.h include/tenure/types.h \
 	include/tenure/dispenser.h \
+	share/bash-completion/completions/tenurectl \
 	share/doc/tenure/README.md share/doc/tenure/docs/PROTOCOL.md
 [ -x "$prefix/sbin/tenured" ] || fail "tenured cannot be executed"
 if find "$prefix" | grep -E 'hello|demo|testing|_test|\.a$'; then

@@ -340,7 +340,28 @@ static void socket_of_the_environment(void **state)
 	assert_int_equal(tenurectl("status"), 3);
 	assert_non_null(strstr(output, "/nowhere/at/all: no daemon"));
 	assert_int_equal(tenurectl("status", "--socket", stage->socket), 0);
+	assert_memory_equal(output, "tenured at ", 11);
+	assert_memory_equal(output + 11, stage->socket, strlen(stage->socket));
 	unsetenv("TENURE_SOCKET");
+}
+
+/* All the places that were looked at are named. */
+static void no_daemon_anywhere(void **state)
+{
+	(void)state;
+	setenv("XDG_RUNTIME_DIR", "/nowhere/at/all", 1);
+	/* Unless the machine itself has one. */
+	if (tenurectl("-q", "-s", "/run/tenured/tenured.sock", "status") == 3) {
+		assert_int_equal(tenurectl("status"), 3);
+		assert_non_null(strstr(output,
+				       "/nowhere/at/all/tenured/tenured.sock, "
+				       "/run/tenured/tenured.sock: no daemon"));
+		unsetenv("XDG_RUNTIME_DIR");
+		assert_int_equal(tenurectl("status"), 3);
+		assert_non_null(strstr(output, ": /run/tenured/tenured.sock: "
+					       "no daemon"));
+	}
+	unsetenv("XDG_RUNTIME_DIR");
 }
 
 /* What the program writes to a terminal. */
@@ -797,6 +818,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(quiet, setup, teardown),
 		cmocka_unit_test_setup_teardown(socket_of_the_environment,
 						setup, teardown),
+		cmocka_unit_test_setup_teardown(no_daemon_anywhere, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(colours, setup, teardown),
 		cmocka_unit_test_setup_teardown(output_that_cannot_be_written,
 						setup, teardown),

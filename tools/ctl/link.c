@@ -14,6 +14,7 @@
 
 #include "client/transport.h"
 
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -58,13 +59,30 @@ static int babble(const struct link *link)
 		    tenure_strreason(TENURE_REASON_DAEMON_PROTOCOL));
 }
 
-int link_open(struct link *link, const char *path)
+/* Where the library has looked; in buffer if it is more than one place. */
+static const char *places(const char *path, char *buffer, size_t size)
 {
-	int status = tenure_connect(path, 0, &link->connection);
+	const char *directory = getenv("XDG_RUNTIME_DIR");
 
 	if (!path)
 		path = getenv("TENURE_SOCKET");
-	return status < 0 ? lost(link, path, status) : 0;
+	if (path && *path)
+		return path;
+	if (!directory || *directory != '/')
+		return "/run/tenured/tenured.sock";
+	snprintf(buffer, size, "%s%s", directory,
+		 "/tenured/tenured.sock, /run/tenured/tenured.sock");
+	return buffer;
+}
+
+int link_open(struct link *link, const char *path)
+{
+	int status = tenure_connect(path, 0, &link->connection);
+	char buffer[PATH_MAX];
+
+	return status < 0 ? lost(link, places(path, buffer, sizeof(buffer)),
+				 status) :
+			    0;
 }
 
 void link_close(struct link *link)

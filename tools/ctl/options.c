@@ -64,6 +64,7 @@ static const struct {
 	{ "status", COMMAND_STATUS },	    { "clients", COMMAND_CLIENTS },
 	{ "resources", COMMAND_RESOURCES }, { "limits", COMMAND_LIMITS },
 	{ "check", COMMAND_CHECK },	    { "run", COMMAND_RUN },
+	{ "help", COMMAND_HELP },
 };
 
 static int wrong(const char *what, const char *word)

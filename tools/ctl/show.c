@@ -539,6 +539,8 @@ static int status_table(const struct link *link,
 		else
 			add_number(&c.table, total_of(link, i));
 	}
+	/* A machine may have several. */
+	printf("tenured at %s\n\n", tenure_socket_path(link->connection));
 	code = put_table(&c.table);
 	table_deinit(&c.table);
 	if (code == EX_OK)
