@@ -67,6 +67,13 @@ static int commit(void *context, void *start, size_t size_bytes)
 	return world->inner.commit(world->inner.context, start, size_bytes);
 }
 
+static void clear(void *context, void *start, size_t size_bytes)
+{
+	struct world *world = context;
+
+	world->inner.clear(world->inner.context, start, size_bytes);
+}
+
 static void unreserve(void *context, void *start, size_t size_bytes)
 {
 	struct world *world = context;
@@ -132,6 +139,7 @@ static void start_broker(struct world *world)
 	struct pages pages = { .context = world,
 			       .reserve = reserve,
 			       .commit = commit,
+			       .clear = clear,
 			       .unreserve = unreserve };
 	struct entropy entropy = { fill_random, world };
 	struct broker_adapter adapter = { "null", { &null_ops, world } };

@@ -34,6 +34,9 @@
 #include "core/teardown.h"
 #include "core/wire/codec.h"
 
+/* Segments that one idle tick gives back: each is a system call. */
+enum { TRIM_SEGMENTS = 4 };
+
 /* One request on its way: what came, and the reply that is being made. */
 struct request {
 	struct broker *broker;
@@ -517,7 +520,10 @@ bool broker_next_reply(struct broker *broker, struct broker_reply *ret)
 
 bool broker_tick(struct broker *broker, uint64_t now_ns, uint32_t budget)
 {
-	return reclaim_tick(&broker->env, now_ns, budget);
+	bool more = reclaim_tick(&broker->env, now_ns, budget);
+
+	/* Memory of the table goes when nothing else is to be done. */
+	return more || table_trim(&broker->env.region, TRIM_SEGMENTS) > 0;
 }
 
 bool broker_next_release(struct broker *broker, struct release *ret)

@@ -169,11 +169,13 @@ static void walk_segment(struct check *c, uint32_t session, uint32_t segment,
 		uint32_t index = (segment << SEGMENT_SLOTS_LOG2) + i;
 		const struct slot *slot = slot_at(c->region, index);
 		bool bit = s->free_bits[i / 64] >> (i % 64) & 1;
+		bool freed = table_is_freed(c->region, index);
 
 		check_expect(c, "free bit of slot", index, bit,
-			     slot_state(slot) == SLOT_FREE);
+			     slot_state(slot) == SLOT_FREE && !freed);
 		n_free += bit;
-		n_dead += slot_state(slot) == SLOT_DEAD;
+		n_dead += slot_state(slot) == SLOT_DEAD && !freed;
+		*live += freed;
 		if (slot_state(slot) != SLOT_LIVE &&
 		    slot_state(slot) != SLOT_RETIRED)
 			continue;
@@ -205,16 +207,31 @@ void check_owner(struct check *c, const struct owner *owner, uint32_t session)
 	check_expect(c, "free slots of owner", owner->id, owner->free, free);
 }
 
+static void expect_nobodys(struct check *c, uint32_t segment)
+{
+	struct handle any = { (uint64_t)segment << SEGMENT_SLOTS_LOG2 };
+
+	check_expect(c, "owner of segment in depot", segment,
+		     table_owner(c->region, any), 0);
+}
+
 void check_depot(struct check *c)
 {
-	uint32_t segment = c->state->depot, live = 0, free = 0, n = 0;
+	uint32_t live = 0, free = 0, n = 0, segment = 0;
 
-	while (segment != 0 && n++ < SEGMENTS_MAX && c->result == 0) {
-		struct handle any = { (uint64_t)segment << SEGMENT_SLOTS_LOG2 };
-
-		check_expect(c, "owner of segment in depot", segment,
-			     table_owner(c->region, any), 0);
+	while (n <= SEGMENTS_MAX && c->result == 0 &&
+	       (segment = table_depot_next(c->region, false, segment)) != 0) {
+		expect_nobodys(c, segment);
 		walk_segment(c, 0, segment, &live, &free);
-		segment = segment_at(c->region, segment)->next;
+		n++;
+	}
+	check_expect(c, "segments in depot", 0, table_depot_count(c->region),
+		     n);
+	n = segment = 0;
+	while (n++ <= SEGMENTS_MAX && c->result == 0 &&
+	       (segment = table_depot_next(c->region, true, segment)) != 0) {
+		expect_nobodys(c, segment);
+		check_expect(c, "bare segment", segment,
+			     segment_at(c->region, segment)->bare, 1);
 	}
 }

@@ -18,6 +18,9 @@ struct pages {
 	/* Makes whole pages usable and zero; 0 or -ENOMEM, and then nothing
 	 * has changed. */
 	int (*commit)(void *context, void *start, size_t size_bytes);
+	/* Gives the memory of committed pages back; they stay usable and read
+	 * as zero. Cannot fail: it may do nothing but clear them. */
+	void (*clear)(void *context, void *start, size_t size_bytes);
 	/* Gives a whole reservation back. */
 	void (*unreserve)(void *context, void *start, size_t size_bytes);
 };

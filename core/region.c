@@ -47,6 +47,7 @@ static const struct {
 } layout[AREAS] = {
 	[AREA_SLOTS] = { sizeof(struct slot), 1u << HANDLE_INDEX_BITS },
 	[AREA_SEGMENT_OWNERS] = { sizeof(atomic_u32), SEGMENTS_MAX },
+	[AREA_SEGMENT_LINKS] = { sizeof(atomic_u32), SEGMENTS_MAX },
 	[AREA_SEGMENTS] = { sizeof(struct segment), SEGMENTS_MAX },
 	[AREA_SESSIONS] = { sizeof(struct session), SESSIONS_MAX },
 	[AREA_PRINCIPALS] = { sizeof(struct principal), PRINCIPALS_MAX },
@@ -92,6 +93,14 @@ static void lay_out(struct region_head *head, uint64_t offset)
 	assert(offset == head->size_bytes);
 }
 
+static void view(struct region *region, const struct pages *pages,
+		 struct region_head *head)
+{
+	*region = (struct region){ .head = head, .pages = *pages };
+	region->slots = region_start(region, AREA_SLOTS);
+	region->owners = region_start(region, AREA_SEGMENT_OWNERS);
+}
+
 int region_init(struct region *region, const struct pages *pages,
 		size_t head_bytes)
 {
@@ -112,7 +121,38 @@ int region_init(struct region *region, const struct pages *pages,
 	head->magic = REGION_MAGIC;
 	head->size_bytes = size;
 	lay_out(head, first);
-	*region = (struct region){ .head = head, .pages = *pages };
+	view(region, pages, head);
+	return 0;
+}
+
+/* Whether the areas of a region lie where this program would lay them. */
+static bool is_laid_out(const struct region_head *head)
+{
+	uint64_t offset = head->areas[0].offset;
+
+	for (int a = 0; a < AREAS; a++) {
+		const struct area_head *area = &head->areas[a];
+
+		if (area->offset != offset ||
+		    area->record_bytes != layout[a].record_bytes ||
+		    area->capacity != layout[a].capacity ||
+		    area->committed > area->capacity ||
+		    area->used > max_u64(area->committed, 1))
+			return false;
+		offset += area_bytes((enum area)a);
+	}
+	return offset == head->size_bytes;
+}
+
+int region_adopt(struct region *region, const struct pages *pages, void *start,
+		 uint64_t size_bytes)
+{
+	struct region_head *head = start;
+
+	if (size_bytes < sizeof(*head) || head->magic != REGION_MAGIC ||
+	    head->size_bytes != size_bytes || !is_laid_out(head))
+		return -EINVAL;
+	view(region, pages, head);
 	return 0;
 }
 

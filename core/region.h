@@ -14,6 +14,7 @@
 enum area {
 	AREA_SLOTS,
 	AREA_SEGMENT_OWNERS,
+	AREA_SEGMENT_LINKS,
 	AREA_SEGMENTS,
 	AREA_SESSIONS,
 	AREA_PRINCIPALS,
@@ -58,12 +59,21 @@ struct region_head {
 /* A view of the state: valid in this process only. */
 struct region {
 	struct region_head *head; /* start of the reservation, or NULL */
+	void *slots, *owners; /* where these two areas start */
 	struct pages pages;
 };
 
 /* Reserves, lays out and commits the head_bytes of state; 0 or -ENOMEM. */
 int region_init(struct region *region, const struct pages *pages,
 		size_t head_bytes);
+
+/*
+ * A view of a region that somebody has made, perhaps in another process, and
+ * that now lies at start, of which size_bytes are there: 0, or -EINVAL when
+ * it is none or was laid out by another version.
+ */
+int region_adopt(struct region *region, const struct pages *pages, void *start,
+		 uint64_t size_bytes);
 
 /* Gives the address space back; the zero value is allowed. */
 void region_deinit(struct region *region);

@@ -3,24 +3,11 @@
  * Handle table: 64-byte slots that never move, in segments with an owner.
  *
  * One atomic word in each slot says everything that decides: generation,
- * kind, state and pins. A handle names an index, a generation and a kind, so
- * a lookup is one load and one compare, wait-free, with no epoch and no
- * hazard pointer. The slot's memory is never anything but a slot, so a late
- * reader finds an answer there ("not mine any more"), never rubbish.
- *
- *	 63         32 31  28 27   23 22   20 19      0
- *	[ generation  | kind | spare | state | pins   ]
- *
- *	        publish           retire            reclaim, pins == 0
- *	 FREE ----------> LIVE ----------> RETIRED ----------> FREE, gen + 1
- *	   ^                                   |                  |
- *	   |                                   +--> DEAD at the   |
- *	   +--------------- next owner ------------ last gen <----+
- *
- * Rules. Every change of the word is a read-modify-write, so that a transient
- * pin is never lost. The pin field is only added to and subtracted from. Only
- * the owner changes state. An unpinner never reclaims: only the holder of the
- * retire record does, so reclaim happens exactly once by construction.
+ * kind, state and pins (core/control.h has its life). A handle names an
+ * index, a generation and a kind, so a lookup is one load and one compare,
+ * wait-free, with no epoch and no hazard pointer. The slot's memory is never
+ * anything but a slot, so a late reader finds an answer there ("not mine any
+ * more"), never rubbish.
  *
  * Segments of 1024 slots belong to a device (or to a session, for the handles
  * of adapters and devices). The owner is looked up in a small array before
@@ -28,41 +15,46 @@
  * faults in a foreign line. Free slots are a bitmap in the segment, taken
  * from the lowest bit: what is created together lies together.
  *
+ *	            reserve                     abandon
+ *	 depot  ---------------> an owner's  --------------> depot
+ *	   ^ |                   segments                     |
+ *	   | | trim                ^  collect                 +--> nowhere, when
+ *	   | v                     |                               all are DEAD
+ *	 bare, with a          bits that other
+ *	 generation floor      threads have set
+ *
+ * A segment that nobody owns may lose its memory: its slots then read as zero,
+ * which is FREE at generation 0 and matches no handle. Before that the segment
+ * notes a generation beyond all that its slots have had, and begins there when
+ * it is used again. A segment with a DEAD slot keeps its memory: the word of
+ * that slot is all that says so.
+ *
  * Guarantees, cited by the tests:
  *
  *  G1  After table_retire no lookup with that handle succeeds, for ever: the
  *      generation never repeats, and a slot at its last one becomes DEAD.
  *  G2  A lookup touches a slot only if the asking owner owns its segment.
  *  G3  While a pin is held the slot is not reclaimed and its fields stay.
- *  G4  table_try_reclaim succeeds exactly once for each table_retire.
+ *  G4  A reclaim succeeds exactly once for each table_retire.
  *  G5  A failed table_reserve has changed nothing that can be observed.
+ *  G6  When owner.live and table_uncollected are 0, no other thread is on its
+ *      way to the owner or its segments.
  *
- * Progress: peek, pin and unpin are wait-free; the rest is single-threaded.
- * Not here: handing segments between threads, and frees by other threads.
+ * Progress: peek, pin and unpin are wait-free (an undo of a pin that came too
+ * late is lock-free), remote frees are wait-free, the depot is lock-free; the
+ * rest is single-threaded, as table.h says.
  */
 #include "core/table.h"
 
 #include "core/state.h"
 
-static uint64_t control_make(uint32_t generation, enum slot_state state)
-{
-	return (uint64_t)generation << SLOT_GENERATION_SHIFT |
-	       (uint64_t)state << SLOT_STATE_SHIFT;
-}
-
-/* LIVE, of the handle's generation and kind, whatever the pins. */
-static bool control_matches(uint64_t control, struct handle handle)
-{
-	uint64_t wanted = control_make(handle_generation(handle), SLOT_LIVE) |
-			  (uint64_t)handle_kind(handle) << SLOT_KIND_SHIFT;
-
-	return (control & ~SLOT_PIN_MASK) == wanted;
-}
+/* A walk over the owner's segments is worth it when it finds so many slots in
+ * each: it looks at two lines of a segment. */
+enum { COLLECT_PER_SEGMENT = 64 };
 
 static atomic_u32 *segment_owner(const struct region *region, uint32_t segment)
 {
-	return (atomic_u32 *)region_start(region, AREA_SEGMENT_OWNERS) +
-	       segment;
+	return (atomic_u32 *)region->owners + segment;
 }
 
 enum slot_state slot_state(const struct slot *slot)
@@ -92,102 +84,66 @@ struct handle slot_handle(const struct slot *slot, uint32_t index)
 			   index);
 }
 
-uint32_t table_owner(const struct region *region, struct handle handle)
-{
-	uint32_t segment = handle_index(handle) >> SEGMENT_SLOTS_LOG2;
-
-	static_assert(HANDLE_INDEX_MASK >> SEGMENT_SLOTS_LOG2 < SEGMENTS_MAX,
-		      "every index has an owner word");
-	/* order SEGMENT: pairs with the release in adopt_segment(): whoever
-	 * sees the owner also sees the slots initialised */
-	return load_acquire_u32(segment_owner(region, segment));
-}
-
-void table_prefetch(const struct region *region, uint32_t owner,
-		    struct handle handle)
-{
-	if (table_owner(region, handle) == owner)
-		slot_prefetch(region, handle_index(handle));
-}
-
 uint32_t table_device(const struct region *region, uint32_t index)
 {
 	return owner_device(table_owner(region, (struct handle){ index }));
 }
 
-struct slot *table_peek(const struct region *region, uint32_t owner,
-			struct handle handle)
-{
-	struct slot *slot;
-
-	if (table_owner(region, handle) != owner || owner == 0)
-		return NULL;
-	slot = slot_at(region, handle_index(handle));
-	/* order PUBLISH: pairs with the release in table_publish(): the fields
-	 * of a LIVE slot are visible */
-	if (!control_matches(load_acquire_u64(&slot->control), handle))
-		return NULL;
-	return slot;
-}
-
-struct slot *table_pin(const struct region *region, uint32_t owner,
-		       struct handle handle)
-{
-	struct slot *slot = table_peek(region, owner, handle);
-
-	if (slot == NULL)
-		return NULL;
-	/* order PUBLISH: the pin may be the first to see a newer LIVE */
-	if (control_matches(fetch_add_acquire_u64(&slot->control, 1), handle))
-		return slot;
-	/* relaxed: nothing was read under this pin */
-	fetch_sub_relaxed_u64(&slot->control, 1);
-	return NULL;
-}
-
-void table_unpin(struct slot *slot)
-{
-	/* order UNPIN: pairs with the acquire in table_try_reclaim(): what was
-	 * read under the pin was read before the slot is written again */
-	uint64_t before = fetch_sub_release_u64(&slot->control, 1);
-
-	assert(control_pins(before) > 0);
-}
-
 /*
  * All owner words have memory from the start, and are nobody's until a
- * segment is adopted: a reader of another thread may ask for any index.
+ * segment is adopted: a reader of another thread may ask for any index. So
+ * have the links of the depot.
  */
 int table_init(struct region *region, uint32_t first_generation)
 {
 	region_state(region)->first_generation = first_generation;
+	if (region_commit(region, AREA_SEGMENT_LINKS, SEGMENTS_MAX) != 0)
+		return -ENOMEM;
 	return region_commit(region, AREA_SEGMENT_OWNERS, SEGMENTS_MAX);
 }
 
-/* Slots [first, first + 1024) become FREE at their first generation. */
+/* All slots become FREE at the segment's generation. */
 static void init_segment(const struct region *region, uint32_t segment)
 {
-	uint32_t generation = region_state(region)->first_generation;
 	struct segment *s = segment_at(region, segment);
 	struct slot *slots = slot_at(region, segment << SEGMENT_SLOTS_LOG2);
 
-	*s = (struct segment){ .free = SEGMENT_SLOTS };
+	s->bare = 0;
+	s->free = SEGMENT_SLOTS;
 	memset(s->free_bits, 0xff, sizeof(s->free_bits));
 	for (uint32_t i = 0; i < SEGMENT_SLOTS; i++)
-		/* relaxed: published by the segment's owner word */
-		store_relaxed_u64(&slots[i].control,
-				  control_make(generation, SLOT_FREE));
+		control_init(&slots[i].control, s->generation);
 }
 
-/* A segment from the depot or a fresh one, or 0. */
-static uint32_t find_segment(struct region *region)
+static void into_depot(const struct region *region, uint32_t segment)
+{
+	struct state *state = region_state(region);
+
+	/* relaxed: a number to trim by */
+	fetch_add_relaxed_u32(&state->depot_count, 1);
+	depot_push(&state->depot, segment_links(region), segment);
+}
+
+static uint32_t out_of_depot(const struct region *region)
+{
+	struct state *state = region_state(region);
+	uint32_t segment = depot_pop(&state->depot, segment_links(region));
+
+	if (segment != 0)
+		/* relaxed: as above */
+		fetch_add_relaxed_u32(&state->depot_count, UINT32_MAX);
+	return segment;
+}
+
+/* A segment that has no memory yet or no more, or 0. */
+static uint32_t fresh_segment(struct region *region)
 {
 	struct state *state = region_state(region);
 	struct area_head *head = region_area(region, AREA_SEGMENTS);
-	uint32_t segment = state->depot;
+	uint32_t segment = depot_pop(&state->bare, segment_links(region));
 
 	if (segment != 0) {
-		state->depot = segment_at(region, segment)->next;
+		init_segment(region, segment);
 		return segment;
 	}
 	segment = head->used;
@@ -196,6 +152,7 @@ static uint32_t find_segment(struct region *region)
 			  (uint64_t)(segment + 1) << SEGMENT_SLOTS_LOG2) != 0)
 		return 0;
 	head->used++;
+	segment_at(region, segment)->generation = state->first_generation;
 	init_segment(region, segment);
 	return segment;
 }
@@ -211,18 +168,63 @@ static void adopt_segment(struct region *region, struct owner *owner,
 	s->roomy = 1;
 	owner->roomy = segment;
 	owner->free += s->free;
-	/* order SEGMENT: pairs with the acquire in table_owner() */
-	store_release_u32(segment_owner(region, segment), owner->id);
+	/* relaxed: whoever has a handle has it from after this */
+	store_relaxed_u32(segment_owner(region, segment), owner->id);
 }
 
-int table_reserve(struct region *region, struct owner *owner, uint32_t count)
+int32_t table_uncollected(const struct owner *owner)
 {
+	return (int32_t)(remote_count(&owner->freed) - owner->taken);
+}
+
+/* Without it, an owner of many segments would walk them for a few slots. */
+static bool collect_pays(const struct owner *owner)
+{
+	int64_t slots = (int64_t)owner->live + owner->free;
+	int64_t uncollected = table_uncollected(owner);
+
+	return uncollected > 0 &&
+	       uncollected * SEGMENT_SLOTS >= slots * COLLECT_PER_SEGMENT;
+}
+
+int table_reserve_stocked(struct region *region, struct owner *owner,
+			  uint32_t count)
+{
+	if (owner->free < count && collect_pays(owner))
+		table_collect(region, owner);
 	while (owner->free < count) {
-		uint32_t segment = find_segment(region);
+		uint32_t segment = out_of_depot(region);
 
 		if (segment == 0)
 			return -ENOMEM;
 		adopt_segment(region, owner, segment);
+	}
+	return 0;
+}
+
+int table_reserve(struct region *region, struct owner *owner, uint32_t count)
+{
+	while (table_reserve_stocked(region, owner, count) != 0) {
+		uint32_t segment = fresh_segment(region);
+
+		if (segment == 0)
+			return -ENOMEM;
+		adopt_segment(region, owner, segment);
+	}
+	return 0;
+}
+
+int table_stock(struct region *region, uint32_t count)
+{
+	struct state *state = region_state(region);
+
+	/* relaxed: whoever takes some meanwhile asks again */
+	while (load_relaxed_u32(&state->depot_count) < count) {
+		uint32_t segment = fresh_segment(region);
+
+		if (segment == 0)
+			return -ENOMEM;
+		into_depot(region, segment);
 	}
 	return 0;
 }
@@ -255,25 +257,8 @@ struct handle table_publish(struct region *region, uint32_t index,
 			    enum kind kind)
 {
 	struct slot *slot = slot_at(region, index);
-	/* order PUBLISH: pairs with the acquire in table_peek() and
-	 * table_pin(): the fields before the LIVE that announces them */
-	uint64_t before = fetch_add_release_u64(
-		&slot->control,
-		control_make(0, SLOT_LIVE) | (uint64_t)kind << SLOT_KIND_SHIFT);
 
-	assert(control_state(before) == SLOT_FREE);
-	return handle_make(control_generation(before), kind, index);
-}
-
-void table_retire(struct slot *slot)
-{
-	/* relaxed: the word alone decides every later lookup, and one word
-	 * has one order for everybody */
-	uint64_t before = fetch_add_relaxed_u64(
-		&slot->control,
-		control_make(0, SLOT_RETIRED) - control_make(0, SLOT_LIVE));
-
-	assert(control_state(before) == SLOT_LIVE);
+	return handle_make(control_publish(&slot->control, kind), kind, index);
 }
 
 static void free_slot(struct region *region, struct owner *owner,
@@ -294,51 +279,174 @@ static void free_slot(struct region *region, struct owner *owner,
 	}
 }
 
-bool table_try_reclaim(struct region *region, struct owner *owner,
-		       uint32_t index)
+/* A slot that has been reclaimed is the owner's again, or nobody's. */
+static void regain(struct region *region, struct owner *owner, uint32_t index,
+		   bool is_dead)
 {
-	struct slot *slot = slot_at(region, index);
-	/* relaxed: the compare-and-swap below decides */
-	uint64_t control = load_relaxed_u64(&slot->control);
-	uint32_t generation = control_generation(control);
-	bool last = generation + 1 == SLOT_GENERATION_MAX;
-
-	assert(control_state(control) == SLOT_RETIRED);
-	if (control_pins(control) != 0)
-		return false;
-	/* order UNPIN: pairs with the release in table_unpin() */
-	if (!cas_strong_acquire_u64(&slot->control, &control,
-				    control_make(generation + 1,
-						 last ? SLOT_DEAD : SLOT_FREE)))
-		return false;
 	owner->live--;
-	if (last)
+	if (is_dead)
 		segment_at(region, index >> SEGMENT_SLOTS_LOG2)->dead++;
 	else
 		free_slot(region, owner, index);
+}
+
+bool table_try_reclaim(struct region *region, struct owner *owner,
+		       uint32_t index)
+{
+	enum reclaimed reclaimed =
+		control_try_reclaim(&slot_at(region, index)->control);
+
+	if (reclaimed == RECLAIM_PINNED)
+		return false;
+	regain(region, owner, index, reclaimed == RECLAIM_DEAD);
 	return true;
+}
+
+bool table_try_reclaim_remote(const struct region *region, struct owner *owner,
+			      uint32_t index)
+{
+	struct segment *s = segment_at(region, index >> SEGMENT_SLOTS_LOG2);
+
+	if (control_try_reclaim(&slot_at(region, index)->control) ==
+	    RECLAIM_PINNED)
+		return false;
+	remote_free(s->freed_bits, index & (SEGMENT_SLOTS - 1), &owner->freed);
+	return true;
+}
+
+/* The number of slots found. */
+static uint32_t collect_word(struct region *region, struct owner *owner,
+			     uint32_t segment, uint32_t word)
+{
+	struct segment *s = segment_at(region, segment);
+	uint64_t bits = remote_take(&s->freed_bits[word]);
+	uint32_t n = 0;
+
+	for (; bits != 0; bits &= bits - 1, n++) {
+		uint32_t index = (segment << SEGMENT_SLOTS_LOG2) + word * 64 +
+				 (uint32_t)__builtin_ctzll(bits);
+
+		regain(region, owner, index,
+		       slot_state(slot_at(region, index)) == SLOT_DEAD);
+	}
+	return n;
+}
+
+/*
+ * The walk may find a bit before its reclaimer has counted it. That is as
+ * good as any other, but taken then runs ahead of freed until he has.
+ */
+void table_collect(struct region *region, struct owner *owner)
+{
+	uint32_t segment = owner->segments;
+
+	for (; segment != 0; segment = segment_at(region, segment)->next)
+		for (uint32_t word = 0; word < SEGMENT_WORDS; word++)
+			owner->taken +=
+				collect_word(region, owner, segment, word);
 }
 
 void table_abandon(struct region *region, struct owner *owner)
 {
-	struct state *state = region_state(region);
 	uint32_t segment;
 
-	assert(owner->live == 0);
+	assert(owner->live == 0 && table_uncollected(owner) == 0);
 	while ((segment = owner->segments) != 0) {
 		struct segment *s = segment_at(region, segment);
 
 		owner->segments = s->next;
 		assert(s->free + s->dead == SEGMENT_SLOTS);
-		/* order SEGMENT: the next owner's slots are the same ones,
-		 * all FREE by now */
-		store_release_u32(segment_owner(region, segment), 0);
+		/* relaxed: the next owner's slots are the same ones, all FREE
+		 * by now */
+		store_relaxed_u32(segment_owner(region, segment), 0);
+		s->next = 0;
 		s->roomy = 0;
 		s->next_roomy = 0;
-		if (s->free == 0)
-			continue; /* all DEAD: nobody can use it again */
-		s->next = state->depot;
-		state->depot = segment;
+		if (s->free > 0) /* else all are DEAD: nobody can use it */
+			into_depot(region, segment);
 	}
 	*owner = (struct owner){ .id = owner->id };
+}
+
+/* A generation beyond all that the slots of a segment have had, or 0 when
+ * there is none left. */
+static uint32_t generation_beyond(const struct region *region, uint32_t segment)
+{
+	const struct slot *slots =
+		slot_at(region, segment << SEGMENT_SLOTS_LOG2);
+	uint32_t most = 0;
+
+	for (uint32_t i = 0; i < SEGMENT_SLOTS; i++) {
+		/* relaxed: it is FREE and nobody's, so it stays */
+		uint64_t control = load_relaxed_u64(&slots[i].control);
+
+		most = (uint32_t)max_u64(most, control_generation(control));
+	}
+	return most + 1 < SLOT_GENERATION_MAX ? most + 1 : 0;
+}
+
+/* False when the segment has to keep its memory. */
+static bool strip(struct region *region, uint32_t segment)
+{
+	struct segment *s = segment_at(region, segment);
+	uint32_t generation = generation_beyond(region, segment);
+
+	if (generation == 0)
+		return false;
+	s->generation = generation;
+	s->bare = 1;
+	s->free = 0;
+	memset(s->free_bits, 0, sizeof(s->free_bits));
+	region->pages.clear(region->pages.context,
+			    slot_at(region, segment << SEGMENT_SLOTS_LOG2),
+			    SEGMENT_SLOTS * sizeof(struct slot));
+	return true;
+}
+
+uint32_t table_trim(struct region *region, uint32_t count)
+{
+	struct state *state = region_state(region);
+	uint32_t n = 0;
+
+	/* relaxed: about so many */
+	while (n < count &&
+	       load_relaxed_u32(&state->depot_count) > DEPOT_KEEP) {
+		uint32_t segment = out_of_depot(region);
+
+		if (segment == 0)
+			break;
+		if (!strip(region, segment)) {
+			into_depot(region, segment);
+			break;
+		}
+		depot_push(&state->bare, segment_links(region), segment);
+		n++;
+	}
+	return n;
+}
+
+uint32_t table_depot_next(const struct region *region, bool bare,
+			  uint32_t segment)
+{
+	const struct state *state = region_state(region);
+
+	if (segment == 0)
+		return depot_top(bare ? &state->bare : &state->depot);
+	return depot_below(segment_links(region), segment);
+}
+
+uint32_t table_depot_count(const struct region *region)
+{
+	/* relaxed: nobody is at work */
+	return load_relaxed_u32(&region_state(region)->depot_count);
+}
+
+bool table_is_freed(const struct region *region, uint32_t index)
+{
+	const struct segment *s =
+		segment_at(region, index >> SEGMENT_SLOTS_LOG2);
+	uint32_t bit = index & (SEGMENT_SLOTS - 1);
+
+	/* relaxed: as above */
+	return load_relaxed_u64(&s->freed_bits[bit / 64]) >> (bit % 64) & 1;
 }

@@ -3,21 +3,23 @@
  * The handle table: slots, segments, and the life of a slot. The reasoning is
  * in table.c; docs/MEMORY_MODEL.md has the orders.
  *
- * Threads: table_peek, table_pin and table_unpin may be called by any thread
- * at any time. Everything else belongs to the one thread that owns the
- * owner's objects.
+ * Threads. Any thread, at any time: table_owner, table_prefetch, table_peek,
+ * table_pin, table_unpin, and table_try_reclaim_remote by whoever holds the
+ * retire record. One thread alone makes fresh segments and takes memory away:
+ * table_init, table_stock, table_reserve, table_trim. Everything else, and
+ * table_reserve_stocked, belongs to the thread of the owner that it names.
  */
 #ifndef CORE_TABLE_H
 #define CORE_TABLE_H
 
 #include "core/atomic.h"
+#include "core/control.h"
+#include "core/depot.h"
 #include "core/handle.h"
 #include "core/region.h"
+#include "core/remote.h"
 
 enum {
-	SLOT_PIN_BITS = 20,
-	SLOT_STATE_BITS = 3,
-	SLOT_SPARE_BITS = 5,
 	SEGMENT_SLOTS_LOG2 = 10,
 	SEGMENT_SLOTS = 1 << SEGMENT_SLOTS_LOG2,
 	SEGMENT_WORDS = SEGMENT_SLOTS / 64,
@@ -25,27 +27,9 @@ enum {
 	/* How many slots ahead of the one at work whoever goes through a list
 	 * asks for. Measured: 16 to 32 are alike, 8 and 64 are slower. */
 	PREFETCH_AHEAD = 24,
+	/* Segments that stay in the depot with their memory: 16 MiB. */
+	DEPOT_KEEP = 256,
 };
-
-static_assert(SLOT_PIN_BITS + SLOT_STATE_BITS + SLOT_SPARE_BITS +
-			      HANDLE_KIND_BITS + HANDLE_GENERATION_BITS ==
-		      64,
-	      "the control word is one word");
-
-enum slot_state {
-	SLOT_FREE = 0,
-	SLOT_LIVE = 1,
-	SLOT_RETIRED = 2,
-	SLOT_DEAD = 3,
-};
-
-#define SLOT_STATE_SHIFT SLOT_PIN_BITS
-#define SLOT_KIND_SHIFT (SLOT_PIN_BITS + SLOT_STATE_BITS + SLOT_SPARE_BITS)
-#define SLOT_GENERATION_SHIFT (SLOT_KIND_SHIFT + HANDLE_KIND_BITS)
-#define SLOT_PIN_MASK ((UINT64_C(1) << SLOT_PIN_BITS) - 1)
-#define SLOT_GENERATION_MAX UINT32_MAX
-
-static_assert(SLOT_GENERATION_SHIFT == 32, "generation is the high half");
 
 /* What a slot says about its object, by kind. */
 struct slot_adapter {
@@ -109,23 +93,31 @@ struct owner {
 	uint32_t id;
 	uint32_t segments; /* list of all, through segment.next */
 	uint32_t roomy; /* list of those with free slots, or 0 */
-	uint32_t live; /* slots taken and not yet reclaimed */
+	uint32_t live; /* slots taken and not yet known to be reclaimed */
 	uint32_t free; /* slots that table_take can hand out */
+	atomic_u32 freed; /* by other threads, ever (core/remote.h) */
+	uint32_t taken; /* of these, known to the owner */
 };
 
 struct segment {
-	uint32_t next; /* of the owner's segments, or in the depot */
+	uint32_t next; /* of the owner's segments */
 	uint32_t next_roomy;
 	uint16_t free; /* bits set below */
 	uint16_t dead; /* slots that are used up for ever */
 	uint8_t roomy; /* is on the owner's roomy list */
-	uint8_t spare[3]; /* zero */
+	uint8_t bare; /* its slots' memory has been given back */
+	uint8_t spare[2]; /* zero */
+	uint32_t generation; /* beyond all of its slots' before they went */
+	uint32_t spare_too; /* zero */
 	uint64_t free_bits[SEGMENT_WORDS];
+	_Alignas(64) atomic_u64 freed_bits[SEGMENT_WORDS]; /* core/remote.h */
 };
+
+static_assert(sizeof(struct segment) == 320, "five lines");
 
 static inline struct slot *slot_at(const struct region *region, uint32_t index)
 {
-	return (struct slot *)region_start(region, AREA_SLOTS) + index;
+	return (struct slot *)region->slots + index;
 }
 
 static inline struct segment *segment_at(const struct region *region,
@@ -134,26 +126,10 @@ static inline struct segment *segment_at(const struct region *region,
 	return (struct segment *)region_start(region, AREA_SEGMENTS) + segment;
 }
 
-static inline enum slot_state control_state(uint64_t control)
+/* The links of the depots, by segment. */
+static inline atomic_u32 *segment_links(const struct region *region)
 {
-	return (enum slot_state)((control >> SLOT_STATE_SHIFT) &
-				 ((1u << SLOT_STATE_BITS) - 1));
-}
-
-static inline enum kind control_kind(uint64_t control)
-{
-	return (enum kind)((control >> SLOT_KIND_SHIFT) &
-			   ((1u << HANDLE_KIND_BITS) - 1));
-}
-
-static inline uint32_t control_generation(uint64_t control)
-{
-	return (uint32_t)(control >> SLOT_GENERATION_SHIFT);
-}
-
-static inline uint32_t control_pins(uint64_t control)
-{
-	return (uint32_t)(control & SLOT_PIN_MASK);
+	return (atomic_u32 *)region_start(region, AREA_SEGMENT_LINKS);
 }
 
 /* State, kind and pins of a slot as its owner sees them. */
@@ -171,12 +147,26 @@ static inline void slot_prefetch(const struct region *region, uint32_t index)
 }
 
 /* The segment owner of an index: G2's check, before any slot is touched. */
-uint32_t table_owner(const struct region *region, struct handle handle);
+static inline uint32_t table_owner(const struct region *region,
+				   struct handle handle)
+{
+	uint32_t segment = handle_index(handle) >> SEGMENT_SLOTS_LOG2;
+
+	static_assert(HANDLE_INDEX_MASK >> SEGMENT_SLOTS_LOG2 < SEGMENTS_MAX,
+		      "every index has an owner word");
+	/* relaxed: it only says where to look; an old answer leads to a slot
+	 * whose word has another generation, or to none */
+	return load_relaxed_u32((const atomic_u32 *)region->owners + segment);
+}
 
 /* Asks for the slot that a handle names, if it lies in the owner's segments:
  * G2 holds for a prefetch, too. */
-void table_prefetch(const struct region *region, uint32_t owner,
-		    struct handle handle);
+static inline void table_prefetch(const struct region *region, uint32_t owner,
+				  struct handle handle)
+{
+	if (table_owner(region, handle) == owner)
+		slot_prefetch(region, handle_index(handle));
+}
 
 /* The device that a slot in use belongs to; the caller knows that one does. */
 uint32_t table_device(const struct region *region, uint32_t index);
@@ -186,13 +176,31 @@ uint32_t table_device(const struct region *region, uint32_t index);
  * in the handle; else NULL. Wait-free: one load of the small owner array, one
  * of the slot.
  */
-struct slot *table_peek(const struct region *region, uint32_t owner,
-			struct handle handle);
+static inline struct slot *table_peek(const struct region *region,
+				      uint32_t owner, struct handle handle)
+{
+	struct slot *slot = slot_at(region, handle_index(handle));
+
+	if (table_owner(region, handle) != owner || owner == 0)
+		return NULL;
+	return control_peek(&slot->control, handle) ? slot : NULL;
+}
 
 /* The same, and the slot cannot be reclaimed until table_unpin. */
-struct slot *table_pin(const struct region *region, uint32_t owner,
-		       struct handle handle);
-void table_unpin(struct slot *slot);
+static inline struct slot *table_pin(const struct region *region,
+				     uint32_t owner, struct handle handle)
+{
+	struct slot *slot = slot_at(region, handle_index(handle));
+
+	if (table_owner(region, handle) != owner || owner == 0)
+		return NULL;
+	return control_pin(&slot->control, handle) ? slot : NULL;
+}
+
+static inline void table_unpin(struct slot *slot)
+{
+	control_unpin(&slot->control);
+}
 
 /* Prepares the table of a fresh region; 0 or -ENOMEM. */
 int table_init(struct region *region, uint32_t first_generation);
@@ -203,6 +211,16 @@ int table_init(struct region *region, uint32_t first_generation);
  */
 int table_reserve(struct region *region, struct owner *owner, uint32_t count);
 
+/*
+ * The same from the depot alone: for owners of other threads than the one
+ * that grows the table.
+ */
+int table_reserve_stocked(struct region *region, struct owner *owner,
+			  uint32_t count);
+
+/* Makes sure that the depot has count segments; 0 or -ENOMEM. */
+int table_stock(struct region *region, uint32_t count);
+
 /* Takes a reserved slot: its fields are zero and nobody can see it yet. */
 uint32_t table_take(struct region *region, struct owner *owner);
 
@@ -211,7 +229,10 @@ struct handle table_publish(struct region *region, uint32_t index,
 			    enum kind kind);
 
 /* LIVE to RETIRED: from here on no lookup succeeds (G1). Asserts LIVE. */
-void table_retire(struct slot *slot);
+static inline void table_retire(struct slot *slot)
+{
+	control_retire(&slot->control);
+}
 
 /*
  * RETIRED to FREE with the next generation, or to DEAD after the last one.
@@ -220,14 +241,47 @@ void table_retire(struct slot *slot);
 bool table_try_reclaim(struct region *region, struct owner *owner,
 		       uint32_t index);
 
-/* Gives all segments of an owner without live slots back to the depot. */
+/*
+ * The same from another thread than the owner's, which holds the slot's
+ * retire record. The owner finds the slot with table_collect. After the call
+ * the owner may be gone.
+ */
+bool table_try_reclaim_remote(const struct region *region, struct owner *owner,
+			      uint32_t index);
+
+/*
+ * How many slots other threads have reclaimed that table_collect will find;
+ * negative while somebody whose slot was found has not counted it yet.
+ */
+int32_t table_uncollected(const struct owner *owner);
+
+/* Makes what other threads have reclaimed free for table_take: a walk over
+ * all segments of the owner. table_reserve does it when it pays. */
+void table_collect(struct region *region, struct owner *owner);
+
+/* Gives all segments of an owner without live slots back to the depot; asserts
+ * that nothing is uncollected. */
 void table_abandon(struct region *region, struct owner *owner);
+
+/*
+ * Gives the memory of at most count segments back that nobody has owned since
+ * they came to the depot, as long as it has more than DEPOT_KEEP; how many.
+ */
+uint32_t table_trim(struct region *region, uint32_t count);
+
+/* For the checker, while nobody is at work: the segment behind another one in
+ * the depot, or in that of the bare ones; the first one behind 0. */
+uint32_t table_depot_next(const struct region *region, bool bare,
+			  uint32_t segment);
+uint32_t table_depot_count(const struct region *region);
+
+/* Whether another thread has reclaimed a slot and its owner does not know. */
+bool table_is_freed(const struct region *region, uint32_t index);
 
 static inline uint32_t slot_index(const struct region *region,
 				  const struct slot *slot)
 {
-	return (uint32_t)(slot -
-			  (struct slot *)region_start(region, AREA_SLOTS));
+	return (uint32_t)(slot - (struct slot *)region->slots);
 }
 
 #endif

@@ -141,7 +141,7 @@ static void g1_a_segment_that_is_used_up(void **state)
 	assert_int_equal(owner.free, 0);
 	assert_int_equal(owner.roomy, 0);
 	table_abandon(&b.region, &owner);
-	assert_int_equal(region_state(&b.region)->depot, 0);
+	assert_int_equal(table_depot_next(&b.region, false, 0), 0);
 	handle = create(&b, &next, KIND_RESOURCE);
 	assert_int_equal(handle_index(handle) >> SEGMENT_SLOTS_LOG2, 2);
 	end(&b, &next, handle);
@@ -167,7 +167,7 @@ static void g1_another_owner_goes_on_counting(void **state)
 	assert_int_equal(first.id, 5);
 	assert_int_equal(first.segments, 0);
 	assert_int_equal(first.free, 0);
-	assert_int_equal(region_state(&b.region)->depot, 1);
+	assert_int_equal(table_depot_next(&b.region, false, 0), 1);
 	fresh = create(&b, &second, KIND_ALLOCATION);
 	assert_int_equal(handle_index(fresh), handle_index(old[0]));
 	assert_int_equal(handle_generation(fresh), 4);
@@ -433,6 +433,240 @@ static void a_taken_slot_is_zero(void **state)
 	bare_deinit(&b);
 }
 
+/* Several devices' worth of segments, each used once, and given back. */
+static void fill_depot(struct bare *b, uint32_t segments)
+{
+	struct owner owner = { .id = 9 };
+
+	assert_int_equal(
+		table_reserve(&b->region, &owner, segments * SEGMENT_SLOTS), 0);
+	table_abandon(&b->region, &owner);
+	assert_int_equal(table_depot_count(&b->region), segments);
+}
+
+static void g1_memory_that_went_and_came_back(void **state)
+{
+	struct owner owner = { .id = 5 }, next = { .id = 6 };
+	struct handle old[3], fresh;
+	uint32_t segment;
+	struct bare b;
+
+	(void)state;
+	bare_init(&b, 1);
+	fill_depot(&b, DEPOT_KEEP);
+	assert_int_equal(table_trim(&b.region, 9), 0);
+	/* One more, whose first slot has had three generations. */
+	assert_int_equal(
+		table_reserve(&b.region, &next, DEPOT_KEEP * SEGMENT_SLOTS), 0);
+	for (int i = 0; i < 3; i++) {
+		old[i] = create(&b, &owner, KIND_ALLOCATION);
+		end(&b, &owner, old[i]);
+	}
+	segment = handle_index(old[0]) >> SEGMENT_SLOTS_LOG2;
+	table_abandon(&b.region, &next);
+	table_abandon(&b.region, &owner);
+	assert_int_equal(table_trim(&b.region, 9), 1);
+	assert_int_equal(table_trim(&b.region, 9), 0);
+	assert_int_equal(b.memory.cleared_bytes,
+			 SEGMENT_SLOTS * sizeof(struct slot));
+	assert_int_equal(table_depot_next(&b.region, true, 0), segment);
+	assert_int_equal(table_depot_count(&b.region), DEPOT_KEEP);
+	/* All that have memory are used before the one that has none. */
+	assert_int_equal(
+		table_reserve(&b.region, &next, DEPOT_KEEP * SEGMENT_SLOTS), 0);
+	assert_int_equal(table_depot_next(&b.region, true, 0), segment);
+	fresh = create(&b, &owner, KIND_ALLOCATION);
+	assert_int_equal(handle_index(fresh), handle_index(old[0]));
+	assert_int_equal(handle_generation(fresh), 5);
+	for (int i = 0; i < 3; i++)
+		assert_false(found(&b, 5, old[i]));
+	assert_true(found(&b, 5, fresh));
+	end(&b, &owner, fresh);
+	bare_deinit(&b);
+}
+
+static void g1_memory_with_a_dead_slot_stays(void **state)
+{
+	struct owner owner = { .id = 5 };
+	struct bare b;
+
+	(void)state;
+	bare_init(&b, SLOT_GENERATION_MAX - 2);
+	fill_depot(&b, DEPOT_KEEP + 1);
+	for (int i = 0; i < 2; i++)
+		end(&b, &owner, create(&b, &owner, KIND_ALLOCATION));
+	assert_int_equal(segment_at(&b.region, owner.segments)->dead, 1);
+	table_abandon(&b.region, &owner);
+	assert_int_equal(table_trim(&b.region, 9), 0);
+	assert_int_equal(table_depot_count(&b.region), DEPOT_KEEP + 1);
+	assert_int_equal(b.memory.cleared_bytes, 0);
+	bare_deinit(&b);
+}
+
+static void g1_a_pin_from_before_the_memory_went(void **state)
+{
+	struct owner owner = { .id = 5 };
+	uint32_t index, generation = 1;
+	struct slot *slot;
+	struct bare b;
+
+	(void)state;
+	bare_init(&b, 1);
+	assert_int_equal(table_reserve(&b.region, &owner, 1), 0);
+	index = table_take(&b.region, &owner);
+	slot = slot_at(&b.region, index);
+	/* A pinner was late: it added its pin, and then the word was cleared
+	 * and made anew before it could undo. */
+	fetch_add_relaxed_u64(&slot->control, 1);
+	control_init(&slot->control, 7);
+	control_undo(&slot->control, generation);
+	assert_int_equal(slot_pins(slot), 0);
+	assert_int_equal(slot_handle(slot, index).value >> 32, 7);
+	fetch_add_relaxed_u64(&slot->control, 1);
+	control_undo(&slot->control, 7);
+	assert_int_equal(slot_pins(slot), 0);
+	bare_deinit(&b);
+}
+
+static void g4_frees_of_another_thread(void **state)
+{
+	enum { N = 3 * SEGMENT_SLOTS };
+	static struct handle handles[N];
+	struct owner owner = { .id = 5 };
+	uint32_t segments;
+	struct bare b;
+
+	(void)state;
+	bare_init(&b, 1);
+	for (uint32_t i = 0; i < N; i++)
+		handles[i] = create(&b, &owner, KIND_ALLOCATION);
+	segments = region_area(&b.region, AREA_SEGMENTS)->used;
+	for (uint32_t i = 0; i < N; i++) {
+		uint32_t index = handle_index(handles[i]);
+
+		table_retire(slot_at(&b.region, index));
+		assert_true(table_try_reclaim_remote(&b.region, &owner, index));
+		assert_true(table_is_freed(&b.region, index));
+		assert_int_equal(table_uncollected(&owner), i + 1);
+		assert_false(found(&b, 5, handles[i]));
+	}
+	assert_int_equal(owner.live, N);
+	assert_int_equal(owner.free, 0);
+	/* What is needed is collected before the table grows. */
+	assert_int_equal(table_reserve(&b.region, &owner, N), 0);
+	assert_int_equal(region_area(&b.region, AREA_SEGMENTS)->used, segments);
+	assert_int_equal(table_uncollected(&owner), 0);
+	assert_int_equal(owner.live, 0);
+	assert_int_equal(owner.free, N);
+	for (uint32_t i = 0; i < N; i++)
+		assert_false(table_is_freed(&b.region, i));
+	table_abandon(&b.region, &owner);
+	bare_deinit(&b);
+}
+
+static void g4_a_few_frees_are_not_worth_a_walk(void **state)
+{
+	struct owner owner = { .id = 5 };
+	struct handle handle;
+	uint32_t index;
+	struct bare b;
+
+	(void)state;
+	bare_init(&b, 1);
+	for (uint32_t i = 0; i < 2 * SEGMENT_SLOTS; i++)
+		handle = create(&b, &owner, KIND_ALLOCATION);
+	index = handle_index(handle);
+	table_retire(slot_at(&b.region, index));
+	assert_true(table_try_reclaim_remote(&b.region, &owner, index));
+	assert_int_equal(table_reserve(&b.region, &owner, 1), 0);
+	assert_int_equal(owner.free, SEGMENT_SLOTS);
+	assert_int_equal(table_uncollected(&owner), 1);
+	table_collect(&b.region, &owner);
+	assert_int_equal(table_uncollected(&owner), 0);
+	assert_int_equal(owner.free, SEGMENT_SLOTS + 1);
+	bare_deinit(&b);
+}
+
+static void g4_a_remote_free_of_the_last_generation(void **state)
+{
+	struct owner owner = { .id = 5 };
+	struct handle handle;
+	uint32_t index;
+	struct bare b;
+
+	(void)state;
+	bare_init(&b, SLOT_GENERATION_MAX - 1);
+	handle = create(&b, &owner, KIND_ALLOCATION);
+	index = handle_index(handle);
+	assert_ptr_equal(table_pin(&b.region, 5, handle),
+			 slot_at(&b.region, index));
+	table_retire(slot_at(&b.region, index));
+	assert_false(table_try_reclaim_remote(&b.region, &owner, index));
+	table_unpin(slot_at(&b.region, index));
+	assert_true(table_try_reclaim_remote(&b.region, &owner, index));
+	table_collect(&b.region, &owner);
+	assert_int_equal(owner.live, 0);
+	assert_int_equal(
+		segment_at(&b.region, index >> SEGMENT_SLOTS_LOG2)->dead, 1);
+	assert_int_equal(owner.free, SEGMENT_SLOTS - 1);
+	table_abandon(&b.region, &owner);
+	bare_deinit(&b);
+}
+
+static void abandon_uncollected(void *argument)
+{
+	struct bare *b = argument;
+	struct owner owner = { .id = 5 };
+	uint32_t index = handle_index(create(b, &owner, KIND_ALLOCATION));
+
+	table_retire(slot_at(&b->region, index));
+	table_try_reclaim_remote(&b->region, &owner, index);
+	table_abandon(&b->region, &owner);
+}
+
+static void free_remotely_twice(void *argument)
+{
+	struct bare *b = argument;
+	struct owner owner = { .id = 5 };
+
+	create(b, &owner, KIND_ALLOCATION);
+	remote_free(segment_at(&b->region, 1)->freed_bits, 3, &owner.freed);
+	remote_free(segment_at(&b->region, 1)->freed_bits, 3, &owner.freed);
+}
+
+static void g6_nobody_leaves_too_early(void **state)
+{
+	struct bare b;
+
+	(void)state;
+	bare_init(&b, 1);
+	assert_asserts(abandon_uncollected, &b);
+	assert_asserts(free_remotely_twice, &b);
+	bare_deinit(&b);
+}
+
+static void stocked_segments_are_enough_or_not(void **state)
+{
+	struct owner owner = { .id = 5 };
+	struct bare b;
+
+	(void)state;
+	bare_init(&b, 1);
+	assert_int_equal(table_reserve_stocked(&b.region, &owner, 1), -ENOMEM);
+	assert_int_equal(table_stock(&b.region, 2), 0);
+	assert_int_equal(table_depot_count(&b.region), 2);
+	assert_int_equal(table_reserve_stocked(&b.region, &owner, 1500), 0);
+	assert_int_equal(table_reserve_stocked(&b.region, &owner, 2049),
+			 -ENOMEM);
+	assert_int_equal(owner.free, 2048);
+	b.memory.fail_commit = 1;
+	assert_int_equal(table_stock(&b.region, 100), -ENOMEM);
+	b.memory.fail_commit = 0;
+	assert_int_equal(table_stock(&b.region, 3), 0);
+	assert_int_equal(table_depot_count(&b.region), 3);
+	bare_deinit(&b);
+}
+
 /*
  * Threads: one owner thread that takes, publishes, retires and reclaims for
  * two owners, gives all segments of one of them back now and then and lets
@@ -592,6 +826,14 @@ int main(void)
 		cmocka_unit_test(init_without_memory),
 		cmocka_unit_test(slots_come_and_go_in_any_order),
 		cmocka_unit_test(a_taken_slot_is_zero),
+		cmocka_unit_test(g1_memory_that_went_and_came_back),
+		cmocka_unit_test(g1_memory_with_a_dead_slot_stays),
+		cmocka_unit_test(g1_a_pin_from_before_the_memory_went),
+		cmocka_unit_test(g4_frees_of_another_thread),
+		cmocka_unit_test(g4_a_few_frees_are_not_worth_a_walk),
+		cmocka_unit_test(g4_a_remote_free_of_the_last_generation),
+		cmocka_unit_test(g6_nobody_leaves_too_early),
+		cmocka_unit_test(stocked_segments_are_enough_or_not),
 		cmocka_unit_test(g1_g3_threads),
 	};
 

@@ -63,6 +63,15 @@ static int commit(void *context, void *start, size_t size_bytes)
 	return 0;
 }
 
+/* Private pages read as zero after it; a huge page that is cleared in part is
+ * split when the kernel needs the memory. */
+static void clear(void *context, void *start, size_t size_bytes)
+{
+	(void)context;
+	if (madvise(start, size_bytes, MADV_DONTNEED) < 0)
+		memset(start, 0, size_bytes);
+}
+
 static void unreserve(void *context, void *start, size_t size_bytes)
 {
 	(void)context;
@@ -112,6 +121,7 @@ void pages_mmap(struct pages *ret)
 			pages_size_given("/sys/kernel/mm/transparent_hugepage"),
 		.reserve = reserve,
 		.commit = commit,
+		.clear = clear,
 		.unreserve = unreserve,
 	};
 }

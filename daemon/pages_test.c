@@ -27,6 +27,8 @@ static void test_reserve_commit_unreserve(void **state)
 	for (size_t i = 0; i < (4 << 20) + 4096; i += 4096)
 		assert_int_equal(start[i], 0);
 	start[4096] = 1;
+	pages.clear(pages.context, start + 4096, 4096);
+	assert_int_equal(start[4096], 0);
 	pages.unreserve(pages.context, start, RESERVED);
 }
 

@@ -45,7 +45,8 @@ import time
 
 LANES = 2
 COPIED = ("CMakeLists.txt", "CMakePresets.json", "cmake", "core", "daemon",
-          "client", "tests", "bench", "fuzz", "tools", "packaging", "docs")
+          "client", "tests", "bench", "fuzz", "models", "tools", "packaging",
+          "docs")
 FOLDER = "tests/mutants"
 RULES = "docs/DESTROY.md"
 

@@ -90,6 +90,22 @@ static int test_commit(void *context, void *start, size_t size_bytes)
 	return 0;
 }
 
+static void test_clear(void *context, void *start, size_t size_bytes)
+{
+	struct test_pages *p = context;
+	struct test_range *range = range_around(p, start);
+	uintptr_t offset = (uintptr_t)start - (uintptr_t)range->start;
+
+	assert(offset % PAGE_BYTES == 0 && size_bytes % PAGE_BYTES == 0);
+	for (uint64_t i = 0; i < size_bytes / PAGE_BYTES; i++)
+		assert(range->is_committed[offset / PAGE_BYTES + i]);
+	if (madvise(start, size_bytes, MADV_DONTNEED) != 0) {
+		perror("test pages: madvise");
+		abort();
+	}
+	p->cleared_bytes += size_bytes;
+}
+
 static void test_unreserve(void *context, void *start, size_t size_bytes)
 {
 	struct test_pages *p = context;
@@ -110,6 +126,7 @@ struct pages test_pages_interface(struct test_pages *p)
 		.page_bytes = PAGE_BYTES,
 		.reserve = test_reserve,
 		.commit = test_commit,
+		.clear = test_clear,
 		.unreserve = test_unreserve,
 	};
 }

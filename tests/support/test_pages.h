@@ -24,6 +24,7 @@ struct test_pages {
 	void *start; /* of the first one, or NULL */
 	uint64_t commits; /* calls, failed ones included */
 	uint64_t committed_bytes;
+	uint64_t cleared_bytes; /* ever */
 	uint64_t fail_commit; /* this call from now fails; 0: none */
 	uint64_t fail_reserve; /* likewise */
 };

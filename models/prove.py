@@ -1,0 +1,125 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""prove.py COMPILER [NAME...]: shows that each model can fail.
+
+A mutant is a file models/mutants/NAME.mutant in the format of tools/mutants.py,
+with one line "model: NAME" in place of rows and tests: an order that is weaker,
+or a check that is missing, in the text that ships. It goes into a copy of the
+headers, the model is built against that copy and runs; the model must say that
+something does not hold. One that says that all holds has survived, which is a
+failure of this program, as is a mutant that does not apply or compile.
+
+Every line of docs/MEMORY_MODEL.md that names a mutant in `models/mutants` must
+name one that is there, and each mutant must be named there.
+"""
+
+import concurrent.futures
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+
+ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), ".."))
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.join(ROOT, "tools"))
+
+import mutants
+
+FOLDER = os.path.join(ROOT, "models", "mutants")
+DOCUMENT = os.path.join(ROOT, "docs", "MEMORY_MODEL.md")
+EXECUTIONS = "2000000"
+
+
+class Mutant(mutants.Mutant):
+    """One that names a model instead of rows and tests."""
+
+    def __init__(self, path):
+        with open(path, encoding="utf-8") as file:
+            match = re.match(r"model: (\w+)\n", file.read())
+        self.rows = self.tests = ["-"]
+        self.model = match.group(1) if match else ""
+        super().__init__(path)
+
+    def parse(self, text):
+        super().parse(text)
+        self.rows = self.tests = [self.model]
+        if not self.model:
+            raise mutants.Failure("%s: names no model" % self.name)
+
+
+def run(*command):
+    return subprocess.run(command, text=True, stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          check=False)
+
+
+def verdict(compiler, mutant):
+    """killed, SURVIVED or ERROR, and the execution that showed it."""
+    with tempfile.TemporaryDirectory(prefix="tenure-model-") as folder:
+        for name in ("core", "models"):
+            shutil.copytree(os.path.join(ROOT, name),
+                            os.path.join(folder, name),
+                            ignore=shutil.ignore_patterns("*.c", "mutants"))
+        for path, text in mutant.applied(folder).items():
+            with open(os.path.join(folder, path), "w",
+                      encoding="utf-8") as file:
+                file.write(text)
+        program = os.path.join(folder, "model")
+        built = run(compiler, "-std=gnu++11", "-O0", "-w", "-DMODEL_MUTANT", "-I" + folder,
+                    "-I" + os.path.join(folder, "core/wire/include"),
+                    os.path.join(folder, "models", mutant.model + ".cpp"),
+                    "-o", program)
+        if built.returncode != 0:
+            return "ERROR", built.stdout
+        done = run(program, "--executions", EXECUTIONS)
+    if done.returncode == 0:
+        return "SURVIVED", ""
+    found = re.search(r"(\d+) executions, (?!all hold)(.*)|(Assertion .*)",
+                      done.stdout)
+    if not found:
+        return "ERROR", done.stdout
+    return "killed", (found.group(3) or "execution %s: %s" %
+                      (found.group(1), found.group(2)))
+
+
+def undocumented(all_mutants):
+    with open(DOCUMENT, encoding="utf-8") as file:
+        named = set(re.findall(r"`models/mutants/([\w-]+)`", file.read()))
+    there = {mutant.name for mutant in all_mutants}
+    for name in sorted(named - there):
+        yield "MEMORY_MODEL.md names a mutant that is not there: " + name
+    for name in sorted(there - named):
+        yield "MEMORY_MODEL.md does not name this mutant: " + name
+
+
+def main(arguments):
+    if not arguments:
+        print(__doc__, file=sys.stderr)
+        return 64
+    compiler, names = arguments[0], arguments[1:]
+    every = [Mutant(os.path.join(FOLDER, name))
+             for name in sorted(os.listdir(FOLDER))
+             if name.endswith(".mutant")]
+    chosen = [m for m in every if not names or m.name in names]
+    problems = list(undocumented(every))
+    killed = 0
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        for mutant, (word, how) in zip(chosen, pool.map(
+                lambda m: verdict(compiler, m), chosen)):
+            print("%-9s %-7s %-22s %s" %
+                  (word, mutant.model, mutant.name, how), flush=True)
+            killed += word == "killed"
+    for problem in problems:
+        print(problem)
+    print("models: %d of %d mutants killed" % (killed, len(chosen)))
+    return 0 if killed == len(chosen) and not problems and chosen else 1
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except mutants.Failure as failure:
+        print("models: %s" % failure, file=sys.stderr)
+        sys.exit(1)
