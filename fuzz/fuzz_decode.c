@@ -305,7 +305,7 @@ static bool is_malformed(const struct wire_request *q, size_t size_bytes)
 {
 	return size_bytes < 64 || size_bytes > WIRE_REQUEST_BYTES_MAX ||
 	       q->args_bytes != size_bytes - 64 || q->args_offset != 0 ||
-	       q->reserved != 0 || q->form > 1 || sets_unnamed_field(q);
+	       q->data_capacity != 0 || q->form > 1 || sets_unnamed_field(q);
 }
 
 /* The arguments of a create have one length and form that is right; they are

@@ -84,7 +84,7 @@ enum decode_result decode_request(const void *message, size_t size_bytes,
 		return DECODE_MALFORMED;
 	memcpy(&head, message, sizeof(head));
 	if (head.args_bytes != size_bytes - sizeof(head) ||
-	    head.args_offset != 0 || head.reserved != 0 ||
+	    head.args_offset != 0 || head.data_capacity != 0 ||
 	    (head.form & ~(unsigned int)WIRE_FORM_LIST) != 0)
 		return DECODE_MALFORMED;
 	if (fields[head.opcode] != 0 &&

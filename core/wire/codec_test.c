@@ -141,9 +141,9 @@ static void g2_reserved_bits(void **state)
 	for (unsigned int op = 0; op <= UINT8_MAX; op++) {
 		struct wire_request r = { .opcode = (uint8_t)op };
 
-		r.reserved = 1;
+		r.data_capacity = 1;
 		assert_int_equal(decode_head(r, 0), DECODE_MALFORMED);
-		r.reserved = 0;
+		r.data_capacity = 0;
 		r.args_offset = 8;
 		assert_int_equal(decode_head(r, 0), DECODE_MALFORMED);
 		r.args_offset = 0;
@@ -244,7 +244,7 @@ static void g2_every_single_byte(void **state)
 			/* What is accepted is without reserved bits. */
 			if (result != DECODE_OK)
 				continue;
-			assert_int_equal(got.reserved, 0);
+			assert_int_equal(got.data_capacity, 0);
 			assert_int_equal(got.args_offset, 0);
 			assert_true(got.form <= WIRE_FORM_LIST);
 		}

@@ -50,6 +50,9 @@ enum wire_op {
 	WIRE_OP_RESOURCES = 18,
 	WIRE_OP_LIMITS = 19,
 	WIRE_OP_CHECK = 20,
+	/* The ring and its doorbell, by the socket only, see core/ring/ring.h. */
+	WIRE_OP_RING = 21,
+	WIRE_OP_DOORBELL = 22,
 	/* Work, see "Work" below. */
 	WIRE_OP_CONTEXT_CREATE = 32,
 	WIRE_OP_CONTEXT_DESTROY = 33,
@@ -62,6 +65,8 @@ enum wire_op {
 enum wire_form {
 	/* A list is present, even if its count is 0 (A11, A12, A18). */
 	WIRE_FORM_LIST = 1u << 0,
+	/* By the ring only: no completion if the status is 0. */
+	WIRE_FORM_QUIET = 1u << 1,
 };
 
 enum wire_map_flags {
@@ -102,6 +107,7 @@ enum wire_test_event {
  *  CLIENTS, RESOURCES, LIMITS
  *                  value[0] = cursor: 0, or what the last page gave
  *  CHECK           -
+ *  RING, DOORBELL  - (by the socket)
  *  CONTEXT_CREATE  device
  *  CONTEXT_DESTROY device, object = context, flags = tenure_end_flags
  *  CONTEXT_SUBMIT  device, object = context, value[0] = progress value that
@@ -120,8 +126,11 @@ struct wire_request {
 	uint64_t object;
 	uint32_t count;
 	uint32_t args_bytes; /* length of the block behind this head */
-	uint32_t args_offset; /* 0 on the socket */
-	uint32_t reserved;
+	/* By the ring: where in the arena the arguments lie, a multiple of the
+	 * size of a block, and how many bytes from there the data of the reply
+	 * may take. Both 0 on the socket. */
+	uint32_t args_offset;
+	uint32_t data_capacity;
 	uint64_t value[2];
 };
 
@@ -156,6 +165,8 @@ static_assert(offsetof(struct wire_request, value) == 48, "layout");
  *  CONTEXT_CREATE  value[0] = context, value[1] = its progress word
  *  CHECK           count = broken invariants found, 0 or 1; data: the first
  *                  one in words, without a NUL
+ *  RING            value[0] = bytes of the ring; its descriptor
+ *  DOORBELL        the descriptor of an eventfd
  */
 struct wire_reply {
 	uint8_t opcode;

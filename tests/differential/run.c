@@ -613,7 +613,7 @@ static void draw_violation(struct run *run, int client, struct wire_request *q)
 		break;
 	case 1: /* a field that must be 0 */
 		*q = (struct wire_request){ .opcode = WIRE_OP_PING,
-					    .reserved = 1 };
+					    .data_capacity = 1 };
 		break;
 	case 2: /* descriptors that were never sent */
 		*q = (struct wire_request){ .opcode = WIRE_OP_PING };

@@ -300,7 +300,7 @@ static void item08_fields_that_must_be_zero(void **state)
 {
 	struct stage *stage = *state;
 	struct wire_request heads[] = {
-		{ .opcode = WIRE_OP_PING, .reserved = 1 },
+		{ .opcode = WIRE_OP_PING, .data_capacity = 1 },
 		{ .opcode = WIRE_OP_PING, .args_offset = 64 },
 		{ .opcode = WIRE_OP_PING, .device = 1 },
 		{ .opcode = WIRE_OP_PING, .form = 2 },
