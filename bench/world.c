@@ -171,7 +171,8 @@ static void connect_client(struct world *world)
 
 	require(broker_connect(&world->broker, &peer, 0, &world->session,
 			       &reason) == 0 &&
-			broker_receive(&world->broker, world->session, &hello,
+			broker_receive(&world->broker, world->session,
+				       BROKER_PORT_SOCKET, &hello,
 				       sizeof(hello), 0,
 				       &reply) == BROKER_REPLY &&
 			reply.head.status == 0,
@@ -242,8 +243,8 @@ void world_destroy(struct world *world, const uint64_t *handles, uint32_t count)
 		.count = count,
 	};
 
-	require(destroy_request(&world->broker.env, world->session, &args, 0,
-				&world->broker.rules)
+	require(destroy_request(&world->broker.env, world->session, &args,
+				&(struct ticket){ 0 }, &world->broker.rules)
 				.status == 0,
 		"a destroy is refused");
 }

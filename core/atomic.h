@@ -122,9 +122,34 @@ static inline bool cas_weak_release_u64(atomic_u64 *word, uint64_t *expected,
 						     memory_order_relaxed);
 }
 
+static inline uint64_t load_seq_cst_u64(const atomic_u64 *word)
+{
+	return atomic_load_explicit(word, memory_order_seq_cst);
+}
+
+static inline uint64_t exchange_seq_cst_u64(atomic_u64 *word, uint64_t value)
+{
+	return atomic_exchange_explicit(word, value, memory_order_seq_cst);
+}
+
 static inline uint32_t load_relaxed_u32(const atomic_u32 *word)
 {
 	return atomic_load_explicit(word, memory_order_relaxed);
+}
+
+static inline void store_relaxed_u32(atomic_u32 *word, uint32_t value)
+{
+	atomic_store_explicit(word, value, memory_order_relaxed);
+}
+
+static inline uint32_t load_seq_cst_u32(const atomic_u32 *word)
+{
+	return atomic_load_explicit(word, memory_order_seq_cst);
+}
+
+static inline uint32_t exchange_seq_cst_u32(atomic_u32 *word, uint32_t value)
+{
+	return atomic_exchange_explicit(word, value, memory_order_seq_cst);
 }
 
 static inline uint32_t load_acquire_u32(const atomic_u32 *word)
@@ -132,9 +157,9 @@ static inline uint32_t load_acquire_u32(const atomic_u32 *word)
 	return atomic_load_explicit(word, memory_order_acquire);
 }
 
-static inline void store_relaxed_u32(atomic_u32 *word, uint32_t value)
+static inline void store_release_u32(atomic_u32 *word, uint32_t value)
 {
-	atomic_store_explicit(word, value, memory_order_relaxed);
+	atomic_store_explicit(word, value, memory_order_release);
 }
 
 static inline uint32_t fetch_add_relaxed_u32(atomic_u32 *word, uint32_t value)

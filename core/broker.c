@@ -24,6 +24,7 @@
 
 #include "core/access.h"
 #include "core/broker_inspect.h"
+#include "core/broker_ring.h"
 #include "core/broker_work.h"
 #include "core/create.h"
 #include "core/destroy.h"
@@ -42,6 +43,7 @@ struct request {
 	struct broker *broker;
 	struct env *env;
 	uint32_t client;
+	enum broker_port port;
 	uint64_t now_ns;
 	struct wire_request head;
 	const void *args;
@@ -156,6 +158,15 @@ bool broker_next_obituary(struct broker *broker, struct obituary *ret)
 	return true;
 }
 
+/* What is to be remembered of a request that may be answered later. */
+static struct ticket ticket_of(const struct request *r)
+{
+	return (struct ticket){ .id = r->head.id,
+				.port = r->port,
+				.quiet = (r->head.form & WIRE_FORM_QUIET) !=
+					 0 };
+}
+
 static struct outcome on_hello(struct request *r)
 {
 	struct session *s = session_at(&r->env->region, r->client);
@@ -193,7 +204,9 @@ static struct outcome on_adapter_open(struct request *r)
 
 static struct outcome on_adapter_close(struct request *r)
 {
-	return adapter_close(r->env, r->client, r->head.object, r->head.id);
+	const struct ticket ticket = ticket_of(r);
+
+	return adapter_close(r->env, r->client, r->head.object, &ticket);
 }
 
 static struct outcome on_device_create(struct request *r)
@@ -204,8 +217,10 @@ static struct outcome on_device_create(struct request *r)
 
 static struct outcome on_device_destroy(struct request *r)
 {
+	const struct ticket ticket = ticket_of(r);
+
 	return device_destroy(r->env, r->client, r->head.device, r->head.flags,
-			      r->head.id);
+			      &ticket);
 }
 
 static struct outcome on_create(struct request *r)
@@ -238,6 +253,7 @@ static struct outcome on_create(struct request *r)
 
 static struct outcome on_destroy(struct request *r)
 {
+	const struct ticket ticket = ticket_of(r);
 	const struct destroy_args args = {
 		.device = r->head.device,
 		.resource = r->head.object,
@@ -247,7 +263,7 @@ static struct outcome on_destroy(struct request *r)
 		.flags = r->head.flags,
 	};
 
-	return destroy_request(r->env, r->client, &args, r->head.id,
+	return destroy_request(r->env, r->client, &args, &ticket,
 			       &r->broker->rules);
 }
 
@@ -357,8 +373,15 @@ static struct outcome on_inspect(struct request *r)
 
 static struct outcome on_work(struct request *r)
 {
-	return work_request(r->broker, r->client, &r->head, r->args,
+	const struct ticket ticket = ticket_of(r);
+
+	return work_request(r->broker, r->client, &ticket, &r->head, r->args,
 			    &r->reply->head);
+}
+
+static struct outcome on_ring(struct request *r)
+{
+	return ring_request(r->broker, r->client, &r->head, &r->reply->head);
 }
 
 static struct outcome on_test_event(struct request *r)
@@ -414,6 +437,8 @@ static struct outcome (*const handlers[UINT8_MAX + 1])(struct request *r) = {
 	[WIRE_OP_CONTEXT_DESTROY] = on_work,
 	[WIRE_OP_CONTEXT_SUBMIT] = on_work,
 	[WIRE_OP_CONTEXT_PROGRESS] = on_work,
+	[WIRE_OP_RING] = on_ring,
+	[WIRE_OP_DOORBELL] = on_ring,
 	[WIRE_OP_TEST_EVENT] = on_test_event,
 };
 
@@ -424,7 +449,8 @@ static struct outcome decode(struct request *r, const void *bytes,
 	if (size_bytes > sizeof(r->broker->message))
 		return refuse_and_kill(TENURE_REASON_MESSAGE_TOO_LONG);
 	memcpy(r->broker->message, bytes, size_bytes);
-	switch (decode_request(r->broker->message, size_bytes, &r->head,
+	switch (decode_request(r->broker->message, size_bytes,
+			       r->port == BROKER_PORT_RING, &r->head,
 			       &r->args)) {
 	case DECODE_OK:
 		return outcome_ok();
@@ -471,13 +497,15 @@ static struct outcome handle(struct request *r, const void *bytes,
 }
 
 enum broker_verdict broker_receive(struct broker *broker, uint32_t client,
-				   const void *bytes, size_t size_bytes,
-				   uint64_t now_ns, struct broker_reply *ret)
+				   enum broker_port port, const void *bytes,
+				   size_t size_bytes, uint64_t now_ns,
+				   struct broker_reply *ret)
 {
 	struct request r = {
 		.broker = broker,
 		.env = &broker->env,
 		.client = client,
+		.port = port,
 		.now_ns = now_ns,
 		.reply = ret,
 	};
@@ -485,7 +513,9 @@ enum broker_verdict broker_receive(struct broker *broker, uint32_t client,
 
 	assert(session_at(&broker->env.region, client)->phase <=
 	       SESSION_ACTIVE);
-	*ret = (struct broker_reply){ .client = client, .data = broker->data };
+	*ret = (struct broker_reply){ .client = client,
+				      .port = port,
+				      .data = broker->data };
 	outcome = handle(&r, bytes, size_bytes);
 	if (outcome.later)
 		return BROKER_LATER;
@@ -494,6 +524,7 @@ enum broker_verdict broker_receive(struct broker *broker, uint32_t client,
 	ret->head.status = outcome.status;
 	ret->head.reason = outcome.reason;
 	ret->head.index = outcome.index;
+	ret->quiet = outcome.status == 0 && ticket_of(&r).quiet;
 	if (outcome.status != 0)
 		region_state(&broker->env.region)->refused_total++;
 	return outcome.kill ? BROKER_KILL : BROKER_REPLY;
@@ -507,8 +538,10 @@ bool broker_next_reply(struct broker *broker, struct broker_reply *ret)
 	if (waiter == 0)
 		return false;
 	w = waiter_at(&broker->env.region, waiter);
-	*ret = (struct broker_reply){ .client = w->session };
-	ret->head.opcode = (uint8_t)w->opcode;
+	*ret = (struct broker_reply){ .client = w->session,
+				      .port = (enum broker_port)w->port,
+				      .quiet = w->quiet != 0 };
+	ret->head.opcode = w->opcode;
 	ret->head.id = w->id;
 	ret->head.index = WIRE_NO_INDEX;
 	ret->head.status = w->status;

@@ -79,21 +79,43 @@ enum broker_verdict {
 
 struct broker_reply {
 	uint32_t client;
+	enum broker_port port; /* on which the request came */
+	/* It succeeded and the client wants no reply: only what was reserved
+	 * for one is to be given back. */
+	bool quiet;
 	struct wire_reply head;
 	const void *data; /* head.data_bytes bytes, until the next call */
-	/* When head.fds is 1: whose descriptor to attach. */
+	/* When head.fds is 1: whose descriptor to attach. RING and DOORBELL
+	 * have none of a store: the caller makes what they ask for. */
 	uint32_t adapter;
 	uint32_t store;
 	bool read_only;
 };
 
 /*
- * Takes one whole message of a connected client. The bytes are copied before
- * they are judged; they may change under us.
+ * Takes one whole message of a connected client, which came by that port. The
+ * bytes are copied before they are judged; they may change under us.
  */
 enum broker_verdict broker_receive(struct broker *broker, uint32_t client,
-				   const void *bytes, size_t size_bytes,
-				   uint64_t now_ns, struct broker_reply *ret);
+				   enum broker_port port, const void *bytes,
+				   size_t size_bytes, uint64_t now_ns,
+				   struct broker_reply *ret);
+
+/*
+ * Destroys each of count handles (at most LIST_ENTRIES_MAX) alone, as its own
+ * DESTROY with flags 0 would. Success is silent; each refusal is one reply of
+ * WIRE_OP_FREE in ret_refusals, which has room for count. Returns how many.
+ */
+uint32_t broker_free(struct broker *broker, uint32_t client,
+		     const uint64_t *handles, uint32_t count,
+		     struct wire_reply *ret_refusals);
+
+/*
+ * What a granted RING or DOORBELL asked for could not be made, status says
+ * why: nothing is charged, and *reply becomes the refusal that is to be sent.
+ */
+void broker_ring_failed(struct broker *broker, struct broker_reply *reply,
+			int status);
 
 /* Replies that had to wait: synchronous destroys, ended devices. */
 bool broker_next_reply(struct broker *broker, struct broker_reply *ret);

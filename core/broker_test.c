@@ -137,7 +137,7 @@ static void unknown_requests_are_survived(void **state)
 		struct wire_request r = { .opcode = (uint8_t)op,
 					  .value = { 1, 2 } };
 
-		if ((op >= 1 && op <= WIRE_OP_CHECK) ||
+		if ((op >= 1 && op <= WIRE_OP_DOORBELL) ||
 		    (op >= WIRE_OP_CONTEXT_CREATE &&
 		     op <= WIRE_OP_CONTEXT_PROGRESS) ||
 		    op == WIRE_OP_TEST_EVENT)

@@ -50,6 +50,7 @@ static struct outcome on_submit(struct broker *broker, uint32_t client,
 }
 
 struct outcome work_request(struct broker *broker, uint32_t client,
+			    const struct ticket *ticket,
 			    const struct wire_request *head, const void *args,
 			    struct wire_reply *reply)
 {
@@ -60,7 +61,7 @@ struct outcome work_request(struct broker *broker, uint32_t client,
 		return on_create(env, client, head, reply);
 	case WIRE_OP_CONTEXT_DESTROY:
 		return context_destroy(env, client, head->device, head->object,
-				       head->flags, head->id);
+				       head->flags, ticket);
 	case WIRE_OP_CONTEXT_SUBMIT:
 		return on_submit(broker, client, head, args);
 	default:

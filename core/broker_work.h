@@ -8,6 +8,7 @@
 
 /* One of the requests from CONTEXT_CREATE on; what it tells goes to *reply. */
 struct outcome work_request(struct broker *broker, uint32_t client,
+			    const struct ticket *ticket,
 			    const struct wire_request *head, const void *args,
 			    struct wire_reply *reply);
 

@@ -305,6 +305,7 @@ static void walk_sessions(struct check *c)
 		if (s->phase == SESSION_ENDED)
 			continue;
 		check_owe(c, i, CHARGE_CLIENTS, 1);
+		check_owe(c, i, CHARGE_BYTES, s->ring_bytes);
 		check_owner(c, &s->owner, i);
 		walk_stream(c, i);
 	}

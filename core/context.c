@@ -328,7 +328,7 @@ struct outcome context_submit(struct env *env, uint32_t session,
 
 struct outcome context_destroy(struct env *env, uint32_t session,
 			       uint64_t device, uint64_t context,
-			       uint32_t flags, uint64_t id)
+			       uint32_t flags, const struct ticket *ticket)
 {
 	struct outcome outcome;
 	uint32_t index, waiter;
@@ -344,8 +344,8 @@ struct outcome context_destroy(struct env *env, uint32_t session,
 		context_free(env, index);
 		return outcome;
 	}
-	waiter =
-		waiter_new(env, session, id, WIRE_OP_CONTEXT_DESTROY, &outcome);
+	waiter = waiter_new(env, session, ticket, WIRE_OP_CONTEXT_DESTROY,
+			    &outcome);
 	if (waiter == 0)
 		return outcome;
 	waiter_expect(env, waiter, 1);

@@ -6,6 +6,7 @@
 #include "core/env.h"
 #include "core/outcome.h"
 #include "core/rules.h"
+#include "core/session.h"
 #include "core/state.h"
 
 /* Makes a context on a device; handles are wire values. */
@@ -14,13 +15,13 @@ struct outcome context_create(struct env *env, uint32_t session,
 			      uint32_t *ret_word);
 
 /*
- * Takes no more work; request id is answered when what was queued is done
+ * Takes no more work; the request of the ticket is answered when what was queued is done
  * and what belongs to the context has been given back. flags: enum
  * tenure_end_flags.
  */
 struct outcome context_destroy(struct env *env, uint32_t session,
 			       uint64_t device, uint64_t context,
-			       uint32_t flags, uint64_t id);
+			       uint32_t flags, const struct ticket *ticket);
 
 struct submit_args {
 	uint64_t device, context;

@@ -201,7 +201,8 @@ static void commit(struct env *env, uint32_t session,
 }
 
 struct outcome destroy_request(struct env *env, uint32_t session,
-			       const struct destroy_args *args, uint64_t id,
+			       const struct destroy_args *args,
+			       const struct ticket *ticket,
 			       struct rules_scratch *scratch)
 {
 	struct region *region = &env->region;
@@ -217,8 +218,8 @@ struct outcome destroy_request(struct env *env, uint32_t session,
 	if (stream_reserve(region, items) != 0)
 		return refuse_memory();
 	if (args->flags & TENURE_DESTROY_SYNCHRONOUS) {
-		waiter =
-			waiter_new(env, session, id, WIRE_OP_DESTROY, &outcome);
+		waiter = waiter_new(env, session, ticket, WIRE_OP_DESTROY,
+				    &outcome);
 		if (waiter == 0)
 			return outcome;
 		waiter_expect(env, waiter, items);

@@ -8,15 +8,17 @@
 #include "core/env.h"
 #include "core/outcome.h"
 #include "core/rules.h"
+#include "core/session.h"
 #include "core/state.h"
 
 /*
  * Layer L2: judges and commits. With TENURE_DESTROY_SYNCHRONOUS the outcome
- * says later, and request id is answered when the memory is back as far as
+ * says later, and the request is answered when the memory is back as far as
  * this opening decides it (A72).
  */
 struct outcome destroy_request(struct env *env, uint32_t session,
-			       const struct destroy_args *args, uint64_t id,
+			       const struct destroy_args *args,
+			       const struct ticket *ticket,
 			       struct rules_scratch *scratch);
 
 /*

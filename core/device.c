@@ -149,7 +149,7 @@ static void close_devices(struct env *env, uint32_t session, uint32_t adapter,
 }
 
 struct outcome adapter_close(struct env *env, uint32_t session,
-			     uint64_t adapter, uint64_t id)
+			     uint64_t adapter, const struct ticket *ticket)
 {
 	struct session *s = session_at(&env->region, session);
 	struct outcome outcome;
@@ -164,7 +164,8 @@ struct outcome adapter_close(struct env *env, uint32_t session,
 		s->adapter_opens[index]--;
 		return outcome;
 	}
-	waiter = waiter_new(env, session, id, WIRE_OP_ADAPTER_CLOSE, &outcome);
+	waiter = waiter_new(env, session, ticket, WIRE_OP_ADAPTER_CLOSE,
+			    &outcome);
 	if (waiter == 0)
 		return outcome;
 	session_slot_free(env, session, slot_index(&env->region, slot));
@@ -259,7 +260,8 @@ struct outcome device_create(struct env *env, uint32_t session,
 }
 
 struct outcome device_destroy(struct env *env, uint32_t session,
-			      uint64_t device, uint32_t flags, uint64_t id)
+			      uint64_t device, uint32_t flags,
+			      const struct ticket *ticket)
 {
 	enum tenure_reason reason;
 	struct slot *slot = rules_find(&env->region, session, 0, KIND_DEVICE,
@@ -276,7 +278,8 @@ struct outcome device_destroy(struct env *env, uint32_t session,
 	d = device_at(&env->region, slot->device.device);
 	if (d->closing)
 		return refuse(-ENODEV, TENURE_REASON_DEVICE_REMOVED);
-	waiter = waiter_new(env, session, id, WIRE_OP_DEVICE_DESTROY, &outcome);
+	waiter = waiter_new(env, session, ticket, WIRE_OP_DEVICE_DESTROY,
+			    &outcome);
 	if (waiter == 0)
 		return outcome;
 	waiter_expect(env, waiter, 1);

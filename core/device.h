@@ -5,6 +5,7 @@
 
 #include "core/env.h"
 #include "core/outcome.h"
+#include "core/session.h"
 #include "core/state.h"
 
 /* Opens an adapter by its NUL padded name; counted. */
@@ -18,7 +19,7 @@ struct outcome adapter_open(struct env *env, uint32_t session,
  * being destroyed already is awaited by the request that destroys it.
  */
 struct outcome adapter_close(struct env *env, uint32_t session,
-			     uint64_t adapter, uint64_t id);
+			     uint64_t adapter, const struct ticket *ticket);
 
 /* The adapter behind a wire handle: its index, or the outcome. */
 struct outcome adapter_find(struct env *env, uint32_t session, uint64_t adapter,
@@ -36,7 +37,8 @@ struct outcome device_create(struct env *env, uint32_t session,
  * the work in flight, or with that terminated. flags: enum tenure_end_flags.
  */
 struct outcome device_destroy(struct env *env, uint32_t session,
-			      uint64_t device, uint32_t flags, uint64_t id);
+			      uint64_t device, uint32_t flags,
+			      const struct ticket *ticket);
 
 /*
  * Removes a device and, when it is empty, its handle: no answer. Work in

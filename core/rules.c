@@ -263,3 +263,51 @@ void rules_destroy(const struct region *region, uint32_t session,
 	else if (args->count > 0)
 		judge_list(region, session, args, scratch, ret);
 }
+
+/* Whether the device that a handle of the free queue belongs to is one of the
+ * session's, and not removed: what that owns goes by itself (A07). */
+static struct outcome judge_owner(const struct region *region, uint32_t session,
+				  uint32_t owner, enum tenure_reason invalid)
+{
+	const struct device *d;
+
+	if (!owner_is_device(owner))
+		return refuse(-EINVAL, invalid);
+	d = device_at(region, owner_device(owner));
+	if (d->session != session)
+		return refuse(-EINVAL, invalid);
+	if (d->state == DEVICE_REMOVED)
+		return refuse(-ENODEV, TENURE_REASON_DEVICE_REMOVED);
+	return outcome_ok();
+}
+
+struct slot *rules_free(const struct region *region, uint32_t session,
+			uint64_t wire, struct outcome *ret)
+{
+	struct handle handle =
+		handle_from_wire(wire, session_at(region, session)->secret);
+	uint32_t owner = table_owner(region, handle);
+	bool resource = handle_kind(handle) == KIND_RESOURCE;
+	enum tenure_reason reason = resource ? TENURE_REASON_RESOURCE_INVALID :
+					       TENURE_REASON_ENTRY_INVALID;
+	struct slot *slot = NULL;
+
+	if (wire == 0)
+		reason = TENURE_REASON_ENTRY_ZERO;
+	else if (owner_is_own(region, session, owner))
+		slot = table_peek(region, owner, handle);
+	if (slot == NULL) {
+		*ret = judge_owner(region, session, owner, reason);
+		if (ret->status == 0)
+			*ret = refuse(-EINVAL, reason);
+		return NULL;
+	}
+	reason = TENURE_REASON_NONE;
+	if (!owner_is_device(owner))
+		reason = TENURE_REASON_WRONG_TYPE;
+	else if (!resource)
+		reason = judge_parent(region, slot, slot);
+	*ret = reason == TENURE_REASON_NONE ? outcome_ok() :
+					      refuse(-EINVAL, reason);
+	return reason == TENURE_REASON_NONE ? slot : NULL;
+}

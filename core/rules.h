@@ -56,6 +56,14 @@ void rules_destroy(const struct region *region, uint32_t session,
 		   struct rules_scratch *scratch, struct destroy_verdict *ret);
 
 /*
+ * Judges one handle of the free queue: an allocation or a resource of any of
+ * the session's devices, destroyed alone as by a destroy of its own on its own
+ * device. The slot, or NULL with the outcome. Pure.
+ */
+struct slot *rules_free(const struct region *region, uint32_t session,
+			uint64_t wire, struct outcome *ret);
+
+/*
  * The slot that a wire handle names for a session: in one of its devices, or
  * among its own handles when device is 0. NULL with the reason otherwise:
  * wrong_type and other_device only for handles of the session's own.

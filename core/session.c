@@ -175,6 +175,9 @@ void session_end(struct env *env, uint32_t session, uint64_t now_ns)
 
 	assert(s->phase == SESSION_ENDING);
 	session_release(env, session, CHARGE_CLIENTS, 1);
+	session_release(env, session, CHARGE_BYTES, s->ring_bytes);
+	s->freed_bytes += s->ring_bytes;
+	s->ring_bytes = 0;
 	for (int kind = 0; kind < CHARGE_KINDS; kind++)
 		assert(s->account.used[kind] == 0);
 	assert(s->first_waiter == 0 && s->n_parked == 0);
@@ -328,8 +331,9 @@ void session_slot_free(struct env *env, uint32_t session, uint32_t slot)
 	session_release(env, session, CHARGE_HANDLES, 1);
 }
 
-uint32_t waiter_new(struct env *env, uint32_t session, uint64_t id,
-		    uint32_t opcode, struct outcome *ret)
+uint32_t waiter_new(struct env *env, uint32_t session,
+		    const struct ticket *ticket, uint8_t opcode,
+		    struct outcome *ret)
 {
 	const struct bill one = { .amount = { [CHARGE_WAITS] = 1 } };
 	struct waiter *w;
@@ -345,7 +349,9 @@ uint32_t waiter_new(struct env *env, uint32_t session, uint64_t id,
 	index = pool_take(&env->region, AREA_WAITERS);
 	w = waiter_at(&env->region, index);
 	w->session = session;
-	w->id = id;
+	w->id = ticket->id;
+	w->port = (uint8_t)ticket->port;
+	w->quiet = ticket->quiet;
 	w->opcode = opcode;
 	w->next_own = session_at(&env->region, session)->first_waiter;
 	if (w->next_own != 0)

@@ -18,6 +18,19 @@ struct peer {
 	bool privileged; /* may see what the daemon and others hold */
 };
 
+/* The way on which a request came; its reply goes the same way. */
+enum broker_port {
+	BROKER_PORT_SOCKET,
+	BROKER_PORT_RING,
+};
+
+/* What a late answer must know of the request that it answers. */
+struct ticket {
+	uint64_t id;
+	enum broker_port port;
+	bool quiet; /* nobody wants to hear of success */
+};
+
 /* What a request will cost at one level. */
 struct bill {
 	uint64_t amount[CHARGE_KINDS];
@@ -73,12 +86,14 @@ uint64_t session_slot_publish(struct env *env, uint32_t session, uint32_t slot,
 void session_slot_free(struct env *env, uint32_t session, uint32_t slot);
 
 /*
- * A waiter answers request id of a session when session_waited has been
- * called remaining times; a session that has gone is not answered. The caller
- * has charged nothing: waiter_new does, and refuses with an outcome.
+ * A waiter answers a request of a session when waiter_done has been called as
+ * often as waiter_expect has asked for; a session that has gone is not
+ * answered. The caller has charged nothing: waiter_new does, and refuses with
+ * an outcome.
  */
-uint32_t waiter_new(struct env *env, uint32_t session, uint64_t id,
-		    uint32_t opcode, struct outcome *ret);
+uint32_t waiter_new(struct env *env, uint32_t session,
+		    const struct ticket *ticket, uint8_t opcode,
+		    struct outcome *ret);
 void waiter_expect(struct env *env, uint32_t waiter, uint32_t more);
 void waiter_done(struct env *env, uint32_t waiter);
 

@@ -228,7 +228,8 @@ static void g3_answers_that_nobody_took(void **state)
 	seat_take(&a, world);
 	seat_take(&b, world);
 	for (uint32_t i = 0; i < 6; i++) {
-		waiters[i] = waiter_new(env, i % 2 ? a.client : b.client, i,
+		waiters[i] = waiter_new(env, i % 2 ? a.client : b.client,
+					&(struct ticket){ .id = i },
 					WIRE_OP_PING, &outcome);
 		assert_int_equal(outcome.status, 0);
 		waiter_expect(env, waiters[i], 2);
@@ -258,9 +259,12 @@ static void g3_followers(void **state)
 
 	(void)state;
 	seat_take(&seat, world);
-	first = waiter_new(env, seat.client, 1, WIRE_OP_PING, &outcome);
-	second = waiter_new(env, seat.client, 2, WIRE_OP_PING, &outcome);
-	last = waiter_new(env, seat.client, 3, WIRE_OP_PING, &outcome);
+	first = waiter_new(env, seat.client, &(struct ticket){ .id = 1 },
+			   WIRE_OP_PING, &outcome);
+	second = waiter_new(env, seat.client, &(struct ticket){ .id = 2 },
+			    WIRE_OP_PING, &outcome);
+	last = waiter_new(env, seat.client, &(struct ticket){ .id = 3 },
+			  WIRE_OP_PING, &outcome);
 	waiter_expect(env, first, 1);
 	waiter_expect(env, second, 1);
 	waiter_follow(env, last, first);

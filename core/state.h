@@ -27,7 +27,8 @@
  *	object.refs    == openings that name it + its tokens
  *	object.tokens  == its tokens
  *	holding.refs   == the same, of that principal
- *	account.used   == sum over what that account's objects charge
+ *	account.used   == sum over what that account's objects charge, and a
+ *			  session's ring
  *	store.refs     == allocations in it that have not been released
  *	owner.live     == slots of that owner that are LIVE or RETIRED
  *	stream.count + the counts of the session's timelines
@@ -145,6 +146,8 @@ struct session {
 	uint8_t is_ready;
 	uint32_t next_ended; /* in the queue of obituaries */
 	uint64_t connected_ns;
+	uint64_t ring_bytes; /* charged for its ring, or 0: it has none */
+	uint8_t doorbell; /* it has that, too */
 	/* for the obituary */
 	uint64_t began_ns, ended_ns, freed_bytes;
 	uint64_t held_devices, held_resources, held_allocations;
@@ -283,7 +286,9 @@ struct waiter {
 	uint32_t session;
 	uint32_t remaining; /* slots or devices still to go */
 	uint64_t id; /* the request's */
-	uint32_t opcode;
+	uint8_t opcode;
+	uint8_t port; /* enum broker_port */
+	uint8_t quiet; /* not to be heard of if it succeeds */
 	uint32_t next; /* in the queue of answered ones */
 	uint32_t follower; /* a waiter that waits for this one, too, or 0 */
 	uint32_t next_own,

@@ -273,9 +273,11 @@ static void on_message(struct conn *conn, const void *bytes, size_t size)
 		answer_refused(client, bytes, size);
 		return;
 	}
-	switch (broker_receive(clients->broker, client->id, bytes, size,
-			       clients->now_ns(), &reply)) {
+	switch (broker_receive(clients->broker, client->id, BROKER_PORT_SOCKET,
+			       bytes, size, clients->now_ns(), &reply)) {
 	case BROKER_REPLY:
+		if (reply.head.fds > 0 && reply.head.opcode != WIRE_OP_MAP)
+			broker_ring_failed(clients->broker, &reply, -ENOTSUP);
 		if (!client->greeted && reply.head.status == 0 &&
 		    reply.head.opcode == WIRE_OP_HELLO)
 			greet(client);

@@ -31,11 +31,14 @@ CORE_SYMBOLS = re.compile(
     r"(mem(cpy|set|move|cmp|chr)|str(len|nlen|cmp|ncmp|chr)|__assert_fail"
     r"|__(mem|str)\w+_chk|__stack_chk_fail|_GLOBAL_OFFSET_TABLE_)$")
 # What both shells and the library may include of core/.
-WIRE_HEADERS = re.compile(r"core/(base\.h|limits\.h|dispenser\.h|wire/.*)$")
+WIRE_HEADERS = re.compile(
+    r"core/(base\.h|limits\.h|dispenser\.h|wire/.*"
+    r"|ring/ring(_client|_sizes)?\.h)$")
 
 # The few modules that own a lock-free structure.
 ATOMIC_MODULES = {"core/atomic.h", "core/control.h", "core/depot.h",
-                  "core/region.c", "core/remote.h", "core/state.h",
+                  "core/region.c", "core/remote.h", "core/ring/ring.h",
+                  "core/ring/ring_shared.h", "core/state.h",
                   "core/table.c", "core/table.h"}
 ATOMIC = re.compile(r"\b(_Atomic|atomic_\w+|__atomic_\w+|__sync_\w+"
                     r"|memory_order\w*|stdatomic\.h)")

@@ -15,68 +15,64 @@
 #ifndef CORE_RING_RING_H
 #define CORE_RING_RING_H
 
+#include <stdalign.h>
+
 #include "core/atomic.h"
 #include "core/base.h"
+#include "core/ring/ring_sizes.h"
 #include "core/wire/msg.h"
 
 enum {
-	RING_SQ_ENTRIES = 256,
-	RING_CQ_ENTRIES = 1024,
-	RING_FQ_ENTRIES = 16384,
-	/* Progress words, one for each context that a client may have. */
-	RING_WORDS = 4096,
-	RING_BLOCKS = 8,
-	RING_BLOCK_BYTES = 32768,
 	RING_LINE_BYTES = 128, /* two lines: neighbours are fetched in pairs */
+	RING_REQUEST_WORDS = sizeof(struct wire_request) / 8,
+	RING_REPLY_WORDS = sizeof(struct wire_reply) / 8,
+	RING_BLOCK_WORDS = RING_BLOCK_BYTES / 8,
 };
-
-static_assert(RING_BLOCK_BYTES >= WIRE_ARGS_BYTES_MAX &&
-		      RING_BLOCK_BYTES >= WIRE_DATA_BYTES_MAX,
-	      "a block holds the largest arguments and the largest data");
 
 /* Bits of ring_header.daemon_need. */
 enum ring_need {
 	RING_NEED_SUBMISSION = 1u << 0, /* nobody looks at the queues */
 	RING_NEED_PROGRESS = 1u << 1, /* somebody waits for a progress word */
+	RING_NEED_ROOM = 1u << 2, /* work waits for room in the completions */
 };
 
 /* Each word has one writer and a line to itself. */
 struct ring_header {
 	/* written by the client */
-	_Alignas(RING_LINE_BYTES) atomic_u32 sq_tail;
-	_Alignas(RING_LINE_BYTES) atomic_u32 fq_tail;
-	_Alignas(RING_LINE_BYTES) atomic_u32 cq_head;
-	_Alignas(RING_LINE_BYTES) atomic_u32 client_need; /* sleepers */
+	alignas(RING_LINE_BYTES) atomic_u32 sq_tail;
+	alignas(RING_LINE_BYTES) atomic_u32 fq_tail;
+	alignas(RING_LINE_BYTES) atomic_u32 cq_head;
+	alignas(RING_LINE_BYTES) atomic_u32 client_need; /* sleepers */
 	/* written by the daemon */
-	_Alignas(RING_LINE_BYTES) atomic_u32 sq_head;
-	_Alignas(RING_LINE_BYTES) atomic_u32 fq_head;
-	_Alignas(RING_LINE_BYTES) atomic_u32 cq_tail;
-	_Alignas(RING_LINE_BYTES) atomic_u32 daemon_need; /* enum ring_need */
+	alignas(RING_LINE_BYTES) atomic_u32 sq_head;
+	alignas(RING_LINE_BYTES) atomic_u32 fq_head;
+	alignas(RING_LINE_BYTES) atomic_u32 cq_tail;
+	alignas(RING_LINE_BYTES) atomic_u32 daemon_need; /* enum ring_need */
 	/* 1: an append to the free queue must ring the doorbell; 0: the daemon
 	 * has a timer running and will look by itself. */
-	_Alignas(RING_LINE_BYTES) atomic_u32 fq_need;
+	alignas(RING_LINE_BYTES) atomic_u32 fq_need;
 	/* Changes whenever the daemon wakes the client, which sleeps on it. */
-	_Alignas(RING_LINE_BYTES) atomic_u32 wake_sequence;
+	alignas(RING_LINE_BYTES) atomic_u32 wake_sequence;
+};
+
+struct ring_entry {
+	atomic_u64 words[RING_REQUEST_WORDS];
 };
 
 struct ring_block {
-	_Alignas(RING_LINE_BYTES) atomic_u64 words[RING_BLOCK_BYTES / 8];
+	alignas(RING_LINE_BYTES) atomic_u64 words[RING_BLOCK_WORDS];
 };
 
 struct ring {
-	_Alignas(4096) struct ring_header header;
-	_Alignas(4096) atomic_u64 sq[RING_SQ_ENTRIES]
-				    [sizeof(struct wire_request) / 8];
-	_Alignas(4096) atomic_u64 cq[RING_CQ_ENTRIES]
-				    [sizeof(struct wire_reply) / 8];
-	_Alignas(4096) atomic_u64 fq[RING_FQ_ENTRIES]; /* wire handles */
-	_Alignas(4096) atomic_u64 words[RING_WORDS];
-	_Alignas(4096) struct ring_block arena[RING_BLOCKS];
+	alignas(PAGE_BYTES) struct ring_header header;
+	alignas(PAGE_BYTES) struct ring_entry sq[RING_SQ_ENTRIES];
+	alignas(PAGE_BYTES) struct ring_entry cq[RING_CQ_ENTRIES];
+	alignas(PAGE_BYTES) atomic_u64 fq[RING_FQ_ENTRIES]; /* wire handles */
+	alignas(PAGE_BYTES) atomic_u64 words[RING_WORDS];
+	alignas(PAGE_BYTES) struct ring_block arena[RING_BLOCKS];
 };
 
-static_assert(sizeof(struct ring) % 4096 == 0, "whole pages");
-static_assert(offsetof(struct ring_header, wake_sequence) ==
-		      9 * RING_LINE_BYTES,
-	      "layout");
+static_assert(RING_REQUEST_WORDS == RING_REPLY_WORDS,
+	      "both queues have entries of one kind");
 
 #endif

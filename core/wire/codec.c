@@ -11,6 +11,8 @@
  *
  *  G1  Nothing outside message[0 .. size) is read.
  *  G2  An accepted request has no bit set that its table row does not allow.
+ *  G3  What came by a ring needs no descriptor, and its reply fits the room
+ *      that it offers.
  */
 #include "core/wire/codec.h"
 
@@ -50,6 +52,8 @@ static const uint16_t fields[UINT8_MAX + 1] = {
 	[WIRE_OP_RESOURCES] = FIELD_VALUE0,
 	[WIRE_OP_LIMITS] = FIELD_VALUE0,
 	[WIRE_OP_CHECK] = FIELD_NONE,
+	[WIRE_OP_RING] = FIELD_NONE,
+	[WIRE_OP_DOORBELL] = FIELD_NONE,
 	[WIRE_OP_CONTEXT_CREATE] = FIELD_DEVICE,
 	[WIRE_OP_CONTEXT_DESTROY] = FIELD_DEVICE | FIELD_OBJECT | FIELD_FLAGS,
 	[WIRE_OP_CONTEXT_SUBMIT] = FIELD_DEVICE | FIELD_OBJECT | FIELD_COUNT |
@@ -61,7 +65,7 @@ static const uint16_t fields[UINT8_MAX + 1] = {
 /* The fields that a request has set. */
 static uint16_t fields_set(const struct wire_request *r)
 {
-	return (uint16_t)((r->form != 0 ? FIELD_FORM : 0) |
+	return (uint16_t)((r->form & WIRE_FORM_LIST ? FIELD_FORM : 0) |
 			  (r->flags != 0 ? FIELD_FLAGS : 0) |
 			  (r->device != 0 ? FIELD_DEVICE : 0) |
 			  (r->object != 0 ? FIELD_OBJECT : 0) |
@@ -72,8 +76,53 @@ static uint16_t fields_set(const struct wire_request *r)
 					      0));
 }
 
+uint32_t wire_data_max(const struct wire_request *r)
+{
+	uint64_t list = 8 * min_u64(r->count, LIST_ENTRIES_MAX);
+
+	switch ((unsigned int)r->opcode) {
+	case WIRE_OP_CREATE:
+		return (uint32_t)list;
+	case WIRE_OP_OPEN:
+		return (uint32_t)(list + min_u64(r->object, PRIVATE_DATA_MAX));
+	case WIRE_OP_QUERY:
+		return 8 * LIST_ENTRIES_MAX;
+	case WIRE_OP_STAT:
+		return sizeof(struct wire_stat);
+	case WIRE_OP_STATUS:
+		return sizeof(struct wire_status);
+	case WIRE_OP_CLIENTS:
+	case WIRE_OP_RESOURCES:
+	case WIRE_OP_LIMITS:
+		return WIRE_DATA_BYTES_MAX;
+	case WIRE_OP_CHECK:
+		return WIRE_CHECK_BYTES_MAX;
+	}
+	return 0;
+}
+
+/* What has to do with descriptors, or comes before there is a ring. */
+static bool needs_socket(const struct wire_request *r)
+{
+	return r->opcode == WIRE_OP_HELLO || r->opcode == WIRE_OP_RING ||
+	       r->opcode == WIRE_OP_DOORBELL ||
+	       (r->opcode == WIRE_OP_MAP && (r->flags & WIRE_MAP_WANT_FD) != 0);
+}
+
+/* The form, and the fields that say where arguments and data lie. */
+static bool fits_port(const struct wire_request *r, bool by_ring)
+{
+	unsigned int forms = WIRE_FORM_LIST | (by_ring ? WIRE_FORM_QUIET : 0);
+
+	if ((r->form & ~forms) != 0)
+		return false;
+	if (!by_ring)
+		return r->args_offset == 0 && r->data_capacity == 0;
+	return !needs_socket(r) && r->data_capacity >= wire_data_max(r);
+}
+
 enum decode_result decode_request(const void *message, size_t size_bytes,
-				  struct wire_request *ret,
+				  bool by_ring, struct wire_request *ret,
 				  const void **ret_args)
 {
 	struct wire_request head;
@@ -84,8 +133,7 @@ enum decode_result decode_request(const void *message, size_t size_bytes,
 		return DECODE_MALFORMED;
 	memcpy(&head, message, sizeof(head));
 	if (head.args_bytes != size_bytes - sizeof(head) ||
-	    head.args_offset != 0 || head.data_capacity != 0 ||
-	    (head.form & ~(unsigned int)WIRE_FORM_LIST) != 0)
+	    !fits_port(&head, by_ring))
 		return DECODE_MALFORMED;
 	if (fields[head.opcode] != 0 &&
 	    (fields_set(&head) & ~fields[head.opcode]) != 0)

@@ -15,12 +15,15 @@ enum decode_result {
 };
 
 /*
- * Looks at a whole message, 8-byte aligned and private to the caller. On
- * DECODE_OK and DECODE_UNKNOWN *ret is its head and *ret_args its arguments
- * (ret->args_bytes of them).
+ * Looks at a whole message, 8-byte aligned and private to the caller, that
+ * came by the ring or by the socket. On DECODE_OK and DECODE_UNKNOWN *ret is
+ * its head and *ret_args its arguments (ret->args_bytes of them).
  */
 enum decode_result decode_request(const void *message, size_t size_bytes,
-				  struct wire_request *ret,
+				  bool by_ring, struct wire_request *ret,
 				  const void **ret_args);
+
+/* The most data that the reply to a request can have. */
+uint32_t wire_data_max(const struct wire_request *request);
 
 #endif

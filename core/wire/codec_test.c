@@ -46,6 +46,8 @@ static const struct {
 	{ WIRE_OP_RESOURCES, VALUE0 },
 	{ WIRE_OP_LIMITS, VALUE0 },
 	{ WIRE_OP_CHECK, 0 },
+	{ WIRE_OP_RING, 0 },
+	{ WIRE_OP_DOORBELL, 0 },
 	{ WIRE_OP_CONTEXT_CREATE, DEVICE },
 	{ WIRE_OP_CONTEXT_DESTROY, DEVICE | OBJECT | FLAGS },
 	{ WIRE_OP_CONTEXT_SUBMIT, DEVICE | OBJECT | VALUE0 | COUNT | ARGS },
@@ -64,7 +66,7 @@ static enum decode_result decode(const void *bytes, size_t size,
 	assert_non_null(copy);
 	memcpy(copy, bytes, size);
 	memset(ret, 0x5a, sizeof(*ret));
-	result = decode_request(copy, size, ret, &args);
+	result = decode_request(copy, size, false, ret, &args);
 	if (result == DECODE_OK || result == DECODE_UNKNOWN) {
 		assert_ptr_equal(args, (const char *)copy + sizeof(*ret));
 		assert_int_equal(ret->args_bytes, size - sizeof(*ret));
@@ -256,6 +258,80 @@ static void g2_every_single_byte(void **state)
 	assert_int_equal(results[DECODE_TOO_LONG], 0);
 }
 
+static enum decode_result decode_by_ring(const struct wire_request *r)
+{
+	struct wire_request unused;
+	const void *args;
+
+	return decode_request(r, sizeof(*r), true, &unused, &args);
+}
+
+static void g3_what_needs_the_socket(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof(requests) / sizeof(requests[0]); i++) {
+		uint8_t op = requests[i].opcode;
+		bool socket = op == WIRE_OP_HELLO || op == WIRE_OP_RING ||
+			      op == WIRE_OP_DOORBELL;
+		struct wire_request r = { .opcode = op,
+					  .form = WIRE_FORM_QUIET,
+					  .data_capacity =
+						  WIRE_DATA_BYTES_MAX };
+
+		assert_int_equal(decode_by_ring(&r),
+				 socket ? DECODE_MALFORMED : DECODE_OK);
+		assert_int_equal(decode_head(r, 0), DECODE_MALFORMED);
+	}
+	for (uint32_t flags = 0; flags < 4; flags++) {
+		struct wire_request r = { .opcode = WIRE_OP_MAP,
+					  .flags = flags };
+
+		assert_int_equal(decode_by_ring(&r), flags & WIRE_MAP_WANT_FD ?
+							     DECODE_MALFORMED :
+							     DECODE_OK);
+		assert_int_equal(decode_head(r, 0), DECODE_OK);
+	}
+}
+
+static void g3_room_for_the_data(void **state)
+{
+	static const struct {
+		struct wire_request request;
+		uint32_t bytes;
+	} rows[] = {
+		{ { .opcode = WIRE_OP_PING }, 0 },
+		{ { .opcode = WIRE_OP_CREATE }, 0 },
+		{ { .opcode = WIRE_OP_CREATE, .count = 3 }, 24 },
+		{ { .opcode = WIRE_OP_CREATE, .count = 1024 }, 8192 },
+		{ { .opcode = WIRE_OP_CREATE, .count = UINT32_MAX }, 8192 },
+		{ { .opcode = WIRE_OP_OPEN, .count = 2, .object = 5 }, 21 },
+		{ { .opcode = WIRE_OP_OPEN,
+		    .count = UINT32_MAX,
+		    .object = UINT64_MAX },
+		  WIRE_DATA_BYTES_MAX },
+		{ { .opcode = WIRE_OP_QUERY }, 8192 },
+		{ { .opcode = WIRE_OP_STAT }, sizeof(struct wire_stat) },
+		{ { .opcode = WIRE_OP_STATUS }, sizeof(struct wire_status) },
+		{ { .opcode = WIRE_OP_CLIENTS }, WIRE_DATA_BYTES_MAX },
+		{ { .opcode = WIRE_OP_RESOURCES }, WIRE_DATA_BYTES_MAX },
+		{ { .opcode = WIRE_OP_LIMITS }, WIRE_DATA_BYTES_MAX },
+		{ { .opcode = WIRE_OP_CHECK }, WIRE_CHECK_BYTES_MAX },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct wire_request r = rows[i].request;
+
+		assert_int_equal(wire_data_max(&r), rows[i].bytes);
+		r.data_capacity = rows[i].bytes;
+		assert_int_equal(decode_by_ring(&r), DECODE_OK);
+		if (rows[i].bytes == 0)
+			continue;
+		r.data_capacity--;
+		assert_int_equal(decode_by_ring(&r), DECODE_MALFORMED);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -266,6 +342,8 @@ int main(void)
 		cmocka_unit_test(acks_are_for_every_request),
 		cmocka_unit_test(g1_every_length),
 		cmocka_unit_test(g2_every_single_byte),
+		cmocka_unit_test(g3_what_needs_the_socket),
+		cmocka_unit_test(g3_room_for_the_data),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

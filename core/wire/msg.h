@@ -5,8 +5,8 @@
  *
  * A message is one datagram on a SOCK_SEQPACKET unix socket: a fixed head of
  * 64 bytes and, for some requests and replies, a block of arguments behind
- * it. The head of a request is what a ring entry will carry; its arguments
- * will then lie in the ring's arena at args_offset, which is 0 on the socket.
+ * it. The same head is an entry of a ring (core/ring/ring.h); its arguments
+ * then lie in the ring's arena at args_offset, and the data of the reply will.
  *
  * All integers are in the byte order of the host (a socket never leaves it);
  * a peer of another order fails the magic. Reserved fields must be zero.
@@ -53,6 +53,8 @@ enum wire_op {
 	/* The ring and its doorbell, by the socket only, see core/ring/ring.h. */
 	WIRE_OP_RING = 21,
 	WIRE_OP_DOORBELL = 22,
+	/* No request: a handle of the free queue that was refused. */
+	WIRE_OP_FREE = 23,
 	/* Work, see "Work" below. */
 	WIRE_OP_CONTEXT_CREATE = 32,
 	WIRE_OP_CONTEXT_DESTROY = 33,
@@ -126,9 +128,10 @@ struct wire_request {
 	uint64_t object;
 	uint32_t count;
 	uint32_t args_bytes; /* length of the block behind this head */
-	/* By the ring: where in the arena the arguments lie, a multiple of the
-	 * size of a block, and how many bytes from there the data of the reply
-	 * may take. Both 0 on the socket. */
+	/* By the ring: where in the arena the arguments lie, the start of a
+	 * block, and how many bytes from there the data of the reply may take:
+	 * at least wire_data_max(). 0 when there are neither, and on the
+	 * socket. */
 	uint32_t args_offset;
 	uint32_t data_capacity;
 	uint64_t value[2];
@@ -167,6 +170,8 @@ static_assert(offsetof(struct wire_request, value) == 48, "layout");
  *                  one in words, without a NUL
  *  RING            value[0] = bytes of the ring; its descriptor
  *  DOORBELL        the descriptor of an eventfd
+ *  FREE            (by the ring, unasked, id 0) status and reason of the
+ *                  refusal, value[0] = the handle that was appended
  */
 struct wire_reply {
 	uint8_t opcode;

@@ -231,6 +231,11 @@ static const char *protocol_sentence(enum tenure_reason reason)
 		return "the message is longer than any request can be";
 	case TENURE_REASON_ACK_EXCESS:
 		return "more descriptors were acknowledged than were sent";
+	case TENURE_REASON_RING_CORRUPT:
+		return "the shared ring holds what no client may write";
+	case TENURE_REASON_RING_TWICE:
+		return "a ring and its doorbell are given once each, the ring "
+		       "first";
 	}
 	return NULL;
 }

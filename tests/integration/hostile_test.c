@@ -285,8 +285,8 @@ static void item08_unknown_requests(void **state)
 		struct wire_request decoded;
 		const void *args;
 
-		if (decode_request(&head, sizeof(head), &decoded, &args) !=
-		    DECODE_UNKNOWN)
+		if (decode_request(&head, sizeof(head), false, &decoded,
+				   &args) != DECODE_UNKNOWN)
 			continue;
 		refused(fd, &head, NULL, 0, -ENOTSUP,
 			TENURE_REASON_UNKNOWN_REQUEST);

@@ -60,6 +60,7 @@ struct inproc {
 	struct inproc_config config;
 	enum inproc_releases mode;
 	bool by_itself;
+	enum broker_port port; /* by which requests come */
 	uint64_t now_ns;
 	struct errand *jobs;
 	uint32_t n_jobs, jobs_capacity;
@@ -554,6 +555,9 @@ static int reply_fd(struct inproc *world, const struct broker_reply *reply)
 {
 	if (reply->head.fds == 0)
 		return -1;
+	if (reply->head.opcode == WIRE_OP_RING ||
+	    reply->head.opcode == WIRE_OP_DOORBELL)
+		return -1;
 	if (reply->head.fds != 1 || reply->adapter >= INPROC_ADAPTERS)
 		broken("reply with %u descriptors of adapter %u",
 		       reply->head.fds, reply->adapter);
@@ -569,6 +573,8 @@ static void copy_reply(struct inproc *world, const struct broker_reply *reply,
 	if (reply->head.data_bytes > WIRE_DATA_BYTES_MAX)
 		broken("reply with %u bytes of data", reply->head.data_bytes);
 	ret->head = reply->head;
+	ret->port = reply->port;
+	ret->quiet = reply->quiet;
 	ret->fd = reply_fd(world, reply);
 	if (reply->head.data_bytes > 0)
 		memcpy(ret->data, reply->data, reply->head.data_bytes);
@@ -661,8 +667,8 @@ enum broker_verdict inproc_send_bytes(struct inproc *world, uint32_t id,
 
 	if (!inproc_alive(world, id))
 		broken("request of client %u, which has gone", id);
-	verdict = broker_receive(&world->broker, id, bytes, size_bytes,
-				 world->now_ns, &reply);
+	verdict = broker_receive(&world->broker, id, world->port, bytes,
+				 size_bytes, world->now_ns, &reply);
 	if (verdict != BROKER_LATER) {
 		copy_reply(world, &reply, ret ? ret : &copy);
 		if (!ret && copy.fd >= 0)
@@ -675,6 +681,11 @@ enum broker_verdict inproc_send_bytes(struct inproc *world, uint32_t id,
 	else if (world->by_itself)
 		inproc_pump_all(world);
 	return verdict;
+}
+
+void inproc_by_ring(struct inproc *world, bool on)
+{
+	world->port = on ? BROKER_PORT_RING : BROKER_PORT_SOCKET;
 }
 
 enum broker_verdict inproc_send(struct inproc *world, uint32_t client,

@@ -123,9 +123,17 @@ bool inproc_alive(const struct inproc *world, uint32_t client);
 /* The broker uses client numbers again; this number is another each time. */
 uint64_t inproc_serial(const struct inproc *world, uint32_t client);
 
+/*
+ * Whether requests come by a ring (default: by the socket). There is none: it
+ * is only what the broker is told.
+ */
+void inproc_by_ring(struct inproc *world, bool on);
+
 /* What a raw request got. */
 struct inproc_reply {
 	struct wire_reply head;
+	enum broker_port port;
+	bool quiet; /* a client would not have got it */
 	/* Descriptor that came with it, or -1; the receiver's to close. */
 	int fd;
 	_Alignas(8) uint8_t data[WIRE_DATA_BYTES_MAX];

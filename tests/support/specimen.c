@@ -71,8 +71,9 @@ void specimen_make(struct specimen *sp)
 	while (broker_tick(broker, 1, 64))
 		;
 	assert_int_equal(seat_destroy(&sp->opener, 0, &handle, 1, 0), 0);
-	sp->answered = waiter_new(world_env(sp->world), sp->opener.client, 900,
-				  WIRE_OP_PING, &outcome);
+	sp->answered = waiter_new(world_env(sp->world), sp->opener.client,
+				  &(struct ticket){ .id = 900 }, WIRE_OP_PING,
+				  &outcome);
 	waiter_expect(world_env(sp->world), sp->answered, 1);
 	waiter_done(world_env(sp->world), sp->answered);
 	inproc_check(sp->world);
