@@ -264,21 +264,20 @@ void rules_destroy(const struct region *region, uint32_t session,
 		judge_list(region, session, args, scratch, ret);
 }
 
-/* Whether the device that a handle of the free queue belongs to is one of the
- * session's, and not removed: what that owns goes by itself (A07). */
-static struct outcome judge_owner(const struct region *region, uint32_t session,
-				  uint32_t owner, enum tenure_reason invalid)
+/* Why a handle of the free queue names nothing: what a removed device of the
+ * session owns goes by itself (A07). */
+static struct outcome names_nothing(const struct region *region,
+				    uint32_t session, uint32_t owner,
+				    enum tenure_reason invalid)
 {
 	const struct device *d;
 
 	if (!owner_is_device(owner))
 		return refuse(-EINVAL, invalid);
 	d = device_at(region, owner_device(owner));
-	if (d->session != session)
-		return refuse(-EINVAL, invalid);
-	if (d->state == DEVICE_REMOVED)
+	if (d->session == session && d->state == DEVICE_REMOVED)
 		return refuse(-ENODEV, TENURE_REASON_DEVICE_REMOVED);
-	return outcome_ok();
+	return refuse(-EINVAL, invalid);
 }
 
 struct slot *rules_free(const struct region *region, uint32_t session,
@@ -297,9 +296,7 @@ struct slot *rules_free(const struct region *region, uint32_t session,
 	else if (owner_is_own(region, session, owner))
 		slot = table_peek(region, owner, handle);
 	if (slot == NULL) {
-		*ret = judge_owner(region, session, owner, reason);
-		if (ret->status == 0)
-			*ret = refuse(-EINVAL, reason);
+		*ret = names_nothing(region, session, owner, reason);
 		return NULL;
 	}
 	reason = TENURE_REASON_NONE;

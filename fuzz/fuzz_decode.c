@@ -46,7 +46,8 @@ enum {
 	HEAD_SILENT = 1, /* do not say hello */
 	HEAD_PRIVILEGED = 2,
 	HEAD_GROUND = 4, /* with an adapter and a device to start from */
-	HEADS = 8,
+	HEAD_RING = 8, /* messages come by the ring, for all the broker knows */
+	HEADS = 16,
 };
 
 /* The counters of struct wire_status that say what there is now. */
@@ -74,10 +75,10 @@ struct made {
 };
 
 struct attack {
-	bool alive;
+	bool alive, by_ring;
 	uint32_t client;
 	struct known known, known_at_first;
-	bool said_hello;
+	bool said_hello, has_ring, has_doorbell;
 	uint32_t fds_unacknowledged;
 	struct wire_stat stat_at_first;
 	struct made made[MADE_MAX];
@@ -266,6 +267,8 @@ static const struct uses uses[] = {
 	{ WIRE_OP_RESOURCES, "v" },
 	{ WIRE_OP_LIMITS, "v" },
 	{ WIRE_OP_CHECK, "" },
+	{ WIRE_OP_RING, "" },
+	{ WIRE_OP_DOORBELL, "" },
 	{ WIRE_OP_CONTEXT_CREATE, "d" },
 	{ WIRE_OP_CONTEXT_DESTROY, "dof" },
 	{ WIRE_OP_CONTEXT_SUBMIT, "dovca" },
@@ -289,7 +292,7 @@ static bool sets_unnamed_field(const struct wire_request *q)
 		uint64_t value;
 	} set[] = {
 		{ 'o', q->object },   { 'd', q->device },
-		{ 'f', q->flags },    { 'F', q->form },
+		{ 'f', q->flags },    { 'F', q->form & 1 },
 		{ 'c', q->count },    { 'a', q->args_bytes },
 		{ 'v', q->value[0] }, { 'V', q->value[1] },
 	};
@@ -300,12 +303,62 @@ static bool sets_unnamed_field(const struct wire_request *q)
 	return false;
 }
 
-/* D1: the head is not one, whatever the state of the session. */
-static bool is_malformed(const struct wire_request *q, size_t size_bytes)
+/* What a ring cannot carry, and replies that have no room in it. */
+static bool is_not_for_rings(const struct wire_request *q)
 {
-	return size_bytes < 64 || size_bytes > WIRE_REQUEST_BYTES_MAX ||
-	       q->args_bytes != size_bytes - 64 || q->args_offset != 0 ||
-	       q->data_capacity != 0 || q->form > 1 || sets_unnamed_field(q);
+	uint64_t data = 0, list = q->count < 1024 ? q->count * 8 : 8192;
+
+	switch (q->opcode) {
+	case WIRE_OP_HELLO:
+	case WIRE_OP_RING:
+	case WIRE_OP_DOORBELL:
+		return true;
+	case WIRE_OP_MAP:
+		return q->flags & WIRE_MAP_WANT_FD;
+	case WIRE_OP_CREATE:
+		data = list;
+		break;
+	case WIRE_OP_OPEN:
+		data = list + (q->object < 4096 ? q->object : 4096);
+		break;
+	case WIRE_OP_QUERY:
+		data = 8192;
+		break;
+	case WIRE_OP_STAT:
+		data = sizeof(struct wire_stat);
+		break;
+	case WIRE_OP_STATUS:
+		data = sizeof(struct wire_status);
+		break;
+	case WIRE_OP_CLIENTS:
+	case WIRE_OP_RESOURCES:
+	case WIRE_OP_LIMITS:
+		data = WIRE_DATA_BYTES_MAX;
+		break;
+	case WIRE_OP_CHECK:
+		data = WIRE_CHECK_BYTES_MAX;
+	}
+	return q->data_capacity < data;
+}
+
+/* D1: the head is not one, whatever the state of the session. */
+static bool is_malformed(const struct wire_request *q, size_t size_bytes,
+			 bool by_ring)
+{
+	if (size_bytes < 64 || size_bytes > WIRE_REQUEST_BYTES_MAX ||
+	    q->args_bytes != size_bytes - 64 || sets_unnamed_field(q))
+		return true;
+	if (by_ring)
+		return q->form > 3 || is_not_for_rings(q);
+	return q->args_offset != 0 || q->data_capacity != 0 || q->form > 1;
+}
+
+/* The ring once, then the doorbell once. */
+static bool is_out_of_turn(const struct attack *a, uint8_t opcode)
+{
+	return (opcode == WIRE_OP_RING && a->has_ring) ||
+	       (opcode == WIRE_OP_DOORBELL &&
+		(!a->has_ring || a->has_doorbell));
 }
 
 /* The arguments of a create have one length and form that is right; they are
@@ -335,8 +388,9 @@ static enum expected expect(const struct attack *a,
 {
 	bool is_hello = q->opcode == WIRE_OP_HELLO;
 
-	if (is_malformed(q, size_bytes) || is_hello == a->said_hello ||
-	    q->fds_acked > a->fds_unacknowledged)
+	if (is_malformed(q, size_bytes, a->by_ring) ||
+	    is_hello == a->said_hello || q->fds_acked > a->fds_unacknowledged ||
+	    is_out_of_turn(a, q->opcode))
 		return MUST_DIE;
 	if (is_hello)
 		return q->object == WIRE_MAGIC && q->value[0] == 1 &&
@@ -350,7 +404,8 @@ static enum expected expect(const struct attack *a,
 static bool is_of_protocol(uint32_t reason)
 {
 	return reason >= TENURE_REASON_MALFORMED &&
-	       reason <= TENURE_REASON_ACK_EXCESS &&
+	       reason <= TENURE_REASON_RING_TWICE &&
+	       reason != TENURE_REASON_RING_CORRUPT &&
 	       reason != TENURE_REASON_HELLO_TIMEOUT &&
 	       reason != TENURE_REASON_DESCRIPTORS_SENT;
 }
@@ -420,6 +475,13 @@ static void follow(struct attack *a, const struct wire_request *q,
 		learn(&a->known, token.value[1]);
 		note_made(a, token);
 		break;
+	case WIRE_OP_RING:
+		a->has_ring = true;
+		a->untidy = true;
+		break;
+	case WIRE_OP_DOORBELL:
+		a->has_doorbell = true;
+		break;
 	case WIRE_OP_ADAPTER_OPEN:
 	case WIRE_OP_DEVICE_CREATE:
 		learn(&a->known, reply->head.value[0]);
@@ -463,6 +525,20 @@ static void judge_verdict(const struct wire_request *q,
 		judge_reply(q, reply);
 }
 
+/* By the ring, whoever says nothing of the reply's room has enough of it. */
+static void make_room(const struct attack *a, uint8_t *message,
+		      size_t size_bytes)
+{
+	struct wire_request q;
+
+	if (!a->by_ring || size_bytes < sizeof(q))
+		return;
+	memcpy(&q, message, sizeof(q));
+	if (q.data_capacity == 0)
+		q.data_capacity = WIRE_DATA_BYTES_MAX;
+	memcpy(message, &q, sizeof(q));
+}
+
 static void send(struct attack *a, uint8_t *message, size_t size_bytes)
 {
 	static struct inproc_reply reply;
@@ -473,11 +549,14 @@ static void send(struct attack *a, uint8_t *message, size_t size_bytes)
 	for (size_t at = 16; at + 8 <= size_bytes; at += 8)
 		if (at != 32 && at != 40)
 			resolve(&a->known, message + at);
+	make_room(a, message, size_bytes);
 	memcpy(&q, message, size_bytes < sizeof(q) ? size_bytes : sizeof(q));
 	expected = expect(a, &q, message, size_bytes);
 	memset(&reply.head, 0, sizeof(reply.head));
+	inproc_by_ring(world, a->by_ring);
 	verdict = inproc_send_bytes(world, a->client, message, size_bytes,
 				    &reply);
+	inproc_by_ring(world, false);
 	judge_verdict(&q, &reply.head, verdict, expected);
 	fuzz_judged++;
 	a->alive = verdict != BROKER_KILL;
@@ -499,7 +578,9 @@ static void begin(struct attack *a, uint8_t head)
 	};
 	uint64_t now[COUNTERS], device, first;
 
-	*a = (struct attack){ .alive = true, .known = canary_known };
+	*a = (struct attack){ .alive = true,
+			      .by_ring = head & HEAD_RING,
+			      .known = canary_known };
 	if (inproc_connect(world, &peer, &a->client, NULL) != 0)
 		fuzz_found("nobody can connect any more");
 	if (!(head & HEAD_SILENT)) {
@@ -753,7 +834,7 @@ static void tweak_field(struct random *random, struct wire_request *q)
 		q->count = (uint32_t)draw_word(random);
 		break;
 	case 5:
-		q->form = (uint8_t)random_below(random, 3);
+		q->form = (uint8_t)random_below(random, 5);
 		break;
 	case 6:
 		q->value[random_below(random, 2)] = draw_word(random);
@@ -761,6 +842,8 @@ static void tweak_field(struct random *random, struct wire_request *q)
 	case 7: /* what is seldom set */
 		if (random_chance(random, 50))
 			q->fds_acked = (uint16_t)random_below(random, 3);
+		else if (random_chance(random, 20))
+			q->data_capacity = random_below(random, 9000);
 		else
 			q->args_bytes ^= 1u << random_below(random, 16);
 	}
