@@ -48,8 +48,9 @@ struct ring_header {
 	alignas(RING_LINE_BYTES) atomic_u32 fq_head;
 	alignas(RING_LINE_BYTES) atomic_u32 cq_tail;
 	alignas(RING_LINE_BYTES) atomic_u32 daemon_need; /* enum ring_need */
-	/* 1: an append to the free queue must ring the doorbell; 0: the daemon
-	 * has a timer running and will look by itself. */
+	/* 0: the daemon has a timer running and looks at the free queue by
+	 * itself. Else one append must ring the doorbell, and another one only
+	 * when this has changed. */
 	alignas(RING_LINE_BYTES) atomic_u32 fq_need;
 	/* Changes whenever the daemon wakes the client, which sleeps on it. */
 	alignas(RING_LINE_BYTES) atomic_u32 wake_sequence;

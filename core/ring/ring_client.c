@@ -112,15 +112,10 @@ int ring_client_submit(struct ring_client *client,
 	return 0;
 }
 
-/* The daemon has no timer, or had none just now: does it still want a ring? */
-static bool frees_want_bell(struct ring_client *client)
-{
-	ring_fq_tail_publish(client->ring, client->fq_tail);
-	return ring_fq_need_look(client->ring) != 0;
-}
-
 int ring_client_free(struct ring_client *client, uint64_t handle)
 {
+	uint32_t need;
+
 	if (UNLIKELY(client->fq_tail - client->fq_head == RING_FQ_ENTRIES)) {
 		if (look_at_fq_head(client) != 0)
 			return -EPROTO;
@@ -130,9 +125,11 @@ int ring_client_free(struct ring_client *client, uint64_t handle)
 	ring_fq_write(client->ring, client->fq_tail, handle);
 	client->fq_tail++;
 	ring_fq_tail_append(client->ring, client->fq_tail);
-	if (LIKELY(ring_fq_need_glance(client->ring) == 0))
+	need = ring_fq_need_glance(client->ring);
+	if (LIKELY(need == 0 || need == client->rung))
 		return 0;
-	return frees_want_bell(client) ? 1 : 0;
+	client->rung = need;
+	return 1;
 }
 
 bool ring_client_publish(struct ring_client *client)

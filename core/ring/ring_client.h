@@ -19,6 +19,7 @@ struct ring_client {
 	uint32_t published_sq_tail, published_fq_tail, published_cq_head;
 	uint32_t sq_head, fq_head; /* the daemon's, as last read and judged */
 	uint32_t cq_tail; /* likewise */
+	uint32_t rung; /* the wish that was last rung for, see fq_need */
 	uint32_t sleepers;
 	uint32_t free_blocks; /* bit set: the block may be used */
 };

@@ -36,20 +36,23 @@
  * handle and the tail, and glances at fq_need. That glance may have been made
  * while the tail was still in the writer's store buffer. So:
  *
- *	          frees taken                          nothing came
- *	 BELL ---------------------> TIMER -------------------------> LINGER
- *	 fq_need 1                   fq_need 0          fq_need 1, look at once
- *	   ^                          ^     something came: fq_need 0  |   |
- *	   |                          +--------------------------------+   |
- *	   +-----------------------------------------------------------------+
- *	          nothing came within a whole period more
+ *	              frees taken           nothing came for a period
+ *	 BELL -----------------------> TIMER ------------------> LINGER
+ *	 fq_need n                     fq_need 0                 fq_need n + 1
+ *	  ^                              ^       frees taken         |   |
+ *	  |                              +---------------------------+   |
+ *	  +---------------------------------------------------------------+
+ *	              nothing came for one whole period more
  *
- * A client whose glance said 1 rings as for a request. One whose glance said 0
- * made it before fq_need became 1, so its tail is visible at the end of the
- * lingering period at the latest: that needs only that a store buffer drains
- * within a period, a millisecond, and it drains within microseconds. A free is
- * taken at the latest two periods after it was appended; tests and a model
- * hold us to that. While nothing is freed no timer runs.
+ * A client that finds a new wish rings, once. One that finds 0 made its glance
+ * before fq_need became n + 1, so its tail is visible at the end of the
+ * lingering period: that needs only that a store becomes visible within a
+ * period, a millisecond, and it takes microseconds. One ring for each wish is
+ * enough, since whoever takes what was rung for starts the timer, and that sees
+ * what came after. So a free is taken at the latest two periods after it was
+ * appended, with neither a locked instruction nor a second thread, and while
+ * nothing is freed no timer runs. A model checks this text, another one a
+ * machine with store buffers.
  *
  * Invariants:
  *
@@ -74,12 +77,19 @@
 
 #include "core/ring/ring_shared.h"
 
+/* From now on an append must ring; each wish is another, and none is 0. */
+static void want_bell(struct ring_server *server)
+{
+	server->fq_need += server->fq_need == UINT32_MAX ? 2 : 1;
+	ring_fq_need_store(server->ring, server->fq_need);
+}
+
 void ring_server_init(struct ring_server *server, struct ring *ring)
 {
 	memset(server, 0, sizeof(*server));
 	server->ring = ring;
 	server->frees = RING_FREES_BELL;
-	ring_fq_need_set(ring);
+	want_bell(server);
 	ring_daemon_need_set(ring, RING_NEED_SUBMISSION);
 }
 
@@ -147,7 +157,7 @@ static bool has_work(const struct ring_server *server)
 static void use_timer(struct ring_server *server)
 {
 	if (server->frees != RING_FREES_TIMER)
-		ring_fq_need_clear(server->ring);
+		ring_fq_need_store(server->ring, 0);
 	server->frees = RING_FREES_TIMER;
 }
 
@@ -284,16 +294,17 @@ bool ring_server_publish(struct ring_server *server)
 {
 	bool any = false;
 
-	if (server->cq_tail != server->published_cq_tail) {
-		ring_cq_tail_publish(server->ring, server->cq_tail);
-		any = true;
-	}
+	/* Heads first: whoever has a reply finds its request done. */
 	if (server->sq_head != server->published_sq_head) {
 		ring_sq_head_publish(server->ring, server->sq_head);
 		any = true;
 	}
 	if (server->fq_head != server->published_fq_head) {
 		ring_fq_head_publish(server->ring, server->fq_head);
+		any = true;
+	}
+	if (server->cq_tail != server->published_cq_tail) {
+		ring_cq_tail_publish(server->ring, server->cq_tail);
 		any = true;
 	}
 	server->published_cq_tail = server->cq_tail;
@@ -358,11 +369,9 @@ bool ring_server_fq_expired(struct ring_server *server)
 		server->frees = RING_FREES_BELL;
 		return false;
 	}
-	ring_fq_need_set(server->ring);
 	server->frees = RING_FREES_LINGER;
-	if (frees_came(server))
-		use_timer(server);
-	return ring_server_wants_timer(server);
+	want_bell(server);
+	return true;
 }
 
 uint64_t ring_server_word(const struct ring_server *server, uint32_t word)

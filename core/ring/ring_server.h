@@ -50,6 +50,7 @@ struct ring_server {
 	uint32_t sq_tail, fq_tail, cq_head;
 	uint32_t reserved; /* completions promised to work under way */
 	enum ring_frees frees;
+	uint32_t fq_need; /* the last wish to be rung: another each time */
 	bool came; /* frees were taken since the timer last expired */
 	bool no_room; /* the last take had to wait for room */
 	const char *fault; /* once one is found, there is nothing else */

@@ -556,7 +556,7 @@ static void g7_the_lingering_look_finds_a_late_store(void **state)
 	assert_true(ring_server_fq_expired(&p->server));
 	p->ring->fq[1] = 77;
 	assert_true(ring_server_fq_expired(&p->server)); /* nothing, lingers */
-	assert_int_equal(p->ring->header.fq_need, 1);
+	assert_int_equal(p->ring->header.fq_need, 2);
 	p->ring->header.fq_tail = 2;
 	assert_true(ring_server_fq_expired(&p->server));
 	assert_int_equal(p->ring->header.fq_need, 0);
@@ -564,22 +564,38 @@ static void g7_the_lingering_look_finds_a_late_store(void **state)
 	expect_timer(p, true);
 }
 
-/* The append that becomes visible between the last look and the wish. */
-static void g7_the_second_look(void **state)
+/* Rung or not, what is there keeps the timer going. */
+static void g7_a_free_while_it_lingers(void **state)
 {
 	struct ring_pair *p = *state;
 
 	pair_free(p, 1, 1);
 	pair_expect_frees(p, 1, 1);
 	ring_server_frees_done(&p->server, 1);
-	/* Rung or not, what is there keeps the timer going. */
 	assert_true(ring_server_fq_expired(&p->server));
 	assert_true(ring_server_fq_expired(&p->server));
-	assert_int_equal(p->ring->header.fq_need, 1);
 	assert_int_equal(pair_free(p, 2, 1), 1);
 	assert_true(ring_server_fq_expired(&p->server));
 	assert_int_equal(p->ring->header.fq_need, 0);
 	pair_expect_frees(p, 2, 1);
+}
+
+/* One ring for each wish, however many appends there are. */
+static void g7_one_ring_is_enough(void **state)
+{
+	struct ring_pair *p = *state;
+
+	for (uint64_t round = 0; round < 5; round++) {
+		assert_int_equal(pair_free(p, 1, 100), 1);
+		pair_expect_frees(p, 1, 100);
+		ring_server_frees_done(&p->server, 100);
+		while (ring_server_fq_expired(&p->server))
+			;
+		p->ring->header.fq_need = p->server.fq_need =
+			round == 2 ? UINT32_MAX : p->server.fq_need;
+		p->client.rung = round == 2 ? 0 : p->client.rung;
+	}
+	assert_int_equal(p->server.fq_need, 2); /* 0 is no wish */
 }
 
 /* Frees that are found by whoever looks anyway end the lingering. */
@@ -731,7 +747,8 @@ int main(void)
 		PAIR_TEST(g6_new_work_without_room),
 		PAIR_TEST(g7_the_timer_runs_while_frees_come),
 		PAIR_TEST(g7_the_lingering_look_finds_a_late_store),
-		PAIR_TEST(g7_the_second_look),
+		PAIR_TEST(g7_a_free_while_it_lingers),
+		PAIR_TEST(g7_one_ring_is_enough),
 		PAIR_TEST(g7_frees_found_while_lingering),
 		PAIR_TEST(g7_no_timer_without_room),
 		PAIR_TEST(g8_only_sleepers_are_woken),

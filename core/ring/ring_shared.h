@@ -10,7 +10,7 @@
  * A doorbell needs that of two threads, each of which writes one word and then
  * reads the other's, at least one sees the other. That is what a sequentially
  * consistent exchange followed by a sequentially consistent load gives, and
- * no weaker pair does: BELL, ROOM, WAKE, TIMER and PROGRESS below.
+ * no weaker pair does: BELL, ROOM, WAKE and PROGRESS below.
  */
 #ifndef CORE_RING_RING_SHARED_H
 #define CORE_RING_RING_SHARED_H
@@ -131,15 +131,14 @@ static inline void ring_fq_tail_append(struct ring *ring, uint32_t tail)
 
 static inline void ring_fq_tail_publish(struct ring *ring, uint32_t tail)
 {
-	/* order RING-FREE: as above; order RING-BELL, order RING-TIMER: and
-	 * the daemon sees the tail or we see its wish. */
+	/* order RING-FREE: as above; order RING-BELL: and the daemon sees the
+	 * tail, or the load behind this finds that it wants to be rung. */
 	exchange_seq_cst_u32(&ring->header.fq_tail, tail);
 }
 
 static inline uint32_t ring_fq_tail_look(const struct ring *ring)
 {
-	/* order RING-FREE, order RING-BELL, order RING-TIMER: see the two
-	 * functions above. */
+	/* order RING-FREE, order RING-BELL: see the two functions above. */
 	return load_seq_cst_u32(&ring->header.fq_tail);
 }
 
@@ -244,34 +243,19 @@ static inline uint32_t ring_daemon_need_look(const struct ring *ring)
 	return load_seq_cst_u32(&ring->header.daemon_need);
 }
 
-static inline void ring_fq_need_set(struct ring *ring)
-{
-	/* order RING-TIMER: an append that rings sees the wish, or the look
-	 * behind this sees the append. */
-	exchange_seq_cst_u32(&ring->header.fq_need, 1);
-}
-
-/* Late is no harm: the client rings once too often. */
-static inline void ring_fq_need_clear(struct ring *ring)
-{
-	store_relaxed_u32(&ring->header.fq_need, 0);
-}
-
 /*
- * A hint: it may have been read before the append became visible. Acquire
- * keeps it behind the one of the append before.
+ * Nothing hangs on the order of fq_need, which is what makes an append cheap:
+ * a glance may be made before the append is visible, and the timer of
+ * core/ring/ring_server.c allows for that.
  */
+static inline void ring_fq_need_store(struct ring *ring, uint32_t need)
+{
+	store_relaxed_u32(&ring->header.fq_need, need);
+}
+
 static inline uint32_t ring_fq_need_glance(const struct ring *ring)
 {
-	/* order RING-GLANCE: it pairs with nothing; the next append's stores
-	 * stay behind it, so it is not older than the last append. */
-	return load_acquire_u32(&ring->header.fq_need);
-}
-
-static inline uint32_t ring_fq_need_look(const struct ring *ring)
-{
-	/* order RING-TIMER: see ring_fq_need_set(). */
-	return load_seq_cst_u32(&ring->header.fq_need);
+	return load_relaxed_u32(&ring->header.fq_need);
 }
 
 /*
