@@ -172,6 +172,14 @@ static void log_obituary(const struct obituary *o)
 					      "");
 }
 
+static void log_failure(const struct releaser_result *failure)
+{
+	log_write(LOG_LEVEL_ERROR, LOG_RELEASE_FAILED,
+		  "giving back %" PRIu64 " bytes of client %" PRIu32
+		  " failed: %s; it will be tried again",
+		  failure->bytes, failure->client, strerror(-failure->status));
+}
+
 /* The one way out for every client. */
 static void end(struct client *client, const char *cause)
 {
@@ -186,8 +194,10 @@ static void end(struct client *client, const char *cause)
 	clients->buried = client;
 	if (client->id == 0)
 		return;
-	broker_disconnect(clients->broker, client->id, clients->now_ns(),
-			  &held);
+	engine_lock(clients->engine);
+	engine_disconnect_locked(clients->engine, client->id, clients->now_ns(),
+				 &held);
+	engine_unlock(clients->engine);
 	log_end(&held, cause);
 }
 
@@ -263,6 +273,28 @@ static void answer_refused(struct client *client, const void *bytes,
 	end(client, "refused");
 }
 
+/* Asks the broker, and keeps what it answers outside of the gate. */
+static enum broker_verdict receive(struct client *client, const void *bytes,
+				   size_t size, struct broker_reply *ret)
+{
+	struct clients *clients = client->clients;
+	enum broker_verdict verdict;
+
+	engine_lock(clients->engine);
+	verdict = broker_receive(&clients->engine->broker, client->id,
+				 BROKER_PORT_SOCKET, bytes, size,
+				 clients->now_ns(), ret);
+	if (verdict == BROKER_REPLY && ret->head.fds > 0 &&
+	    ret->head.opcode != WIRE_OP_MAP)
+		broker_ring_failed(&clients->engine->broker, ret, -ENOTSUP);
+	if (verdict != BROKER_LATER && ret->head.data_bytes) {
+		memcpy(clients->data, ret->data, ret->head.data_bytes);
+		ret->data = clients->data;
+	}
+	engine_unlock(clients->engine);
+	return verdict;
+}
+
 static void on_message(struct conn *conn, const void *bytes, size_t size)
 {
 	struct client *client = client_of(conn);
@@ -273,11 +305,8 @@ static void on_message(struct conn *conn, const void *bytes, size_t size)
 		answer_refused(client, bytes, size);
 		return;
 	}
-	switch (broker_receive(clients->broker, client->id, BROKER_PORT_SOCKET,
-			       bytes, size, clients->now_ns(), &reply)) {
+	switch (receive(client, bytes, size, &reply)) {
 	case BROKER_REPLY:
-		if (reply.head.fds > 0 && reply.head.opcode != WIRE_OP_MAP)
-			broker_ring_failed(clients->broker, &reply, -ENOTSUP);
 		if (!client->greeted && reply.head.status == 0 &&
 		    reply.head.opcode == WIRE_OP_HELLO)
 			greet(client);
@@ -339,12 +368,12 @@ static const struct conn_ops conn_ops = {
 	.blocked = on_blocked,
 };
 
-void clients_init(struct clients *clients, struct broker *broker,
+void clients_init(struct clients *clients, struct engine *engine,
 		  struct backend_system *system, struct poller *poller,
 		  uint64_t hello_timeout_ns, uint64_t (*now_ns)(void))
 {
 	memset(clients, 0, sizeof(*clients));
-	clients->broker = broker;
+	clients->engine = engine;
 	clients->system = system;
 	clients->poller = poller;
 	clients->hello_timeout_ns = hello_timeout_ns;
@@ -410,9 +439,11 @@ static void introduce(struct clients *clients, struct client *client,
 	};
 
 	client->pid = facts->pid;
-	client->refusal_status = broker_connect(clients->broker, &peer,
-						clients->now_ns(), &client->id,
-						&client->refusal);
+	engine_lock(clients->engine);
+	client->refusal_status = broker_connect(
+		&clients->engine->broker, &peer, clients->now_ns(), &client->id,
+		&client->refusal);
+	engine_unlock(clients->engine);
 	if (client->refusal_status == 0) {
 		clients->counters.connected++;
 		log_write(LOG_LEVEL_DEBUG, LOG_CLIENT_CONNECTED,
@@ -459,21 +490,34 @@ void clients_admit(struct clients *clients, int socket_fd)
 		answer_refused(client, NULL, 0);
 }
 
+static void send_late(struct clients *clients, const struct broker_reply *reply)
+{
+	struct client *client = find(clients, reply->client);
+
+	/* It was here when the engine passed this on, and it is the engine
+	 * that forgets the mail of those who end. */
+	assert(client);
+	send_reply(client, reply);
+	conn_expected(&client->conn);
+}
+
 void clients_settle(struct clients *clients)
 {
-	struct broker_reply reply;
-	struct obituary obituary;
+	struct engine_mail mail;
 
-	while (broker_next_reply(clients->broker, &reply)) {
-		struct client *client = find(clients, reply.client);
-
-		if (!client)
-			continue;
-		send_reply(client, &reply);
-		conn_expected(&client->conn);
+	while (engine_next_mail(clients->engine, &mail)) {
+		switch (mail.kind) {
+		case ENGINE_REPLY:
+			send_late(clients, &mail.reply);
+			break;
+		case ENGINE_OBITUARY:
+			log_obituary(&mail.obituary);
+			break;
+		case ENGINE_FAILURE:
+			log_failure(&mail.failure);
+			break;
+		}
 	}
-	while (broker_next_obituary(clients->broker, &obituary))
-		log_obituary(&obituary);
 	bury(clients);
 }
 

@@ -5,9 +5,9 @@
 #ifndef DAEMON_CLIENTS_H
 #define DAEMON_CLIENTS_H
 
-#include "core/broker.h"
 #include "daemon/backend_system.h"
 #include "daemon/conn.h"
+#include "daemon/engine.h"
 
 enum {
 	CLIENTS_BUCKETS = 4096,
@@ -28,12 +28,14 @@ struct clients_counters {
 };
 
 struct clients {
-	struct broker *broker;
+	struct engine *engine;
 	struct backend_system *system;
 	struct poller *poller;
 	uint64_t hello_timeout_ns;
 	uint64_t (*now_ns)(void);
 	struct conn_buffer buffer;
+	/* The data of the reply that is being sent. */
+	uint64_t data[WIRE_DATA_BYTES_MAX / 8];
 	struct client *bucket[CLIENTS_BUCKETS];
 	struct client_list waiting; /* for a hello */
 	struct client_list greeted;
@@ -44,7 +46,7 @@ struct clients {
 };
 
 /* Everything pointed to must outlive the clients. */
-void clients_init(struct clients *clients, struct broker *broker,
+void clients_init(struct clients *clients, struct engine *engine,
 		  struct backend_system *system, struct poller *poller,
 		  uint64_t hello_timeout_ns, uint64_t (*now_ns)(void));
 
@@ -58,8 +60,8 @@ void clients_admit(struct clients *clients, int socket_fd);
 void clients_refuse(struct clients *clients, int socket_fd,
 		    enum tenure_reason reason);
 
-/* Sends the broker's late replies, logs its obituaries, frees what has been
- * closed in this turn; to be called when no connection is being served. */
+/* Reads the engine's mail: sends late replies, logs the rest. Frees what has
+ * been closed in this turn; to be called when no connection is being served. */
 void clients_settle(struct clients *clients);
 
 /* Ends those who have not said hello in time. Returns when to call again, or

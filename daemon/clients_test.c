@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Clients between real sockets and a real broker, turned by hand: no loop, no
- * second thread, and a clock that stands still.
+ * second thread but the releaser's, and a clock that stands still.
  */
 #include "daemon/clients.h"
 
 #include "daemon/pages.h"
 
 #include <fcntl.h>
+#include <semaphore.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -32,9 +33,19 @@ void *__wrap_calloc(size_t n, size_t size)
 
 static struct poller poller;
 static struct backend_system *backend;
-static struct broker broker;
+static struct engine engine;
+/* The engine looks at it when the releaser fails. */
+static struct broker_adapter adapter;
 static struct clients clients;
 static uint64_t clock_ns;
+
+static sem_t notified; /* once for each release */
+
+static void notify(void *context)
+{
+	(void)context;
+	sem_post(&notified);
+}
 
 static uint64_t fake_now(void)
 {
@@ -58,8 +69,15 @@ static int setup(void **state)
 	};
 	const struct entropy entropy = { .fill = fill };
 	struct broker_config config = { .first_generation = 1 };
-	struct broker_adapter adapter = { .name = "system" };
 	struct pages pages;
+	const struct engine_config how = {
+		.pages = &pages,
+		.entropy = &entropy,
+		.broker = &config,
+		.adapters = &adapter,
+		.n_adapters = 1,
+		.notify = notify,
+	};
 
 	(void)state;
 	clock_ns = 1;
@@ -68,30 +86,28 @@ static int setup(void **state)
 	pages_mmap(&pages);
 	assert_int_equal(poller_init(&poller), 0);
 	assert_int_equal(backend_system_new(&system, &backend), 0);
-	adapter.backend = (struct backend){ &backend_system_ops, backend };
-	assert_int_equal(broker_init(&broker, &pages, &entropy, &config,
-				     &adapter, 1),
-			 0);
-	clients_init(&clients, &broker, backend, &poller, TIMEOUT_NS, fake_now);
+	adapter = (struct broker_adapter){
+		.name = "system",
+		.backend = { &backend_system_ops, backend },
+	};
+	assert_int_equal(sem_init(&notified, 0, 0), 0);
+	assert_int_equal(engine_init(&engine, &how), 0);
+	clients_init(&clients, &engine, backend, &poller, TIMEOUT_NS, fake_now);
 	return 0;
 }
 
 /* Everything that is to be done, done at once. */
 static void turn(void)
 {
-	static struct release release;
+	struct engine_rest rest;
 
 	poller_dispatch(&poller);
 	do {
-		while (broker_next_release(&broker, &release)) {
-			int r = backend_system_ops.destroy_allocation(
-				backend, &release.args);
-
-			broker_release_done(&broker, release.args.client, r,
-					    release.args.resource, clock_ns);
-		}
-	} while (broker_tick(&broker, clock_ns, 1000));
-	clients_settle(&clients);
+		if (engine.jobs)
+			sem_wait(&notified);
+		rest = engine_pump_locked(&engine, clock_ns);
+		clients_settle(&clients);
+	} while (rest.more || rest.mail || engine.jobs);
 }
 
 /* Asserts that nothing is left of anybody (G1). */
@@ -102,7 +118,8 @@ static int teardown(void **state)
 	turn();
 	turn();
 	clients_deinit(&clients);
-	broker_deinit(&broker);
+	engine_deinit(&engine);
+	sem_destroy(&notified);
 	backend_system_free(backend);
 	poller_deinit(&poller);
 	return 0;

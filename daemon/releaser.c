@@ -15,14 +15,17 @@
  * broker hears of it: a backend that always fails costs ten calls per second
  * and client, not a processor.
  *
- * The mutex guards the lists todo and done and the flag that ends the thread.
- * A job's contents belong to whoever took it off a list.
+ * The mutex guards the lists todo and done, the flag that ends the thread, and
+ * whether somebody watches. A job's contents belong to whoever took it off a
+ * list. A job is put on the list and the flag is read in one step, so a watcher
+ * who stops sees either the job or, later, its notification.
  *
  * Guarantees, cited by the tests:
  *
  *  G1  Every submitted job is carried out once and its result comes back once.
  *  G2  The result of a failed job comes no sooner than RELEASER_REST_MS later.
  *  G3  No call runs when releaser_free has returned.
+ *  G4  A result that nobody is notified of is there when the watcher stops.
  */
 #include "daemon/releaser.h"
 
@@ -48,9 +51,9 @@ struct releaser {
 	pthread_t thread;
 	pthread_mutex_t lock;
 	pthread_cond_t wake;
-	bool stop;
+	bool stop, watched;
 	struct list todo, done;
-	/* Only the loop thread's. */
+	/* Only the caller's. */
 	struct list free, resting;
 	struct task tasks[RELEASER_JOBS];
 };
@@ -93,6 +96,7 @@ static void *run(void *argument)
 {
 	struct releaser *releaser = argument;
 	struct task *task;
+	bool watched;
 
 	while ((task = next_todo(releaser))) {
 		const struct backend *backend =
@@ -103,8 +107,10 @@ static void *run(void *argument)
 			backend->state, &task->release.args);
 		pthread_mutex_lock(&releaser->lock);
 		append(&releaser->done, task);
+		watched = releaser->watched;
 		pthread_mutex_unlock(&releaser->lock);
-		releaser->config.notify(releaser->config.context);
+		if (!watched)
+			releaser->config.notify(releaser->config.context);
 	}
 	return NULL;
 }
@@ -204,6 +210,24 @@ bool releaser_next_done(struct releaser *releaser, uint64_t now_ns,
 	};
 	append(&releaser->free, task);
 	return true;
+}
+
+void releaser_watch(struct releaser *releaser)
+{
+	pthread_mutex_lock(&releaser->lock);
+	releaser->watched = true;
+	pthread_mutex_unlock(&releaser->lock);
+}
+
+bool releaser_unwatch(struct releaser *releaser)
+{
+	bool any;
+
+	pthread_mutex_lock(&releaser->lock);
+	releaser->watched = false;
+	any = releaser->done.first;
+	pthread_mutex_unlock(&releaser->lock);
+	return any;
 }
 
 uint64_t releaser_rest_until(const struct releaser *releaser)

@@ -2,8 +2,8 @@
 /*
  * The thread that gives memory back.
  *
- * All functions are for the loop thread, except that the notification is
- * called by the releaser's own.
+ * All functions are for one thread at a time, whoever is inside the engine's
+ * gate; the notification is called by the releaser's own thread.
  */
 #ifndef DAEMON_RELEASER_H
 #define DAEMON_RELEASER_H
@@ -22,7 +22,8 @@ struct releaser;
 struct releaser_config {
 	const struct broker_adapter *adapters;
 	uint32_t n_adapters;
-	/* Called when releaser_next_done may have something to say. */
+	/* Called when releaser_next_done may have something to say, unless
+	 * somebody watches. */
 	void (*notify)(void *context);
 	void *context;
 };
@@ -51,6 +52,11 @@ struct releaser_result {
 /* Takes the result of a job that is done, and has rested if it failed. */
 bool releaser_next_done(struct releaser *releaser, uint64_t now_ns,
 			struct releaser_result *ret);
+
+/* From now on the caller asks releaser_next_done by himself: no notification
+ * until releaser_unwatch, which returns whether there is something to take. */
+void releaser_watch(struct releaser *releaser);
+bool releaser_unwatch(struct releaser *releaser);
 
 /* When the next resting job has rested; 0 when none rests. */
 uint64_t releaser_rest_until(const struct releaser *releaser);

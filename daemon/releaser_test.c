@@ -2,6 +2,7 @@
 #include "daemon/releaser.h"
 
 #include <poll.h>
+#include <sched.h>
 #include <semaphore.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -171,6 +172,33 @@ static void test_g3_free_waits(void **state)
 	assert_int_equal(setup(state), 0);
 }
 
+static void test_g4_watching(void **state)
+{
+	struct releaser_result result;
+
+	(void)state;
+	releaser_watch(releaser);
+	assert_true(submit(1));
+	sem_post(&world.leave);
+	while (!releaser_next_done(releaser, 1, &result))
+		sched_yield();
+	assert_false(releaser_unwatch(releaser));
+	/* One that is finished while nobody asks, is there in the end. */
+	releaser_watch(releaser);
+	assert_true(submit(2));
+	sem_post(&world.leave);
+	while (!releaser_unwatch(releaser))
+		releaser_watch(releaser);
+	assert_true(releaser_next_done(releaser, 1, &result));
+	assert_int_equal(result.client, 2);
+	/* And of the next one somebody is told. */
+	assert_true(submit(3));
+	sem_post(&world.leave);
+	sem_wait(&world.told);
+	assert_true(releaser_next_done(releaser, 1, &result));
+	assert_int_equal(sem_trywait(&world.told), -1);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -179,6 +207,7 @@ int main(void)
 		TEST(test_g2_failures_rest),
 		TEST(test_others_pass_a_resting_job),
 		TEST(test_g3_free_waits),
+		TEST(test_g4_watching),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -5,9 +5,9 @@
  * One libuv loop turns; each of its callbacks lets one source of events have
  * its say, and then *pumps*:
  *
- *	poller (clients) --\                 /-- a slice of teardown and reclaim
- *	listener ----------+--> callback --> +-- jobs to the releaser
- *	releaser ----------+      then pump  +-- late replies, obituaries
+ *	poller (clients) --\                 /-- a turn of the engine
+ *	listener ----------+--> callback --> +-- late replies, obituaries
+ *	releaser, workers -+      then pump  +-- timers
  *	timers, signals ---/                 \-- is it over?
  *
  * The slice is bounded. When more can be done at once, an idle handle keeps
@@ -24,25 +24,22 @@
  */
 #include "daemon/server.h"
 
-#include "core/broker.h"
-#include "core/wire/reason.h"
 #include "daemon/backend_system.h"
 #include "daemon/clients.h"
+#include "daemon/engine.h"
 #include "daemon/heap.h"
 #include "daemon/pages.h"
 #include "daemon/poller.h"
-#include "daemon/releaser.h"
 #include "daemon/systemd.h"
 
 #include <inttypes.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/random.h>
 #include <uv.h>
 
 enum {
-	/* Slots of teardown and reclaim between two looks at the clients. */
-	TICK_BUDGET = 4096,
 	ACCEPT_PAUSE_MS = 100,
 	LOG_FLUSH_MS = 10000,
 	/* A private daemon whose client never came. */
@@ -50,6 +47,8 @@ enum {
 	/* Of the five seconds that a stop may take. */
 	STOP_MS = 4000,
 	SIGNALS = 4,
+	/* About twenty microseconds. */
+	GATE_SPINS = 500,
 };
 
 #define MS_NS UINT64_C(1000000)
@@ -60,13 +59,12 @@ struct server {
 	uv_poll_t listening, polling;
 	uv_timer_t accept_pause, hello, retry, rest, log_flush, alone, stop;
 	uv_signal_t signals[SIGNALS];
-	uv_async_t released;
+	uv_async_t notified;
 	uv_idle_t busy;
 	struct poller poller;
 	struct backend_system *system;
 	struct broker_adapter adapter;
-	struct broker broker;
-	struct releaser *releaser;
+	struct engine engine;
 	struct clients clients;
 	bool stopping;
 	int status;
@@ -131,44 +129,21 @@ static void on_log_flush_due(uv_timer_t *timer)
 		uv_timer_start(timer, on_log_flush_due, LOG_FLUSH_MS, 0);
 }
 
-static void take_results(struct server *server)
-{
-	struct releaser_result result;
-
-	while (releaser_next_done(server->releaser, now_ns(), &result)) {
-		if (result.status < 0)
-			log_write(LOG_LEVEL_ERROR, LOG_RELEASE_FAILED,
-				  "giving back %" PRIu64
-				  " bytes of client %" PRIu32
-				  " failed: %s; it will be tried again",
-				  result.bytes, result.client,
-				  strerror(-result.status));
-		broker_release_done(&server->broker, result.client,
-				    result.status, result.resource, now_ns());
-	}
-}
-
 static void on_rest_due(uv_timer_t *timer)
 {
-	struct server *server = timer->data;
-
-	take_results(server);
-	pump(server);
+	pump(timer->data);
 }
 
-static void on_released(uv_async_t *async)
+static void on_notified(uv_async_t *async)
 {
-	struct server *server = async->data;
-
-	take_results(server);
-	pump(server);
+	pump(async->data);
 }
 
-static void notify_released(void *context)
+static void notify(void *context)
 {
 	struct server *server = context;
 
-	uv_async_send(&server->released);
+	uv_async_send(&server->notified);
 }
 
 static void on_busy(uv_idle_t *idle)
@@ -176,25 +151,23 @@ static void on_busy(uv_idle_t *idle)
 	pump(idle->data);
 }
 
+static void read_status(struct server *server, struct wire_status *ret)
+{
+	engine_lock(&server->engine);
+	broker_status(&server->engine.broker, ret);
+	engine_unlock(&server->engine);
+}
+
 static bool is_drained(struct server *server)
 {
 	struct wire_status status;
 
-	broker_status(&server->broker, &status);
+	read_status(server, &status);
 	return status.clients == 0 && status.clients_ending == 0 &&
 	       status.releases_pending == 0 && status.stores == 0;
 }
 
-static void issue_releases(struct server *server)
-{
-	struct release *room;
-
-	while ((room = releaser_room(server->releaser)) &&
-	       broker_next_release(&server->broker, room))
-		releaser_submit(server->releaser);
-}
-
-static void set_timers(struct server *server)
+static void set_timers(struct server *server, uint64_t rest_ns)
 {
 	if (server->clients.waiting.first)
 		arm(&server->hello, on_hello_due,
@@ -205,21 +178,24 @@ static void set_timers(struct server *server)
 	if (log_is_behind())
 		arm(&server->log_flush, on_log_flush_due,
 		    now_ns() + LOG_FLUSH_MS * MS_NS);
-	arm(&server->rest, on_rest_due, releaser_rest_until(server->releaser));
+	arm(&server->rest, on_rest_due, rest_ns);
 }
 
 /* Carries on whatever the last event has set going. */
 static void pump(struct server *server)
 {
-	bool more = broker_tick(&server->broker, now_ns(), TICK_BUDGET);
+	struct engine_rest rest;
 
-	issue_releases(server);
+	engine_lock(&server->engine);
+	rest = engine_pump_locked(&server->engine, now_ns());
+	engine_unlock(&server->engine);
 	clients_settle(&server->clients);
-	if (more)
+	/* If there was mail there may be more that had no room. */
+	if (rest.more || rest.mail)
 		uv_idle_start(&server->busy, on_busy);
 	else
 		uv_idle_stop(&server->busy);
-	set_timers(server);
+	set_timers(server, rest.due_ns);
 	if (server->stopping) {
 		if (is_drained(server))
 			uv_stop(&server->loop);
@@ -305,7 +281,9 @@ static void begin_stop(struct server *server, const char *why)
 	uv_poll_stop(&server->listening);
 	uv_timer_stop(&server->accept_pause);
 	listener_close(server->setup.listener);
-	broker_stop_accepting(&server->broker);
+	engine_lock(&server->engine);
+	broker_stop_accepting(&server->engine.broker);
+	engine_unlock(&server->engine);
 	clients_end_all(&server->clients, -ESHUTDOWN,
 			TENURE_REASON_DAEMON_STOPPING);
 	uv_timer_start(&server->stop, on_stop_due, STOP_MS, 0);
@@ -321,7 +299,10 @@ static void reload(struct server *server)
 		log_write(LOG_LEVEL_ERROR, LOG_DAEMON,
 			  "the configuration stays as it was");
 	} else {
-		config_limits(&config, &server->broker.env.config.limits);
+		engine_lock(&server->engine);
+		config_limits(&config,
+			      &server->engine.broker.env.config.limits);
+		engine_unlock(&server->engine);
 		log_set_level(config_log_level(&config));
 		log_write(LOG_LEVEL_INFO, LOG_DAEMON,
 			  "limits and log level were read again");
@@ -336,7 +317,7 @@ static void dump(struct server *server)
 	struct wire_status s;
 	struct heap_stat heap;
 
-	broker_status(&server->broker, &s);
+	read_status(server, &s);
 	backend_system_stat(server->system, &stat);
 	heap_stat(&heap);
 	log_write(LOG_LEVEL_INFO, LOG_DAEMON,
@@ -441,10 +422,10 @@ static int start_loop(struct server *server)
 	int r;
 
 	init_handles(server);
-	r = uv_async_init(&server->loop, &server->released, on_released);
+	r = uv_async_init(&server->loop, &server->notified, on_notified);
 	if (r < 0)
 		return r;
-	server->released.data = server;
+	server->notified.data = server;
 	r = start_signals(server);
 	if (r < 0)
 		return r;
@@ -475,7 +456,22 @@ static void announce_pages(const struct server *server, uint64_t page_bytes)
 		  "/sys/kernel/mm/transparent_hugepage/enabled");
 }
 
-static int start_broker(struct server *server)
+static unsigned int usable_processors(void)
+{
+	cpu_set_t set;
+
+	return sched_getaffinity(0, sizeof(set), &set) < 0 ?
+		       1 :
+		       (unsigned int)CPU_COUNT(&set);
+}
+
+/* A thread that waits for the gate sleeps at once where nobody else can run. */
+static unsigned int gate_spins(void)
+{
+	return usable_processors() > 1 ? GATE_SPINS : 0;
+}
+
+static int start_engine(struct server *server)
 {
 	const struct backend_system_config system = {
 		.descriptors_max = store_descriptors(&server->setup),
@@ -483,11 +479,21 @@ static int start_broker(struct server *server)
 			server->setup.config->number[CONFIG_RELEASE_SLICE],
 	};
 	const struct entropy entropy = { .fill = fill_random };
-	struct broker_config config = {
+	struct broker_config broker = {
 		.test_events = server->setup.test_events,
 		.first_generation = 1,
 	};
 	struct pages pages;
+	const struct engine_config config = {
+		.pages = &pages,
+		.entropy = &entropy,
+		.broker = &broker,
+		.adapters = &server->adapter,
+		.n_adapters = 1,
+		.spins = gate_spins(),
+		.notify = notify,
+		.context = server,
+	};
 	int r;
 
 	r = backend_system_new(&system, &server->system);
@@ -499,17 +505,17 @@ static int start_broker(struct server *server)
 	};
 	pages_mmap(&pages);
 	announce_pages(server, pages.page_bytes);
-	config_limits(server->setup.config, &config.limits);
-	r = broker_init(&server->broker, &pages, &entropy, &config,
-			&server->adapter, 1);
+	config_limits(server->setup.config, &broker.limits);
+	r = engine_init(&server->engine, &config);
 	if (r < 0)
 		backend_system_free(server->system);
 	return r;
 }
 
-static void stop_broker(struct server *server)
+/* The releaser's thread, which notifies the loop, ends before the loop does. */
+static void stop_engine(struct server *server)
 {
-	broker_deinit(&server->broker);
+	engine_deinit(&server->engine);
 	backend_system_free(server->system);
 }
 
@@ -531,23 +537,14 @@ static void close_loop(struct server *server)
 	assert(r == 0);
 }
 
-/* The parts that need the broker; on failure none of them is left. */
+/* The parts that need the engine; on failure none of them is left. */
 static int start_service(struct server *server)
 {
-	const struct releaser_config releaser = {
-		.adapters = &server->adapter,
-		.n_adapters = 1,
-		.notify = notify_released,
-		.context = server,
-	};
 	int r = start_loop(server);
 
 	if (r < 0)
 		return r;
-	r = releaser_new(&releaser, &server->releaser);
-	if (r < 0)
-		return r;
-	clients_init(&server->clients, &server->broker, server->system,
+	clients_init(&server->clients, &server->engine, server->system,
 		     &server->poller,
 		     server->setup.config->number[CONFIG_HELLO_TIMEOUT] * MS_NS,
 		     now_ns);
@@ -567,9 +564,9 @@ static int start(struct server *server)
 	r = poller_init(&server->poller);
 	if (r < 0)
 		return r;
-	r = start_broker(server);
+	r = start_engine(server);
 	if (r < 0)
-		goto no_broker;
+		goto no_engine;
 	r = uv_loop_init(&server->loop);
 	if (r < 0)
 		goto no_loop;
@@ -578,8 +575,8 @@ static int start(struct server *server)
 		return 0;
 	close_loop(server);
 no_loop:
-	stop_broker(server);
-no_broker:
+	stop_engine(server);
+no_engine:
 	poller_deinit(&server->poller);
 	return r;
 }
@@ -612,10 +609,9 @@ void server_free(struct server *server)
 {
 	if (!server)
 		return;
-	releaser_free(server->releaser);
+	stop_engine(server);
 	close_loop(server);
 	clients_deinit(&server->clients);
-	stop_broker(server);
 	poller_deinit(&server->poller);
 	free(server);
 }

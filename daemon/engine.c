@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Engine
+ *
+ * The broker is one state machine and one thread at a time may call it. Three
+ * kinds of threads want to: the loop, for what comes by sockets; workers, for
+ * what comes by rings; and each of them for the work that follows from it.
+ * All of them go through one gate.
+ *
+ *	loop   --\            /-- releases  <--> releaser thread
+ *	worker ---+-- gate --+--- late replies --> the ring's sink, or mail
+ *	worker --/            \-- obituaries, failures ---------> mail --> loop
+ *
+ * Whoever has made work *pumps*: a turn takes what the releaser has finished,
+ * does a bounded piece of teardown and reclaim, hands out releases and sorts
+ * what comes out. What only the loop thread can deal with (its sockets, the
+ * log) is put into a small box for it. When the box is full the rest stays in
+ * the broker, in order, until there is room.
+ *
+ * A busy worker pumps all the time, so it would be waste to wake the loop for
+ * every finished release. It says that it watches; the releaser's thread
+ * notifies the loop only while nobody does. To stop watching and to ask
+ * whether something has come meanwhile is one step, so nothing is missed.
+ *
+ * What is said to a client ends with engine_disconnect_locked: its name may
+ * soon be another client's, so its mail is thrown away and its sink forgotten
+ * there, inside the gate.
+ *
+ * Guarantees, cited by the tests:
+ *
+ *  G1  A late reply goes the way by which its request came.
+ *  G2  A full box or a full sink loses nothing and keeps the order.
+ *  G3  Nothing reaches a client, or its successor in name, after its end.
+ *  G4  A release that finishes is taken, watched or not.
+ */
+#include "daemon/engine.h"
+
+#include <stdlib.h>
+
+static void on_released(void *context)
+{
+	struct engine *engine = context;
+
+	engine->notify(engine->context);
+}
+
+static int start_releaser(struct engine *engine,
+			  const struct engine_config *config)
+{
+	const struct releaser_config releaser = {
+		.adapters = config->adapters,
+		.n_adapters = config->n_adapters,
+		.notify = on_released,
+		.context = engine,
+	};
+
+	return releaser_new(&releaser, &engine->releaser);
+}
+
+int engine_init(struct engine *engine, const struct engine_config *config)
+{
+	int r;
+
+	memset(engine, 0, sizeof(*engine));
+	engine->notify = config->notify;
+	engine->context = config->context;
+	engine->sinks = calloc(SESSIONS_MAX + 1, sizeof(*engine->sinks));
+	if (!engine->sinks)
+		return -ENOMEM;
+	r = broker_init(&engine->broker, config->pages, config->entropy,
+			config->broker, config->adapters, config->n_adapters);
+	if (r < 0)
+		goto no_broker;
+	r = start_releaser(engine, config);
+	if (r < 0)
+		goto no_releaser;
+	gate_init(&engine->gate, config->spins);
+	return 0;
+no_releaser:
+	broker_deinit(&engine->broker);
+no_broker:
+	free(engine->sinks);
+	return r;
+}
+
+void engine_deinit(struct engine *engine)
+{
+	assert(engine->watchers == 0);
+	releaser_free(engine->releaser);
+	broker_deinit(&engine->broker);
+	gate_deinit(&engine->gate);
+	free(engine->sinks);
+}
+
+/* A place for one more letter, which is then taken by mail_put. */
+static struct engine_mail *mail_room(struct engine *engine)
+{
+	uint32_t at = engine->mail_first + engine->mail_count;
+
+	return engine->mail_count == ENGINE_MAIL ?
+		       NULL :
+		       &engine->mail[at % ENGINE_MAIL];
+}
+
+static void mail_put(struct engine *engine, enum engine_mail_kind kind)
+{
+	mail_room(engine)->kind = kind;
+	engine->mail_count++;
+}
+
+static void take_results(struct engine *engine, uint64_t now_ns)
+{
+	struct releaser_result result;
+	struct engine_mail *room;
+
+	while (engine->jobs &&
+	       releaser_next_done(engine->releaser, now_ns, &result)) {
+		engine->jobs--;
+		broker_release_done(&engine->broker, result.client,
+				    result.status, result.resource, now_ns);
+		room = mail_room(engine);
+		/* It fails again and again, so one line more or less. */
+		if (result.status < 0 && room) {
+			room->failure = result;
+			mail_put(engine, ENGINE_FAILURE);
+		}
+	}
+}
+
+static void issue_releases(struct engine *engine)
+{
+	struct release *room;
+
+	while ((room = releaser_room(engine->releaser)) &&
+	       broker_next_release(&engine->broker, room)) {
+		releaser_submit(engine->releaser);
+		engine->jobs++;
+	}
+}
+
+/* Whether the reply has been passed on. */
+static bool pass_on(struct engine *engine, const struct broker_reply *reply)
+{
+	struct engine_mail *room;
+
+	room = mail_room(engine);
+	if (!room)
+		return false;
+	room->reply = *reply;
+	mail_put(engine, ENGINE_REPLY);
+	return true;
+}
+
+static void sort_replies(struct engine *engine)
+{
+	if (engine->holds && !pass_on(engine, &engine->held))
+		return;
+	do
+		engine->holds =
+			broker_next_reply(&engine->broker, &engine->held);
+	while (engine->holds && pass_on(engine, &engine->held));
+}
+
+static void sort_obituaries(struct engine *engine)
+{
+	struct engine_mail *room;
+
+	while ((room = mail_room(engine)) &&
+	       broker_next_obituary(&engine->broker, &room->obituary))
+		mail_put(engine, ENGINE_OBITUARY);
+}
+
+struct engine_rest engine_pump_locked(struct engine *engine, uint64_t now_ns)
+{
+	struct engine_rest rest;
+
+	take_results(engine, now_ns);
+	rest.more = broker_tick(&engine->broker, now_ns, ENGINE_TICK_SLOTS);
+	issue_releases(engine);
+	sort_replies(engine);
+	sort_obituaries(engine);
+	rest.mail = engine->mail_count > 0;
+	rest.due_ns = releaser_rest_until(engine->releaser);
+	return rest;
+}
+
+bool engine_next_mail(struct engine *engine, struct engine_mail *ret)
+{
+	bool any;
+
+	engine_lock(engine);
+	any = engine->mail_count > 0;
+	if (any) {
+		*ret = engine->mail[engine->mail_first];
+		engine->mail_first = (engine->mail_first + 1) % ENGINE_MAIL;
+		engine->mail_count--;
+	}
+	engine_unlock(engine);
+	return any;
+}
+
+void engine_attach_locked(struct engine *engine, uint32_t client,
+			  struct engine_sink *sink)
+{
+	assert(client && client <= SESSIONS_MAX && !engine->sinks[client]);
+	engine->sinks[client] = sink;
+}
+
+/* Throws away the replies to a client that has gone. */
+static void purge(struct engine *engine, uint32_t client)
+{
+	uint32_t count = engine->mail_count;
+
+	engine->mail_count = 0;
+	for (uint32_t i = 0; i < count; i++) {
+		const struct engine_mail *mail =
+			&engine->mail[(engine->mail_first + i) % ENGINE_MAIL];
+
+		if (mail->kind == ENGINE_REPLY && mail->reply.client == client)
+			continue;
+		*mail_room(engine) = *mail;
+		engine->mail_count++;
+	}
+	if (engine->holds && engine->held.client == client)
+		engine->holds = false;
+}
+
+void engine_disconnect_locked(struct engine *engine, uint32_t client,
+			      uint64_t now_ns, struct obituary *ret_held)
+{
+	broker_disconnect(&engine->broker, client, now_ns, ret_held);
+	engine->sinks[client] = NULL;
+	purge(engine, client);
+}
+
+void engine_watch_locked(struct engine *engine)
+{
+	if (engine->watchers++ == 0)
+		releaser_watch(engine->releaser);
+}
+
+bool engine_unwatch_locked(struct engine *engine)
+{
+	assert(engine->watchers);
+	return --engine->watchers == 0 && releaser_unwatch(engine->releaser);
+}

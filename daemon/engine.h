@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The engine: the broker and all that several threads share with it.
+ *
+ * A function whose name ends in _locked is called inside the gate, all others
+ * outside of it.
+ */
+#ifndef DAEMON_ENGINE_H
+#define DAEMON_ENGINE_H
+
+#include "core/broker.h"
+#include "daemon/gate.h"
+#include "daemon/releaser.h"
+
+enum {
+	/* What waits for the loop thread. */
+	ENGINE_MAIL = 64,
+	/* Slots of teardown and reclaim in one turn of the pump. */
+	ENGINE_TICK_SLOTS = 4096,
+};
+
+/* Where late replies of a client go that came by its ring. */
+struct engine_sink {
+	/* Takes a reply, inside the gate; false: there is no room now. */
+	bool (*take)(struct engine_sink *sink, const struct wire_reply *reply);
+};
+
+enum engine_mail_kind {
+	ENGINE_REPLY, /* a late reply, to be sent by the socket */
+	ENGINE_OBITUARY,
+	ENGINE_FAILURE, /* of a release, which will be tried again */
+};
+
+/* What only the loop thread can deal with. */
+struct engine_mail {
+	enum engine_mail_kind kind;
+	union {
+		struct broker_reply reply; /* without data */
+		struct obituary obituary;
+		struct releaser_result failure;
+	};
+};
+
+struct engine_config {
+	const struct pages *pages;
+	const struct entropy *entropy;
+	const struct broker_config *broker;
+	const struct broker_adapter *adapters; /* must outlive the engine */
+	uint32_t n_adapters;
+	unsigned int spins; /* see gate_init */
+	/* Makes the loop thread pump soon. Called by any thread. */
+	void (*notify)(void *context);
+	void *context;
+};
+
+struct engine {
+	struct gate gate;
+	struct broker broker;
+	struct releaser *releaser;
+	void (*notify)(void *context);
+	void *context;
+	struct engine_sink **sinks; /* by client */
+	struct engine_mail mail[ENGINE_MAIL];
+	uint32_t mail_first, mail_count;
+	/* A late reply for a ring that had no room for it. */
+	struct broker_reply held;
+	bool holds;
+	uint32_t jobs; /* that the releaser has */
+	unsigned int watchers;
+};
+
+/* 0, or -ENOMEM or -EINVAL as broker_init, or what refuses a thread. */
+int engine_init(struct engine *engine, const struct engine_config *config);
+
+/* Asserts that every client has gone and nothing is left of it. */
+void engine_deinit(struct engine *engine);
+
+static inline void engine_lock(struct engine *engine)
+{
+	gate_lock(&engine->gate);
+}
+
+static inline void engine_unlock(struct engine *engine)
+{
+	gate_unlock(&engine->gate);
+}
+
+/* What the pump has left to be done. */
+struct engine_rest {
+	bool more; /* another turn can be made at once */
+	bool mail; /* engine_next_mail has something */
+	uint64_t due_ns; /* 0, or when a failed release is to be retried */
+};
+
+/* One bounded turn: takes results, tears down, reclaims, issues releases,
+ * sorts late replies and obituaries. Any thread. */
+struct engine_rest engine_pump_locked(struct engine *engine, uint64_t now_ns);
+
+/* Takes what waits for the loop thread; the loop thread only. */
+bool engine_next_mail(struct engine *engine, struct engine_mail *ret);
+
+/* Late replies of that client's ring go to the sink, until its end. */
+void engine_attach_locked(struct engine *engine, uint32_t client,
+			  struct engine_sink *sink);
+
+/* broker_disconnect, after which nothing more is said to that client. */
+void engine_disconnect_locked(struct engine *engine, uint32_t client,
+			      uint64_t now_ns, struct obituary *ret_held);
+
+/*
+ * A thread that pumps by itself, again and again, says so: while there is
+ * one, finished releases do not notify the loop. Returns, when the last one
+ * ends, whether there is something left to take.
+ */
+void engine_watch_locked(struct engine *engine);
+bool engine_unwatch_locked(struct engine *engine);
+
+#endif
