@@ -45,6 +45,7 @@ struct client {
 	struct client *next, *previous;
 	uint32_t id; /* the broker's name for it; 0: refused */
 	int32_t pid;
+	struct port *port; /* its ring, or NULL */
 	enum tenure_reason refusal;
 	int refusal_status;
 	bool greeted;
@@ -180,6 +181,19 @@ static void log_failure(const struct releaser_result *failure)
 		  failure->bytes, failure->client, strerror(-failure->status));
 }
 
+/* Ends it in the engine: from then on nothing of it is executed. */
+static void disconnect(struct client *client, struct obituary *ret_held)
+{
+	struct engine *engine = client->clients->config.engine;
+
+	engine_lock(engine);
+	engine_disconnect_locked(engine, client->id,
+				 client->clients->config.now_ns(), ret_held);
+	if (client->port)
+		client->port->ended = true;
+	engine_unlock(engine);
+}
+
 /* The one way out for every client. */
 static void end(struct client *client, const char *cause)
 {
@@ -189,15 +203,17 @@ static void end(struct client *client, const char *cause)
 	if (!conn_is_open(&client->conn))
 		return;
 	delist(client);
+	/* A descriptor of the port may be kept in the connection. */
 	conn_close(&client->conn);
 	client->next = clients->buried;
 	clients->buried = client;
 	if (client->id == 0)
 		return;
-	engine_lock(clients->engine);
-	engine_disconnect_locked(clients->engine, client->id, clients->now_ns(),
-				 &held);
-	engine_unlock(clients->engine);
+	disconnect(client, &held);
+	if (client->port) {
+		client->port->owner = NULL;
+		worker_close(client->port->worker, client->port);
+	}
 	log_end(&held, cause);
 }
 
@@ -230,25 +246,83 @@ static void throw_out(struct client *client, int status,
 	dismiss(client, status, reason);
 }
 
-static void send_reply(struct client *client, const struct broker_reply *reply)
+/* Makes the ring that the broker has granted; 0 or a negative errno. */
+static int make_port(struct client *client)
 {
-	struct backend_system *system = client->clients->system;
-	struct conn_attachment attachment;
+	struct clients *clients = client->clients;
+	struct engine *engine = clients->config.engine;
+	struct worker *worker;
+	struct port *port;
 	int r;
 
-	if (reply->head.fds == 0) {
-		r = conn_send(&client->conn, &reply->head, reply->data, NULL);
-	} else {
-		assert(reply->head.fds == 1 && reply->adapter == 0);
-		attachment = (struct conn_attachment){
-			.fd = backend_system_acquire(system, reply->store,
-						     reply->read_only),
-			.store = reply->store,
-			.read_only = reply->read_only,
-		};
-		r = conn_send(&client->conn, &reply->head, reply->data,
-			      &attachment);
+	assert(!client->port);
+	r = port_new(engine, client->id, clients->config.poll_ns, &port);
+	if (r < 0)
+		return r;
+	engine_lock(engine);
+	engine_attach_locked(engine, client->id, &port->sink);
+	engine_unlock(engine);
+	port->owner = client;
+	worker = clients->config.workers[clients->next_worker++ %
+					 clients->config.n_workers];
+	r = worker_add(worker, port);
+	if (r < 0) {
+		engine_lock(engine);
+		engine_detach_locked(engine, client->id);
+		engine_unlock(engine);
+		port_free(port);
+		return r;
 	}
+	client->port = port;
+	clients->ports++;
+	return 0;
+}
+
+/* Finds or makes the descriptor that a reply promises; or makes the reply a
+ * refusal. */
+static void find_descriptor(struct client *client, struct broker_reply *reply,
+			    struct conn_attachment *ret)
+{
+	struct clients_config *config = &client->clients->config;
+	int r;
+
+	switch (reply->head.opcode) {
+	case WIRE_OP_RING:
+		r = make_port(client);
+		if (r < 0) {
+			engine_lock(config->engine);
+			broker_ring_failed(&config->engine->broker, reply, r);
+			engine_unlock(config->engine);
+			break;
+		}
+		ret->source = CONN_FROM_US;
+		ret->fd = port_take_memory(client->port);
+		break;
+	case WIRE_OP_DOORBELL:
+		ret->source = CONN_FROM_PORT;
+		ret->fd = client->port->doorbell_fd;
+		break;
+	default:
+		assert(reply->adapter == 0);
+		ret->source = CONN_FROM_STORE;
+		ret->store = reply->store;
+		ret->read_only = reply->read_only;
+		ret->fd = backend_system_acquire(config->system, reply->store,
+						 reply->read_only);
+		break;
+	}
+}
+
+static void send_reply(struct client *client, struct broker_reply *reply)
+{
+	struct conn_attachment attachment = { .fd = -1 };
+	int r;
+
+	if (reply->head.fds) {
+		assert(reply->head.fds == 1);
+		find_descriptor(client, reply, &attachment);
+	}
+	r = conn_send(&client->conn, &reply->head, reply->data, &attachment);
 	if (r == -ENOMEM)
 		throw_out(client, -ENOMEM, TENURE_REASON_DAEMON_BUSY);
 	else if (r < 0)
@@ -280,18 +354,15 @@ static enum broker_verdict receive(struct client *client, const void *bytes,
 	struct clients *clients = client->clients;
 	enum broker_verdict verdict;
 
-	engine_lock(clients->engine);
-	verdict = broker_receive(&clients->engine->broker, client->id,
+	engine_lock(clients->config.engine);
+	verdict = broker_receive(&clients->config.engine->broker, client->id,
 				 BROKER_PORT_SOCKET, bytes, size,
-				 clients->now_ns(), ret);
-	if (verdict == BROKER_REPLY && ret->head.fds > 0 &&
-	    ret->head.opcode != WIRE_OP_MAP)
-		broker_ring_failed(&clients->engine->broker, ret, -ENOTSUP);
+				 clients->config.now_ns(), ret);
 	if (verdict != BROKER_LATER && ret->head.data_bytes) {
 		memcpy(clients->data, ret->data, ret->head.data_bytes);
 		ret->data = clients->data;
 	}
-	engine_unlock(clients->engine);
+	engine_unlock(clients->config.engine);
 	return verdict;
 }
 
@@ -352,8 +423,17 @@ static void on_over(struct conn *conn, enum conn_end how)
 
 static void on_detach(struct conn *conn, const struct conn_attachment *a)
 {
-	backend_system_release(client_of(conn)->clients->system, a->store,
-			       a->read_only);
+	switch (a->source) {
+	case CONN_FROM_STORE:
+		backend_system_release(client_of(conn)->clients->config.system,
+				       a->store, a->read_only);
+		break;
+	case CONN_FROM_US:
+		close(a->fd);
+		break;
+	case CONN_FROM_PORT:
+		break;
+	}
 }
 
 static void on_blocked(struct conn *conn)
@@ -368,16 +448,10 @@ static const struct conn_ops conn_ops = {
 	.blocked = on_blocked,
 };
 
-void clients_init(struct clients *clients, struct engine *engine,
-		  struct backend_system *system, struct poller *poller,
-		  uint64_t hello_timeout_ns, uint64_t (*now_ns)(void))
+void clients_init(struct clients *clients, const struct clients_config *config)
 {
 	memset(clients, 0, sizeof(*clients));
-	clients->engine = engine;
-	clients->system = system;
-	clients->poller = poller;
-	clients->hello_timeout_ns = hello_timeout_ns;
-	clients->now_ns = now_ns;
+	clients->config = *config;
 }
 
 static void bury(struct clients *clients)
@@ -394,6 +468,7 @@ void clients_deinit(struct clients *clients)
 {
 	assert(!clients->waiting.first && !clients->greeted.first);
 	assert(clients->count == 0 && clients->refused == 0);
+	assert(clients->ports == 0);
 	bury(clients);
 }
 
@@ -417,13 +492,14 @@ static struct client *client_new(struct clients *clients, int socket_fd,
 
 	if (!client)
 		return NULL;
-	if (conn_init(&client->conn, &conn_ops, clients->poller,
+	if (conn_init(&client->conn, &conn_ops, clients->config.poller,
 		      &clients->buffer, socket_fd, pidfd) < 0) {
 		free(client);
 		return NULL;
 	}
 	client->clients = clients;
-	client->hello_until_ns = clients->now_ns() + clients->hello_timeout_ns;
+	client->hello_until_ns =
+		clients->config.now_ns() + clients->config.hello_timeout_ns;
 	return client;
 }
 
@@ -439,11 +515,11 @@ static void introduce(struct clients *clients, struct client *client,
 	};
 
 	client->pid = facts->pid;
-	engine_lock(clients->engine);
-	client->refusal_status = broker_connect(
-		&clients->engine->broker, &peer, clients->now_ns(), &client->id,
-		&client->refusal);
-	engine_unlock(clients->engine);
+	engine_lock(clients->config.engine);
+	client->refusal_status = broker_connect(&clients->config.engine->broker,
+						&peer, clients->config.now_ns(),
+						&client->id, &client->refusal);
+	engine_unlock(clients->config.engine);
 	if (client->refusal_status == 0) {
 		clients->counters.connected++;
 		log_write(LOG_LEVEL_DEBUG, LOG_CLIENT_CONNECTED,
@@ -490,7 +566,7 @@ void clients_admit(struct clients *clients, int socket_fd)
 		answer_refused(client, NULL, 0);
 }
 
-static void send_late(struct clients *clients, const struct broker_reply *reply)
+static void send_late(struct clients *clients, struct broker_reply *reply)
 {
 	struct client *client = find(clients, reply->client);
 
@@ -501,11 +577,11 @@ static void send_late(struct clients *clients, const struct broker_reply *reply)
 	conn_expected(&client->conn);
 }
 
-void clients_settle(struct clients *clients)
+static void read_mail(struct clients *clients)
 {
 	struct engine_mail mail;
 
-	while (engine_next_mail(clients->engine, &mail)) {
+	while (engine_next_mail(clients->config.engine, &mail)) {
 		switch (mail.kind) {
 		case ENGINE_REPLY:
 			send_late(clients, &mail.reply);
@@ -518,13 +594,57 @@ void clients_settle(struct clients *clients)
 			break;
 		}
 	}
+}
+
+/* A worker has found that a client must go. */
+static void end_faulty(struct clients *clients, struct port *port)
+{
+	struct client *client = port->owner;
+	const char *sentence = reason_sentence(port->farewell.reason);
+	char cause[256];
+
+	/* It may have gone by itself meanwhile. */
+	if (!client)
+		return;
+	clients->counters.killed++;
+	conn_send(&client->conn, &port->farewell, NULL, NULL);
+	if (port->cause)
+		snprintf(cause, sizeof(cause), "%s: %s", sentence, port->cause);
+	else
+		snprintf(cause, sizeof(cause), "%s", sentence);
+	end(client, cause);
+}
+
+static void hear_worker(struct clients *clients, struct worker *worker)
+{
+	enum worker_event event;
+	struct port *port;
+
+	while (worker_next_event(worker, &event, &port)) {
+		switch (event) {
+		case WORKER_FAULTY:
+			end_faulty(clients, port);
+			break;
+		case WORKER_CLOSED:
+			port_free(port);
+			clients->ports--;
+			break;
+		}
+	}
+}
+
+void clients_settle(struct clients *clients)
+{
+	for (unsigned int i = 0; i < clients->config.n_workers; i++)
+		hear_worker(clients, clients->config.workers[i]);
+	read_mail(clients);
 	bury(clients);
 }
 
 /* Who waits longest stands first, so the first that is early ends the walk. */
 uint64_t clients_expire(struct clients *clients)
 {
-	uint64_t now_ns = clients->now_ns();
+	uint64_t now_ns = clients->config.now_ns();
 	struct client *client;
 
 	while ((client = clients->waiting.first)) {

@@ -8,6 +8,7 @@
 #include "daemon/backend_system.h"
 #include "daemon/conn.h"
 #include "daemon/engine.h"
+#include "daemon/worker.h"
 
 enum {
 	CLIENTS_BUCKETS = 4096,
@@ -27,12 +28,22 @@ struct clients_counters {
 	uint64_t connected, refused, killed, timed_out;
 };
 
-struct clients {
+/* Everything pointed to must outlive the clients. */
+struct clients_config {
 	struct engine *engine;
 	struct backend_system *system;
 	struct poller *poller;
+	struct worker *const *workers;
+	unsigned int n_workers;
+	/* For how long a ring is looked at, at most, before its client is asked
+	 * to ring: see patience_init. */
+	uint64_t poll_ns;
 	uint64_t hello_timeout_ns;
 	uint64_t (*now_ns)(void);
+};
+
+struct clients {
+	struct clients_config config;
 	struct conn_buffer buffer;
 	/* The data of the reply that is being sent. */
 	uint64_t data[WIRE_DATA_BYTES_MAX / 8];
@@ -41,16 +52,15 @@ struct clients {
 	struct client_list greeted;
 	struct client *buried; /* closed, to be freed at the end of the turn */
 	uint32_t count, refused;
+	uint32_t ports; /* that workers have, or are about to give back */
+	unsigned int next_worker;
 	bool is_blocked; /* clients_retry is wanted in CONN_RETRY_MS */
 	struct clients_counters counters;
 };
 
-/* Everything pointed to must outlive the clients. */
-void clients_init(struct clients *clients, struct engine *engine,
-		  struct backend_system *system, struct poller *poller,
-		  uint64_t hello_timeout_ns, uint64_t (*now_ns)(void));
+void clients_init(struct clients *clients, const struct clients_config *config);
 
-/* Every client must have ended. */
+/* Every client must have ended, and every port come back. */
 void clients_deinit(struct clients *clients);
 
 /* Takes an accepted socket; whatever becomes of it is settled inside. */
@@ -60,8 +70,9 @@ void clients_admit(struct clients *clients, int socket_fd);
 void clients_refuse(struct clients *clients, int socket_fd,
 		    enum tenure_reason reason);
 
-/* Reads the engine's mail: sends late replies, logs the rest. Frees what has
- * been closed in this turn; to be called when no connection is being served. */
+/* Hears the workers, reads the engine's mail: sends late replies, logs the
+ * rest. Frees what has been closed; to be called when no connection is being
+ * served. */
 void clients_settle(struct clients *clients);
 
 /* Ends those who have not said hello in time. Returns when to call again, or

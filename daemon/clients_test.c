@@ -5,7 +5,9 @@
  */
 #include "daemon/clients.h"
 
+#include "core/ring/ring_shared.h"
 #include "daemon/pages.h"
+#include "tests/support/raw_ring.h"
 
 #include <fcntl.h>
 #include <semaphore.h>
@@ -39,7 +41,8 @@ static struct broker_adapter adapter;
 static struct clients clients;
 static uint64_t clock_ns;
 
-static sem_t notified; /* once for each release */
+static struct worker *worker;
+static sem_t notified; /* once for each release or event */
 
 static void notify(void *context)
 {
@@ -78,6 +81,18 @@ static int setup(void **state)
 		.n_adapters = 1,
 		.notify = notify,
 	};
+	const struct worker_config how_worker = {
+		.engine = &engine,
+		.notify = notify,
+	};
+	const struct clients_config how_clients = {
+		.engine = &engine,
+		.poller = &poller,
+		.workers = &worker,
+		.n_workers = 1,
+		.hello_timeout_ns = TIMEOUT_NS,
+		.now_ns = fake_now,
+	};
 
 	(void)state;
 	clock_ns = 1;
@@ -92,7 +107,9 @@ static int setup(void **state)
 	};
 	assert_int_equal(sem_init(&notified, 0, 0), 0);
 	assert_int_equal(engine_init(&engine, &how), 0);
-	clients_init(&clients, &engine, backend, &poller, TIMEOUT_NS, fake_now);
+	assert_int_equal(worker_new(&how_worker, &worker), 0);
+	clients_init(&clients, &how_clients);
+	clients.config.system = backend;
 	return 0;
 }
 
@@ -117,7 +134,13 @@ static int teardown(void **state)
 	clients_end_all(&clients, -ESHUTDOWN, TENURE_REASON_DAEMON_STOPPING);
 	turn();
 	turn();
+	/* Ports come back from the worker. */
+	while (clients.ports) {
+		sem_wait(&notified);
+		clients_settle(&clients);
+	}
 	clients_deinit(&clients);
+	worker_free(worker);
 	engine_deinit(&engine);
 	sem_destroy(&notified);
 	backend_system_free(backend);
@@ -273,6 +296,122 @@ static void test_late_reply(void **state)
 	close(fd);
 }
 
+/* A reply with its descriptor, or -1. */
+static int call_for_fd(int fd, uint8_t opcode, uint16_t acked,
+		       struct wire_reply *ret)
+{
+	union {
+		struct cmsghdr align;
+		char bytes[CMSG_SPACE(sizeof(int))];
+	} control = { 0 };
+	struct iovec part = { ret, sizeof(*ret) };
+	struct msghdr message = {
+		.msg_iov = &part,
+		.msg_iovlen = 1,
+		.msg_control = control.bytes,
+		.msg_controllen = sizeof(control.bytes),
+	};
+	int got = -1;
+
+	ask(fd, (struct wire_request){ .opcode = opcode, .fds_acked = acked },
+	    NULL);
+	turn();
+	assert_int_equal(recvmsg(fd, &message, MSG_CMSG_CLOEXEC), sizeof(*ret));
+	if (CMSG_FIRSTHDR(&message))
+		memcpy(&got, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof(got));
+	assert_int_equal(got >= 0, ret->fds);
+	return got;
+}
+
+static void test_a_ring_and_its_fault(void **state)
+{
+	const struct wire_request ping = { .opcode = WIRE_OP_PING };
+	struct raw_ring ring;
+	struct wire_reply reply;
+	int fd = join(), memory, doorbell;
+
+	(void)state;
+	call(fd, hello, NULL);
+	memory = call_for_fd(fd, WIRE_OP_RING, 0, &reply);
+	assert_int_equal(reply.status, 0);
+	assert_int_equal(reply.value[0], sizeof(struct ring));
+	doorbell = call_for_fd(fd, WIRE_OP_DOORBELL, 1, &reply);
+	assert_int_equal(clients.ports, 1);
+	assert_int_equal(raw_ring_map(memory, doorbell, &ring), 0);
+	for (int i = 0; i < 100; i++)
+		assert_int_equal(raw_ring_call(&ring, &ping, NULL, 0, NULL), 0);
+	ring_sq_tail_publish(ring.ring, 4711);
+	raw_ring_knock(&ring);
+	while (clients.count) {
+		sem_wait(&notified);
+		turn();
+	}
+	assert_int_equal(hear(fd, &reply), 1);
+	assert_int_equal(reply.status, -EPROTO);
+	assert_int_equal(reply.reason, TENURE_REASON_RING_CORRUPT);
+	assert_int_equal(hear(fd, &reply), 0);
+	assert_int_equal(clients.counters.killed, 1);
+	raw_ring_close(&ring);
+	close(fd);
+}
+
+static void test_g3_no_descriptor_for_a_ring(void **state)
+{
+	struct rlimit before, tight;
+	struct wire_reply reply;
+	int fd = join(), probe, got;
+
+	(void)state;
+	call(fd, hello, NULL);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	probe = dup(0);
+	close(probe);
+	/* None for the memory; then one for that, and none for the bell. */
+	for (int more = 0; more < 2; more++) {
+		tight = before;
+		tight.rlim_cur = (rlim_t)(probe + more);
+		assert_int_equal(setrlimit(RLIMIT_NOFILE, &tight), 0);
+		got = call_for_fd(fd, WIRE_OP_RING, 0, &reply);
+		assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+		assert_int_equal(got, -1);
+		assert_int_equal(reply.status, -EMFILE);
+		assert_int_equal(clients.ports, 0);
+	}
+	got = call_for_fd(fd, WIRE_OP_RING, 0, &reply);
+	assert_true(got >= 0);
+	assert_int_equal(reply.status, 0);
+	close(got);
+	close(fd);
+	turn();
+	turn();
+}
+
+/* The descriptors are still in the connection when it ends. */
+static void test_ring_that_is_never_received(void **state)
+{
+	const struct wire_request ask_ring = { .opcode = WIRE_OP_RING };
+	const struct wire_request ask_bell = { .opcode = WIRE_OP_DOORBELL };
+	const struct wire_request ping = { .opcode = WIRE_OP_PING };
+	int fd = join();
+
+	(void)state;
+	call(fd, hello, NULL);
+	/* Until the kernel keeps no more replies. */
+	for (int i = 0; i < 2000; i++) {
+		if (send(fd, &ping, sizeof(ping), MSG_DONTWAIT) < 0)
+			break;
+		poller_dispatch(&poller);
+	}
+	send(fd, &ask_ring, sizeof(ask_ring), MSG_DONTWAIT);
+	send(fd, &ask_bell, sizeof(ask_bell), MSG_DONTWAIT);
+	turn();
+	turn();
+	close(fd);
+	turn();
+	turn();
+	assert_int_equal(clients.count, 0);
+}
+
 static void test_g2_refused_at_hello(void **state)
 {
 	struct wire_reply reply;
@@ -420,6 +559,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_a_whole_life),
 		TEST(test_late_reply),
+		TEST(test_a_ring_and_its_fault),
+		TEST(test_g3_no_descriptor_for_a_ring),
+		TEST(test_ring_that_is_never_received),
 		TEST(test_g2_refused_at_hello),
 		TEST(test_g2_many_refusals),
 		TEST(test_g3_out_of_descriptors),

@@ -54,6 +54,7 @@ static const struct key {
 				   3600000 },
 	[CONFIG_CLIENTS] = { "daemon", "clients", KIND_COUNT, 1,
 			     SESSIONS_MAX - 1 },
+	[CONFIG_WORKERS] = { "daemon", "workers", KIND_COUNT, 1, WORKERS_MAX },
 	[CONFIG_RELEASE_SLICE] = { "daemon", "release-slice", KIND_BYTES,
 				   PAGE_BYTES, UINT64_C(1) << 30 },
 #define LIMIT(key, section, name, kind, most) \
@@ -375,6 +376,7 @@ static void load_built_in(struct config *config)
 			[CONFIG_LOG_LEVEL] = LOG_LEVEL_INFO,
 			[CONFIG_HELLO_TIMEOUT] = 5000,
 			[CONFIG_CLIENTS] = limits.clients,
+			[CONFIG_WORKERS] = 1,
 			[CONFIG_RELEASE_SLICE] = 8 << 20,
 			[CONFIG_CLIENT_BYTES] = limits.client[CHARGE_BYTES],
 			[CONFIG_CLIENT_HANDLES] = limits.client[CHARGE_HANDLES],

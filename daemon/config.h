@@ -20,6 +20,7 @@ enum config_key {
 	CONFIG_LOG_LEVEL,
 	CONFIG_HELLO_TIMEOUT,
 	CONFIG_CLIENTS,
+	CONFIG_WORKERS,
 	CONFIG_RELEASE_SLICE,
 	CONFIG_CLIENT_BYTES,
 	CONFIG_CLIENT_HANDLES,
@@ -39,6 +40,8 @@ enum {
 	/* As much as fits a unix address, with its NUL. */
 	CONFIG_SOCKET_BYTES = 108,
 	CONFIG_ORIGIN_BYTES = 192,
+	/* Worker threads that may be asked for. */
+	WORKERS_MAX = 64,
 };
 
 /* All values; CONFIG_SOCKET is a text, the others are numbers. */

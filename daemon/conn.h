@@ -32,9 +32,17 @@ enum conn_end {
 	CONN_MESSAGE_TOO_LONG,
 };
 
+/* Whose a descriptor is that goes with a reply. */
+enum conn_source {
+	CONN_FROM_STORE, /* acquired: store, read_only */
+	CONN_FROM_US, /* to be closed when it has been sent */
+	CONN_FROM_PORT, /* stays open as long as the connection */
+};
+
 /* A descriptor that goes with a reply. */
 struct conn_attachment {
 	int fd;
+	enum conn_source source;
 	uint32_t store;
 	bool read_only;
 };

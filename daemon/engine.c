@@ -141,8 +141,13 @@ static void issue_releases(struct engine *engine)
 /* Whether the reply has been passed on. */
 static bool pass_on(struct engine *engine, const struct broker_reply *reply)
 {
+	struct engine_sink *sink = engine->sinks[reply->client];
 	struct engine_mail *room;
 
+	if (reply->port == BROKER_PORT_RING) {
+		assert(sink);
+		return sink->take(sink, reply);
+	}
 	room = mail_room(engine);
 	if (!room)
 		return false;
@@ -180,6 +185,7 @@ struct engine_rest engine_pump_locked(struct engine *engine, uint64_t now_ns)
 	sort_replies(engine);
 	sort_obituaries(engine);
 	rest.mail = engine->mail_count > 0;
+	rest.jobs = engine->jobs > 0;
 	rest.due_ns = releaser_rest_until(engine->releaser);
 	return rest;
 }
@@ -204,6 +210,11 @@ void engine_attach_locked(struct engine *engine, uint32_t client,
 {
 	assert(client && client <= SESSIONS_MAX && !engine->sinks[client]);
 	engine->sinks[client] = sink;
+}
+
+void engine_detach_locked(struct engine *engine, uint32_t client)
+{
+	engine->sinks[client] = NULL;
 }
 
 /* Throws away the replies to a client that has gone. */

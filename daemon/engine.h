@@ -22,7 +22,8 @@ enum {
 /* Where late replies of a client go that came by its ring. */
 struct engine_sink {
 	/* Takes a reply, inside the gate; false: there is no room now. */
-	bool (*take)(struct engine_sink *sink, const struct wire_reply *reply);
+	bool (*take)(struct engine_sink *sink,
+		     const struct broker_reply *reply);
 };
 
 enum engine_mail_kind {
@@ -89,6 +90,7 @@ static inline void engine_unlock(struct engine *engine)
 struct engine_rest {
 	bool more; /* another turn can be made at once */
 	bool mail; /* engine_next_mail has something */
+	bool jobs; /* the releaser is at work */
 	uint64_t due_ns; /* 0, or when a failed release is to be retried */
 };
 
@@ -102,6 +104,9 @@ bool engine_next_mail(struct engine *engine, struct engine_mail *ret);
 /* Late replies of that client's ring go to the sink, until its end. */
 void engine_attach_locked(struct engine *engine, uint32_t client,
 			  struct engine_sink *sink);
+
+/* Takes that back, before anything has come by the ring. */
+void engine_detach_locked(struct engine *engine, uint32_t client);
 
 /* broker_disconnect, after which nothing more is said to that client. */
 void engine_disconnect_locked(struct engine *engine, uint32_t client,

@@ -1,225 +1,86 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * The engine with a broker and the system's memory; messages go in by hand.
- */
 #include "daemon/engine.h"
 
-#include "daemon/backend_system.h"
-#include "daemon/pages.h"
+#include "tests/support/engine_seat.h"
 
 #include <sched.h>
-#include <semaphore.h>
 #include <setjmp.h>
 #include <stdarg.h>
-#include <stdlib.h>
 
 #include <cmocka.h>
 
 /* More than the box holds. */
 enum { MANY = 2 * ENGINE_MAIL + 10 };
 
-static struct backend_system *backend;
-static struct broker_adapter adapter;
-static struct engine engine;
-static sem_t notified;
-
-static void notify(void *context)
-{
-	assert_ptr_equal(context, &engine);
-	sem_post(&notified);
-}
-
-static void fill(void *context, void *bytes, size_t size_bytes)
-{
-	unsigned char *at = bytes;
-
-	(void)context;
-	while (size_bytes--)
-		*at++ = (unsigned char)rand();
-}
+static struct engine_seat seat;
 
 static int setup(void **state)
 {
-	const struct backend_system_config system = {
-		.descriptors_max = 1000,
-		.slice_bytes = 1 << 20,
-	};
-	const struct entropy entropy = { .fill = fill };
-	struct broker_config config = { .first_generation = 1 };
-	struct pages pages;
-	const struct engine_config how = {
-		.pages = &pages,
-		.entropy = &entropy,
-		.broker = &config,
-		.adapters = &adapter,
-		.n_adapters = 1,
-		.notify = notify,
-		.context = &engine,
-	};
-
 	(void)state;
-	limits_default(&config.limits);
-	pages_mmap(&pages);
-	assert_int_equal(backend_system_new(&system, &backend), 0);
-	adapter = (struct broker_adapter){
-		.name = "system",
-		.backend = { &backend_system_ops, backend },
-	};
-	assert_int_equal(sem_init(&notified, 0, 0), 0);
-	return engine_init(&engine, &how);
+	engine_seat_init(&seat);
+	return 0;
 }
 
 static int teardown(void **state)
 {
 	(void)state;
-	engine_deinit(&engine);
-	backend_system_free(backend);
-	sem_destroy(&notified);
+	engine_seat_deinit(&seat);
 	return 0;
-}
-
-static struct engine_rest pump(void)
-{
-	struct engine_rest rest;
-
-	engine_lock(&engine);
-	rest = engine_pump_locked(&engine, 1);
-	engine_unlock(&engine);
-	return rest;
-}
-
-/* Until nothing can be done any more. */
-static void settle(void)
-{
-	while (pump().more || engine.jobs)
-		sched_yield();
-}
-
-static enum broker_verdict ask(uint32_t client, struct wire_request head,
-			       const void *args, struct broker_reply *ret)
-{
-	char message[sizeof(head) + 64];
-	enum broker_verdict verdict;
-
-	assert_true(head.args_bytes <= 64);
-	memcpy(message, &head, sizeof(head));
-	if (head.args_bytes)
-		memcpy(message + sizeof(head), args, head.args_bytes);
-	engine_lock(&engine);
-	verdict = broker_receive(&engine.broker, client, BROKER_PORT_SOCKET, message,
-				 sizeof(head) + head.args_bytes, 1, ret);
-	engine_unlock(&engine);
-	return verdict;
-}
-
-static uint64_t value_of(uint32_t client, struct wire_request head)
-{
-	struct broker_reply reply;
-
-	assert_int_equal(ask(client, head, NULL, &reply), BROKER_REPLY);
-	assert_int_equal(reply.head.status, 0);
-	return reply.head.value[0];
-}
-
-/* A client with a device. */
-static uint32_t join(uint64_t *ret_device)
-{
-	const struct peer peer = { .uid = 1, .pid = 1, .cgroup = "" };
-	struct wire_request adapter_open = { .opcode = WIRE_OP_ADAPTER_OPEN };
-	struct wire_request device_create = {
-		.opcode = WIRE_OP_DEVICE_CREATE
-	};
-	enum tenure_reason reason;
-	uint32_t client;
-
-	assert_int_equal(broker_connect(&engine.broker, &peer, 1, &client,
-					&reason),
-			 0);
-	value_of(client, (struct wire_request){ .opcode = WIRE_OP_HELLO,
-						.object = WIRE_MAGIC,
-						.value = { 1, 1 } });
-	memcpy(adapter_open.value, "system", 6);
-	device_create.object = value_of(client, adapter_open);
-	*ret_device = value_of(client, device_create);
-	return client;
-}
-
-static void leave(uint32_t client)
-{
-	struct obituary held;
-
-	engine_lock(&engine);
-	engine_disconnect_locked(&engine, client, 2, &held);
-	engine_unlock(&engine);
-	assert_int_equal(held.client, client);
-}
-
-static uint64_t create(uint32_t client, uint64_t device)
-{
-	const struct wire_allocation size = { .size_bytes = 4096 };
-	const struct wire_request head = {
-		.opcode = WIRE_OP_CREATE,
-		.device = device,
-		.count = 1,
-		.args_bytes = sizeof(size),
-	};
-	struct broker_reply reply;
-	uint64_t handle;
-
-	assert_int_equal(ask(client, head, &size, &reply), BROKER_REPLY);
-	assert_int_equal(reply.head.status, 0);
-	memcpy(&handle, reply.data, sizeof(handle));
-	return handle;
 }
 
 /* A destroy that is answered later. */
 static void destroy(uint32_t client, uint64_t device, uint64_t id)
 {
-	const uint64_t handle = create(client, device);
-	const struct wire_request head = {
-		.opcode = WIRE_OP_DESTROY,
-		.form = WIRE_FORM_LIST,
-		.flags = TENURE_DESTROY_SYNCHRONOUS,
-		.id = id,
-		.device = device,
-		.count = 1,
-		.args_bytes = sizeof(handle),
+	const uint64_t handle = engine_seat_create(&seat, client, device);
+	struct broker_reply reply;
+
+	assert_int_equal(
+		engine_seat_ask(&seat, client,
+				engine_seat_destroy(
+					device, TENURE_DESTROY_SYNCHRONOUS, id),
+				&handle, &reply),
+		BROKER_LATER);
+}
+
+/* The same by a ring. */
+static void destroy_by_ring(uint32_t client, uint64_t device, uint64_t id,
+			    bool quiet)
+{
+	struct {
+		struct wire_request head;
+		uint64_t handle;
+	} message = {
+		.head = engine_seat_destroy(device, TENURE_DESTROY_SYNCHRONOUS,
+					    id),
+		.handle = engine_seat_create(&seat, client, device),
 	};
 	struct broker_reply reply;
 
-	assert_int_equal(ask(client, head, &handle, &reply), BROKER_LATER);
-}
-
-static void expect_obituaries(unsigned int n)
-{
-	struct engine_mail mail;
-
-	settle();
-	while (n) {
-		settle();
-		while (engine_next_mail(&engine, &mail)) {
-			assert_int_equal(mail.kind, ENGINE_OBITUARY);
-			n--;
-		}
-	}
-	assert_false(engine_next_mail(&engine, &mail));
+	if (quiet)
+		message.head.form |= WIRE_FORM_QUIET;
+	engine_lock(&seat.engine);
+	assert_int_equal(broker_receive(&seat.engine.broker, client,
+					BROKER_PORT_RING, &message,
+					sizeof(message), 1, &reply),
+			 BROKER_LATER);
+	engine_unlock(&seat.engine);
 }
 
 static void test_socket_replies_g2(void **state)
 {
 	uint64_t device, next = 0;
-	uint32_t client = join(&device);
+	uint32_t client = engine_seat_join(&seat, &device);
 	struct engine_mail mail;
 
 	(void)state;
 	for (uint64_t id = 0; id < MANY; id++)
 		destroy(client, device, id);
-	settle();
-	assert_int_equal(engine.mail_count, ENGINE_MAIL);
-	assert_true(engine.holds);
+	engine_seat_settle(&seat);
+	assert_int_equal(seat.engine.mail_count, ENGINE_MAIL);
+	assert_true(seat.engine.holds);
 	while (next < MANY) {
-		assert_true(pump().mail);
-		while (engine_next_mail(&engine, &mail)) {
+		assert_true(engine_seat_pump(&seat).mail);
+		while (engine_next_mail(&seat.engine, &mail)) {
 			assert_int_equal(mail.kind, ENGINE_REPLY);
 			assert_int_equal(mail.reply.client, client);
 			assert_int_equal(mail.reply.head.id, next);
@@ -227,31 +88,104 @@ static void test_socket_replies_g2(void **state)
 			next++;
 		}
 	}
-	assert_false(pump().mail);
-	leave(client);
-	expect_obituaries(1);
+	assert_false(engine_seat_pump(&seat).mail);
+	engine_seat_leave(&seat, client);
+	engine_seat_bury(&seat, 1);
+}
+
+/* A ring with little room. */
+static struct {
+	struct engine_sink sink;
+	uint64_t ids[MANY];
+	uint32_t count, room;
+} ring;
+
+static bool take(struct engine_sink *sink, const struct broker_reply *reply)
+{
+	assert_ptr_equal(sink, &ring.sink);
+	assert_int_equal(reply->port, BROKER_PORT_RING);
+	assert_int_equal(reply->quiet, reply->head.id % 3 == 0);
+	if (ring.count == ring.room)
+		return false;
+	ring.ids[ring.count++] = reply->head.id;
+	return true;
+}
+
+static void test_both_ways_g1(void **state)
+{
+	uint64_t device;
+	uint32_t client = engine_seat_join(&seat, &device);
+	struct engine_mail mail;
+	uint64_t by_socket = 0;
+
+	(void)state;
+	memset(&ring, 0, sizeof(ring));
+	ring.sink.take = take;
+	engine_lock(&seat.engine);
+	engine_attach_locked(&seat.engine, client, &ring.sink);
+	engine_unlock(&seat.engine);
+	for (uint64_t id = 0; id < MANY; id++) {
+		destroy_by_ring(client, device, id, id % 3 == 0);
+		destroy(client, device, 1000 + id);
+	}
+	while (ring.count < MANY || by_socket < MANY) {
+		ring.room += ring.room < MANY;
+		engine_seat_settle(&seat);
+		while (engine_next_mail(&seat.engine, &mail)) {
+			assert_int_equal(mail.reply.port, BROKER_PORT_SOCKET);
+			assert_int_equal(mail.reply.head.id, 1000 + by_socket);
+			by_socket++;
+		}
+	}
+	for (uint64_t id = 0; id < MANY; id++)
+		assert_int_equal(ring.ids[id], id);
+	engine_seat_leave(&seat, client);
+	engine_seat_bury(&seat, 1);
 }
 
 static void test_nothing_after_the_end_g3(void **state)
 {
 	uint64_t device, other_device;
-	uint32_t client = join(&device), other = join(&other_device);
+	uint32_t client = engine_seat_join(&seat, &device);
+	uint32_t other = engine_seat_join(&seat, &other_device);
 	struct engine_mail mail;
 
 	(void)state;
 	destroy(other, other_device, 1000);
 	for (uint64_t id = 0; id < MANY; id++)
 		destroy(client, device, id);
-	settle();
-	assert_true(engine.holds);
-	leave(client);
-	assert_true(engine_next_mail(&engine, &mail));
+	engine_seat_settle(&seat);
+	assert_true(seat.engine.holds);
+	engine_seat_leave(&seat, client);
+	assert_true(engine_next_mail(&seat.engine, &mail));
 	assert_int_equal(mail.kind, ENGINE_REPLY);
 	assert_int_equal(mail.reply.client, other);
 	assert_int_equal(mail.reply.head.id, 1000);
-	expect_obituaries(1);
-	leave(other);
-	expect_obituaries(1);
+	engine_seat_bury(&seat, 1);
+	engine_seat_leave(&seat, other);
+	engine_seat_bury(&seat, 1);
+}
+
+/* What a full sink had kept waiting, goes with its client. */
+static void test_no_sink_after_the_end_g3(void **state)
+{
+	uint64_t device;
+	uint32_t client = engine_seat_join(&seat, &device);
+
+	(void)state;
+	memset(&ring, 0, sizeof(ring));
+	ring.sink.take = take;
+	engine_lock(&seat.engine);
+	engine_attach_locked(&seat.engine, client, &ring.sink);
+	engine_unlock(&seat.engine);
+	for (uint64_t id = 0; id < MANY; id++)
+		destroy_by_ring(client, device, id, id % 3 == 0);
+	engine_seat_settle(&seat);
+	assert_true(seat.engine.holds);
+	ring.room = MANY;
+	engine_seat_leave(&seat, client);
+	engine_seat_bury(&seat, 1);
+	assert_int_equal(ring.count, 0);
 }
 
 static void test_many_obituaries_g2(void **state)
@@ -261,64 +195,71 @@ static void test_many_obituaries_g2(void **state)
 
 	(void)state;
 	for (unsigned int i = 0; i < MANY; i++)
-		clients[i] = join(&device);
+		clients[i] = engine_seat_join(&seat, &device);
 	for (unsigned int i = 0; i < MANY; i++)
-		leave(clients[i]);
-	expect_obituaries(MANY);
+		engine_seat_leave(&seat, clients[i]);
+	engine_seat_bury(&seat, MANY);
 }
 
-/* Whether somebody was told within a while. */
+/* Whether the loop was notified within a while. */
 static bool is_notified(void)
 {
 	for (int i = 0; i < 1000; i++) {
-		if (sem_trywait(&notified) == 0)
+		if (sem_trywait(&seat.notified) == 0)
 			return true;
 		sched_yield();
 	}
 	return false;
 }
 
+static void watch(void)
+{
+	engine_lock(&seat.engine);
+	engine_watch_locked(&seat.engine);
+	engine_unlock(&seat.engine);
+}
+
+static bool unwatch(void)
+{
+	bool left;
+
+	engine_lock(&seat.engine);
+	left = engine_unwatch_locked(&seat.engine);
+	engine_unlock(&seat.engine);
+	return left;
+}
+
 static void test_watching_g4(void **state)
 {
 	uint64_t device;
-	uint32_t client = join(&device);
+	uint32_t client = engine_seat_join(&seat, &device);
 	struct engine_mail mail;
-	bool left;
 
 	(void)state;
 	destroy(client, device, 1);
-	pump();
-	sem_wait(&notified);
-	settle();
-	engine_lock(&engine);
-	engine_watch_locked(&engine);
-	engine_watch_locked(&engine);
-	engine_unlock(&engine);
+	engine_seat_pump(&seat);
+	sem_wait(&seat.notified);
+	engine_seat_settle(&seat);
+	watch();
+	watch();
 	destroy(client, device, 2);
-	settle();
+	engine_seat_settle(&seat);
 	assert_false(is_notified());
-	engine_lock(&engine);
-	assert_false(engine_unwatch_locked(&engine));
-	assert_false(engine_unwatch_locked(&engine));
-	engine_unlock(&engine);
+	assert_false(unwatch());
+	assert_false(unwatch());
 	/* Either the last watcher hears of it, or the loop is notified. */
 	for (uint64_t id = 3; id < 100; id++) {
-		engine_lock(&engine);
-		engine_watch_locked(&engine);
-		engine_unlock(&engine);
+		watch();
 		destroy(client, device, id);
-		pump();
-		engine_lock(&engine);
-		left = engine_unwatch_locked(&engine);
-		engine_unlock(&engine);
-		if (!left)
-			sem_wait(&notified);
-		settle();
+		engine_seat_pump(&seat);
+		if (!unwatch())
+			sem_wait(&seat.notified);
+		engine_seat_settle(&seat);
 	}
-	leave(client);
-	settle();
-	while (engine_next_mail(&engine, &mail))
-		pump();
+	engine_seat_leave(&seat, client);
+	engine_seat_settle(&seat);
+	while (engine_next_mail(&seat.engine, &mail))
+		engine_seat_pump(&seat);
 }
 
 int main(void)
@@ -326,7 +267,9 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(test_socket_replies_g2),
+		TEST(test_both_ways_g1),
 		TEST(test_nothing_after_the_end_g3),
+		TEST(test_no_sink_after_the_end_g3),
 		TEST(test_many_obituaries_g2),
 		TEST(test_watching_g4),
 	};

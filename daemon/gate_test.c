@@ -32,9 +32,8 @@ static void exclusion(unsigned int spins)
 	entries = 0;
 	gate_init(&gate, spins);
 	for (int i = 0; i < THREADS; i++)
-		assert_int_equal(pthread_create(&threads[i], NULL, hammer,
-						NULL),
-				 0);
+		assert_int_equal(
+			pthread_create(&threads[i], NULL, hammer, NULL), 0);
 	for (int i = 0; i < THREADS; i++)
 		pthread_join(threads[i], NULL);
 	gate_deinit(&gate);
@@ -73,9 +72,8 @@ static void nobody_passes(unsigned int spins)
 	gate_init(&gate, spins);
 	for (unsigned int i = 0; i < 200; i++) {
 		gate_lock(&gate);
-		assert_int_equal(pthread_create(&waiter, NULL, enter_once,
-						NULL),
-				 0);
+		assert_int_equal(
+			pthread_create(&waiter, NULL, enter_once, NULL), 0);
 		while (!somebody_waits())
 			sched_yield();
 		gate_unlock(&gate);

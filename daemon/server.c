@@ -31,6 +31,7 @@
 #include "daemon/pages.h"
 #include "daemon/poller.h"
 #include "daemon/systemd.h"
+#include "daemon/worker.h"
 
 #include <inttypes.h>
 #include <sched.h>
@@ -52,6 +53,9 @@ enum {
 };
 
 #define MS_NS UINT64_C(1000000)
+/* About what it takes to wake a thread: looking at a ring for longer than that
+ * is not worth it. */
+#define POLL_NS UINT64_C(50000)
 
 struct server {
 	struct server_setup setup;
@@ -66,6 +70,8 @@ struct server {
 	struct broker_adapter adapter;
 	struct engine engine;
 	struct clients clients;
+	struct worker *workers[WORKERS_MAX];
+	unsigned int n_workers;
 	bool stopping;
 	int status;
 };
@@ -164,14 +170,17 @@ static bool is_drained(struct server *server)
 
 	read_status(server, &status);
 	return status.clients == 0 && status.clients_ending == 0 &&
-	       status.releases_pending == 0 && status.stores == 0;
+	       status.releases_pending == 0 && status.stores == 0 &&
+	       server->clients.ports == 0;
 }
 
 static void set_timers(struct server *server, uint64_t rest_ns)
 {
 	if (server->clients.waiting.first)
 		arm(&server->hello, on_hello_due,
-		    now_ns() + server->clients.hello_timeout_ns);
+		    now_ns() + server->clients.config.hello_timeout_ns);
+	else
+		uv_timer_stop(&server->hello);
 	if (server->clients.is_blocked)
 		arm(&server->retry, on_retry_due,
 		    now_ns() + CONN_RETRY_MS * MS_NS);
@@ -436,7 +445,8 @@ static int start_loop(struct server *server)
 static uint64_t store_descriptors(const struct server_setup *setup)
 {
 	uint64_t total = setup->descriptors;
-	uint64_t connections = 2 * setup->config->number[CONFIG_CLIENTS];
+	/* A socket, a pidfd, a doorbell and, until it is sent, a ring. */
+	uint64_t connections = 4 * setup->config->number[CONFIG_CLIENTS];
 	uint64_t kept = min_u64(connections, total / 2) + 64;
 
 	return total > kept ? total - kept : 1;
@@ -512,7 +522,6 @@ static int start_engine(struct server *server)
 	return r;
 }
 
-/* The releaser's thread, which notifies the loop, ends before the loop does. */
 static void stop_engine(struct server *server)
 {
 	engine_deinit(&server->engine);
@@ -537,6 +546,51 @@ static void close_loop(struct server *server)
 	assert(r == 0);
 }
 
+static void stop_workers(struct server *server)
+{
+	while (server->n_workers)
+		worker_free(server->workers[--server->n_workers]);
+}
+
+/* All or none of them. */
+static int start_workers(struct server *server)
+{
+	const struct worker_config config = {
+		.engine = &server->engine,
+		.notify = notify,
+		.context = server,
+	};
+	uint64_t wanted = server->setup.config->number[CONFIG_WORKERS];
+	int r = 0;
+
+	while (r == 0 && server->n_workers < wanted) {
+		r = worker_new(&config, &server->workers[server->n_workers]);
+		if (r == 0)
+			server->n_workers++;
+	}
+	if (r < 0)
+		stop_workers(server);
+	return r;
+}
+
+static void init_clients(struct server *server)
+{
+	const struct config *config = server->setup.config;
+	const struct clients_config clients = {
+		.engine = &server->engine,
+		.system = server->system,
+		.poller = &server->poller,
+		.workers = server->workers,
+		.n_workers = server->n_workers,
+		.poll_ns = usable_processors() > 1 ? POLL_NS : 0,
+		.hello_timeout_ns =
+			config->number[CONFIG_HELLO_TIMEOUT] * MS_NS,
+		.now_ns = now_ns,
+	};
+
+	clients_init(&server->clients, &clients);
+}
+
 /* The parts that need the engine; on failure none of them is left. */
 static int start_service(struct server *server)
 {
@@ -544,10 +598,10 @@ static int start_service(struct server *server)
 
 	if (r < 0)
 		return r;
-	clients_init(&server->clients, &server->engine, server->system,
-		     &server->poller,
-		     server->setup.config->number[CONFIG_HELLO_TIMEOUT] * MS_NS,
-		     now_ns);
+	r = start_workers(server);
+	if (r < 0)
+		return r;
+	init_clients(server);
 	if (server->setup.private_use)
 		uv_timer_start(&server->alone, on_alone, ALONE_MS, 0);
 	return 0;
@@ -609,6 +663,8 @@ void server_free(struct server *server)
 {
 	if (!server)
 		return;
+	/* Whoever notifies the loop ends before it does. */
+	stop_workers(server);
 	stop_engine(server);
 	close_loop(server);
 	clients_deinit(&server->clients);

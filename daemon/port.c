@@ -1,0 +1,338 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Port
+ *
+ * The daemon makes the memory of a ring, gives it its length and seals that,
+ * so no client can take a page away from under the worker; a hole that it
+ * punches reads as zeros and is judged like anything else it might have
+ * written. Both ends map it. The daemon's descriptor goes to the client, who
+ * needs it, and is not kept.
+ *
+ * A turn has three parts, and only the second is inside the gate:
+ *
+ *	take      copy requests out of the ring, at most PORT_REQUESTS, or
+ *	          frees, at most one and a half list's full
+ *	execute   the broker judges and does them, from the copies
+ *	complete  write what it answered, publish, wake who sleeps
+ *
+ * A page of the ring may have been swapped out, because of its client; whoever
+ * then waits for it does not hold anything that others need.
+ *
+ * Between take and execute the client may have gone: the loop thread has then
+ * raised `ended` inside the gate, in the same step in which the broker heard
+ * of it, and what was taken is dropped.
+ *
+ * Late replies come from whichever thread made the broker say them. They wait
+ * in a small box inside the gate and the worker, the only one to touch the
+ * ring, fetches them. Completions were reserved for all of them.
+ *
+ * The doorbell is an eventfd that both have. Its flags and its counter are the
+ * client's to spoil, so the daemon neither reads nor writes it; that somebody
+ * wrote is all it wants to know.
+ *
+ * Guarantees, cited by the tests:
+ *
+ *  G1  A turn is bounded, whatever is in the ring.
+ *  G2  Nothing of a client is executed after its end.
+ *  G3  Each request is answered once in the ring, or the client ends.
+ *  G4  No client can change the length of its ring.
+ *  G5  A failed port_new leaves nothing behind.
+ */
+#include "daemon/port.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/futex.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#ifndef MFD_NOEXEC_SEAL
+#define MFD_NOEXEC_SEAL 8u
+#endif
+
+#define SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
+
+static struct port *port_of(struct engine_sink *sink)
+{
+	return (struct port *)((char *)sink - offsetof(struct port, sink));
+}
+
+/* Before a kernel knows MFD_NOEXEC_SEAL, it answers EINVAL. */
+static int create_memory(void)
+{
+	const unsigned int flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
+	int fd = memfd_create("tenure-ring", flags | MFD_NOEXEC_SEAL);
+
+	if (fd < 0 && errno == EINVAL)
+		fd = memfd_create("tenure-ring", flags);
+	return fd < 0 ? -errno : fd;
+}
+
+static int map_ring(struct port *port)
+{
+	int fd = port->memory_fd;
+	void *at;
+
+	if (ftruncate(fd, PORT_BYTES) < 0 || fcntl(fd, F_ADD_SEALS, SEALS) < 0)
+		return -errno;
+	/* Nobody can open it again with what he finds in /proc. */
+	if (fchmod(fd, 0) < 0)
+		return -errno;
+	at = mmap(NULL, PORT_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (at == MAP_FAILED)
+		return -errno;
+	/* A forked child of ours has no business there. */
+	madvise(at, PORT_BYTES, MADV_DONTFORK);
+	ring_server_init(&port->server, at);
+	return 0;
+}
+
+static bool take_late(struct engine_sink *sink,
+		      const struct broker_reply *reply)
+{
+	struct port *port = port_of(sink);
+
+	if (port->late_count == PORT_LATE)
+		return false;
+	port->late[port->late_count++] = (struct port_late){
+		.head = reply->head,
+		.quiet = reply->quiet,
+	};
+	if (!port->late_told) {
+		port->late_told = true;
+		port->late_came(port);
+	}
+	return true;
+}
+
+/* Memory and doorbell of a port that has neither. */
+static int open_port(struct port *port)
+{
+	port->memory_fd = create_memory();
+	if (port->memory_fd < 0)
+		return port->memory_fd;
+	port->doorbell_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	if (port->doorbell_fd < 0)
+		return -errno;
+	return map_ring(port);
+}
+
+int port_new(struct engine *engine, uint32_t client, uint64_t poll_ns,
+	     struct port **ret)
+{
+	struct port *port = calloc(1, sizeof(*port));
+	int r;
+
+	if (!port)
+		return -ENOMEM;
+	port->sink.take = take_late;
+	port->engine = engine;
+	port->client = client;
+	port->memory_fd = -1;
+	port->doorbell_fd = -1;
+	patience_init(&port->patience, poll_ns);
+	r = open_port(port);
+	if (r < 0) {
+		port_free(port);
+		return r;
+	}
+	*ret = port;
+	return 0;
+}
+
+void port_free(struct port *port)
+{
+	if (!port)
+		return;
+	assert(!port->is_active && !port->has_timer);
+	if (port->server.ring)
+		munmap(port->server.ring, PORT_BYTES);
+	if (port->memory_fd >= 0)
+		close(port->memory_fd);
+	if (port->doorbell_fd >= 0)
+		close(port->doorbell_fd);
+	free(port);
+}
+
+int port_take_memory(struct port *port)
+{
+	int fd = port->memory_fd;
+
+	port->memory_fd = -1;
+	return fd;
+}
+
+static void wake_client(const struct port *port)
+{
+	syscall(SYS_futex, ring_server_futex(&port->server), FUTEX_WAKE,
+		INT_MAX, NULL, NULL, 0);
+}
+
+/* Takes as much as a turn may have; the jobs taken. */
+static uint32_t take(struct port *port, struct port_bench *bench)
+{
+	uint32_t n = 0, frees = 0;
+
+	while (n < PORT_REQUESTS && frees < PORT_FREES / 2) {
+		struct port_job *job = &bench->jobs[n];
+
+		job->take = ring_server_take(&port->server, &job->work);
+		job->executed = false;
+		if (job->take == RING_TAKE_NONE ||
+		    job->take == RING_TAKE_NO_ROOM)
+			break;
+		n++;
+		if (job->take == RING_TAKE_FAULT)
+			break;
+		if (job->take == RING_TAKE_FREES)
+			frees += job->work.frees;
+	}
+	return n;
+}
+
+static void execute_request_locked(struct port *port, struct port_job *job,
+				   uint64_t now_ns)
+{
+	const struct wire_request *request = &job->work.request;
+	struct broker_reply *reply = &job->reply;
+
+	job->verdict = broker_receive(&port->engine->broker, port->client,
+				      BROKER_PORT_RING, request,
+				      sizeof(*request) + request->args_bytes,
+				      now_ns, reply);
+	if (job->verdict == BROKER_REPLY && reply->head.data_bytes)
+		memcpy(job->data, reply->data, reply->head.data_bytes);
+}
+
+/* Until one of them ends the client. Returns how many were executed. */
+static uint32_t execute_locked(struct port *port, struct port_bench *bench,
+			       uint32_t n, uint64_t now_ns)
+{
+	struct broker *broker = &port->engine->broker;
+	uint32_t done = 0;
+
+	for (uint32_t i = 0; i < n && !port->ended; i++) {
+		struct port_job *job = &bench->jobs[i];
+
+		if (job->take == RING_TAKE_FAULT)
+			break;
+		job->executed = true;
+		if (job->take == RING_TAKE_FREES) {
+			job->n_refusals = broker_free(broker, port->client,
+						      job->work.handles,
+						      job->work.frees,
+						      job->refusals);
+			done += job->work.frees;
+			continue;
+		}
+		execute_request_locked(port, job, now_ns);
+		done++;
+		if (job->verdict == BROKER_KILL)
+			break;
+	}
+	return done;
+}
+
+static void complete_request(struct port *port, const struct port_job *job)
+{
+	if (job->verdict == BROKER_LATER)
+		return;
+	if (job->reply.quiet)
+		ring_server_forgo(&port->server);
+	else
+		ring_server_complete(&port->server, &job->reply.head, job->data,
+				     job->work.request.args_offset);
+}
+
+static void complete_frees(struct port *port, const struct port_job *job)
+{
+	for (uint32_t i = 0; i < job->n_refusals; i++)
+		ring_server_refuse_free(&port->server, &job->refusals[i]);
+	ring_server_frees_done(&port->server, job->work.frees);
+}
+
+/* Remembers what ends the client. */
+static void find_fault(struct port *port, const struct port_job *job)
+{
+	if (job->take == RING_TAKE_FAULT) {
+		port->is_faulty = true;
+		port->cause = job->work.fault;
+		port->farewell = (struct wire_reply){
+			.opcode = WIRE_OP_INVALID,
+			.status = -EPROTO,
+			.reason = TENURE_REASON_RING_CORRUPT,
+			.index = WIRE_NO_INDEX,
+		};
+	} else if (job->executed && job->take == RING_TAKE_REQUEST &&
+		   job->verdict == BROKER_KILL) {
+		port->is_faulty = true;
+		port->cause = NULL;
+		port->farewell = job->reply.head;
+	}
+}
+
+static void complete(struct port *port, struct port_bench *bench, uint32_t n)
+{
+	for (uint32_t i = 0; i < n && !port->is_faulty; i++) {
+		struct port_job *job = &bench->jobs[i];
+
+		find_fault(port, job);
+		if (port->is_faulty || !job->executed)
+			break;
+		if (job->take == RING_TAKE_REQUEST)
+			complete_request(port, job);
+		else
+			complete_frees(port, job);
+	}
+	if (ring_server_publish(&port->server))
+		wake_client(port);
+}
+
+enum port_served port_serve(struct port *port, struct port_bench *bench,
+			    uint64_t now_ns, uint32_t *ret_done)
+{
+	uint32_t n = take(port, bench);
+
+	if (n == 0)
+		return PORT_IDLE;
+	engine_lock(port->engine);
+	*ret_done += execute_locked(port, bench, n, now_ns);
+	engine_unlock(port->engine);
+	complete(port, bench, n);
+	return port->is_faulty ? PORT_FAULT : PORT_BUSY;
+}
+
+/* Fetches the late replies; the next one is told again. */
+static uint32_t fetch_late(struct port *port, struct port_bench *bench)
+{
+	uint32_t n;
+
+	engine_lock(port->engine);
+	n = port->ended ? 0 : port->late_count;
+	memcpy(bench->late, port->late, n * sizeof(port->late[0]));
+	port->late_count = 0;
+	port->late_told = false;
+	engine_unlock(port->engine);
+	return n;
+}
+
+void port_serve_late(struct port *port, struct port_bench *bench)
+{
+	uint32_t n = fetch_late(port, bench);
+
+	if (port->is_faulty)
+		return;
+	for (uint32_t i = 0; i < n; i++) {
+		if (bench->late[i].quiet)
+			ring_server_forgo(&port->server);
+		else
+			ring_server_complete(&port->server,
+					     &bench->late[i].head, NULL, 0);
+	}
+	if (n && ring_server_publish(&port->server))
+		wake_client(port);
+}

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A port: the daemon's side of one client's ring. The loop thread makes it,
+ * hands it to a worker, and frees it when the worker has let go of it.
+ */
+#ifndef DAEMON_PORT_H
+#define DAEMON_PORT_H
+
+#include "core/ring/ring_server.h"
+#include "daemon/engine.h"
+#include "daemon/patience.h"
+
+enum {
+	/* What one client may have done before the others have their turn. */
+	PORT_REQUESTS = 8,
+	PORT_FREES = RING_FREES_MAX,
+	/* Late replies that wait for the worker. */
+	PORT_LATE = 32,
+};
+
+struct port;
+
+/* Chains of ports; a port is in each at most once. */
+struct port_list {
+	struct port *first, *last;
+};
+
+/* A late reply. */
+struct port_late {
+	struct wire_reply head;
+	bool quiet; /* the client does not want to hear it */
+};
+
+struct port {
+	struct engine_sink sink; /* of late replies */
+	struct engine *engine;
+	uint32_t client; /* the broker's name for it */
+	/* The ring's file, until port_take_memory; -1 afterwards. */
+	int memory_fd;
+	/* What the client writes to, to wake the worker; never read. */
+	int doorbell_fd;
+	/* Called inside the gate when late replies have come, by any thread;
+	 * not again before port_serve_late. */
+	void (*late_came)(struct port *port);
+
+	/* Inside the gate. */
+	bool ended; /* the session has gone: execute nothing more */
+	bool late_told;
+	uint32_t late_count;
+	struct port_late late[PORT_LATE];
+
+	/* The worker's. */
+	struct ring_server server;
+	struct patience patience;
+	uint64_t worked_ns; /* when it last had work */
+	uint64_t timer_ns; /* when the timer expires */
+	bool is_active, has_timer, is_faulty;
+	/* The last reply of a client that is to be ended, and why. */
+	struct wire_reply farewell;
+	const char *cause;
+	struct port *next_active, *previous_active;
+	struct port *next_timer, *previous_timer;
+
+	/* Between the threads, under the worker's lock. */
+	struct worker *worker;
+	struct port *next_late, *next_closing, *next_faulty;
+
+	/* The loop's. */
+	void *owner; /* the client, or NULL when it has gone */
+};
+
+/* Makes a ring and its doorbell: 0 or a negative errno. poll_ns: how long to
+ * look at it at most before asking to be rung, see patience_init. */
+int port_new(struct engine *engine, uint32_t client, uint64_t poll_ns,
+	     struct port **ret);
+
+/* No worker has it any more. NULL is allowed. */
+void port_free(struct port *port);
+
+/* The descriptor of the ring's memory, which is now the caller's. */
+int port_take_memory(struct port *port);
+
+#define PORT_BYTES sizeof(struct ring)
+
+/* Where a worker works; nothing in it outlives a call. */
+struct port_job {
+	enum ring_take take;
+	enum broker_verdict verdict;
+	bool executed;
+	struct broker_reply reply;
+	struct ring_work work;
+	/* What the broker answers: data, or to frees. */
+	union {
+		uint64_t data[WIRE_DATA_BYTES_MAX / 8];
+		struct wire_reply refusals[LIST_ENTRIES_MAX];
+	};
+	uint32_t n_refusals;
+};
+
+struct port_bench {
+	struct port_job jobs[PORT_REQUESTS];
+	struct port_late late[PORT_LATE];
+};
+
+enum port_served {
+	PORT_IDLE, /* there was nothing that could be done */
+	PORT_BUSY, /* there was, and there may be more */
+	PORT_FAULT, /* the client is to be ended: farewell, cause */
+};
+
+/* One bounded turn: takes, executes, completes, wakes. *ret_done is raised by
+ * the requests and frees that were executed. The worker only. */
+enum port_served port_serve(struct port *port, struct port_bench *bench,
+			    uint64_t now_ns, uint32_t *ret_done);
+
+/* Writes the late replies that have come; then there may be room for work
+ * that waited for it. The worker only. */
+void port_serve_late(struct port *port, struct port_bench *bench);
+
+#endif

@@ -1,0 +1,653 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Worker
+ *
+ * A worker has many ports and looks only at those that are worth it:
+ *
+ *	          rang, or the timer found frees
+ *	 parked ---------------------------------> active
+ *	   ^                                         |
+ *	   +-----------------------------------------+
+ *	     nothing for as long as patience says; the client has been
+ *	     asked to ring, and a last look has found nothing
+ *
+ * Awake it goes round its active ports, one bounded turn each, in a circle.
+ * Every now and then it asks the kernel, without waiting, whether one of the
+ * parked ones has rung. When no port is active it sleeps in epoll_wait: until
+ * a doorbell, a message of the loop thread, or the free queue's timer of a
+ * parked port. Without one of those it sleeps for ever and costs nothing.
+ *
+ * A doorbell is watched edge-triggered and never read. Each write of a client
+ * is one event, many writes before we look are one event too, and one that
+ * writes for fun is parked again as often: it takes its turn like the others.
+ *
+ * What it does leads to other work (reclaim, releases, late replies). It does
+ * that itself, so that a busy client needs no second thread to be woken: when
+ * enough has been done to be worth it, when some microseconds have passed, and
+ * in any case before it sleeps. While it is awake it watches the releaser.
+ *
+ * Closing has two phases. The loop ends the client in the engine, which from
+ * then on executes nothing for it, and sends the port here; the worker forgets
+ * it and sends it back; only then is it freed. A fault is reported and the port
+ * left alone until it is closed. So a port may be in two boxes at a time, and
+ * is never freed while it is in one.
+ *
+ *	loop  --- add (epoll) -------> worker        owns the port
+ *	loop  <-- faulty ------------- worker        stops serving it
+ *	loop  --- closing -----------> worker        forgets it
+ *	loop  <-- closed ------------- worker        loop owns it
+ *
+ * The lock guards the boxes. It may be taken inside the gate, and the gate is
+ * never entered inside of it.
+ *
+ * Guarantees, cited by the tests:
+ *
+ *  G1  What a client publishes is served, if it rings when it is asked to.
+ *  G2  A port's turns are bounded, and every active port has one per round.
+ *  G3  A port that was closed is not touched after WORKER_CLOSED.
+ *  G4  Without traffic no system call is made.
+ *  G5  A free is taken within two periods of the timer, plus the time that
+ *      the system takes to run the worker.
+ */
+#include "daemon/worker.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+enum {
+	/* Frees and requests after which the engine is pumped at once. */
+	PUMP_DONE = 1024,
+	/* Turns for what a timer has found, before the port becomes active. */
+	TIMER_TURNS = 4,
+};
+
+/* Between two turns of the pump, if there is little to do for it. */
+#define PUMP_NS UINT64_C(50000)
+/* Between two questions for doorbells while there are active ports. */
+#define LISTEN_NS UINT64_C(20000)
+
+struct worker {
+	struct worker_config config;
+	pthread_t thread;
+	int epoll_fd, wake_fd;
+	uint32_t ports; /* the loop thread's */
+
+	pthread_mutex_t lock;
+	bool stop;
+	struct port_list closing, late; /* to the worker */
+	struct port_list faulty, closed; /* to the loop */
+
+	/* The worker's. */
+	bool stopping;
+	struct port_list active, timers; /* timers: the next one first */
+	uint64_t now_ns;
+	uint64_t listened_ns;
+	bool is_watching;
+	/* Work since the last turn of the pump, and what that turn has left. */
+	uint32_t done;
+	uint64_t pumped_ns;
+	bool pump_soon, pump_later;
+	/* Late replies came while this very thread was inside the gate. */
+	bool late_here;
+	struct epoll_event events[WORKER_EVENTS];
+	struct port_bench bench;
+};
+
+static uint64_t monotonic_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
+}
+
+static void relax(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+	__builtin_ia32_pause();
+#endif
+}
+
+/* ---- Chains ---- */
+
+#define LIST_PUT(list, port, next)                 \
+	do {                                       \
+		(port)->next = NULL;               \
+		if ((list)->last)                  \
+			(list)->last->next = port; \
+		else                               \
+			(list)->first = port;      \
+		(list)->last = port;               \
+	} while (0)
+
+#define LIST_TAKE(list, next)                        \
+	do {                                         \
+		(list)->first = (list)->first->next; \
+		if (!(list)->first)                  \
+			(list)->last = NULL;         \
+	} while (0)
+
+static void active_put(struct worker *worker, struct port *port)
+{
+	struct port_list *list = &worker->active;
+
+	port->previous_active = list->last;
+	LIST_PUT(list, port, next_active);
+	port->is_active = true;
+}
+
+static void active_remove(struct worker *worker, struct port *port)
+{
+	struct port_list *list = &worker->active;
+
+	if (port->previous_active)
+		port->previous_active->next_active = port->next_active;
+	else
+		list->first = port->next_active;
+	if (port->next_active)
+		port->next_active->previous_active = port->previous_active;
+	else
+		list->last = port->previous_active;
+	port->is_active = false;
+}
+
+/* All timers have the same period, so the one that starts last expires last. */
+static void timer_start(struct worker *worker, struct port *port)
+{
+	struct port_list *list = &worker->timers;
+
+	assert(!port->has_timer);
+	port->timer_ns = worker->now_ns + RING_FREES_PERIOD_NS;
+	port->previous_timer = list->last;
+	LIST_PUT(list, port, next_timer);
+	port->has_timer = true;
+}
+
+static void timer_stop(struct worker *worker, struct port *port)
+{
+	struct port_list *list = &worker->timers;
+
+	if (!port->has_timer)
+		return;
+	if (port->previous_timer)
+		port->previous_timer->next_timer = port->next_timer;
+	else
+		list->first = port->next_timer;
+	if (port->next_timer)
+		port->next_timer->previous_timer = port->previous_timer;
+	else
+		list->last = port->previous_timer;
+	port->has_timer = false;
+}
+
+/* ---- Between the threads ---- */
+
+static void wake(struct worker *worker)
+{
+	const uint64_t one = 1;
+	ssize_t n;
+
+	/* It is ours alone and never full. */
+	n = write(worker->wake_fd, &one, sizeof(one));
+	assert(n == sizeof(one));
+}
+
+/* Inside the gate, any thread. */
+static void late_came(struct port *port)
+{
+	struct worker *worker = port->worker;
+	bool here = pthread_equal(pthread_self(), worker->thread);
+	bool first;
+
+	pthread_mutex_lock(&worker->lock);
+	first = !worker->late.first;
+	LIST_PUT(&worker->late, port, next_late);
+	pthread_mutex_unlock(&worker->lock);
+	if (here)
+		worker->late_here = true;
+	else if (first)
+		wake(worker);
+}
+
+static void report_faulty(struct worker *worker, struct port *port)
+{
+	pthread_mutex_lock(&worker->lock);
+	LIST_PUT(&worker->faulty, port, next_faulty);
+	pthread_mutex_unlock(&worker->lock);
+	worker->config.notify(worker->config.context);
+}
+
+/* ---- Ports ---- */
+
+static void start_watching(struct worker *worker)
+{
+	if (worker->is_watching)
+		return;
+	engine_lock(worker->config.engine);
+	engine_watch_locked(worker->config.engine);
+	engine_unlock(worker->config.engine);
+	worker->is_watching = true;
+}
+
+/* Whether there is nothing left to take. */
+static bool stop_watching(struct worker *worker)
+{
+	bool left;
+
+	if (!worker->is_watching)
+		return true;
+	engine_lock(worker->config.engine);
+	left = engine_unwatch_locked(worker->config.engine);
+	engine_unlock(worker->config.engine);
+	worker->is_watching = false;
+	return !left;
+}
+
+static void activate(struct worker *worker, struct port *port)
+{
+	if (port->is_active || port->is_faulty)
+		return;
+	timer_stop(worker, port);
+	ring_server_unpark(&port->server);
+	port->worked_ns = worker->now_ns;
+	active_put(worker, port);
+}
+
+/* Its client has done what none may do. */
+static void give_up(struct worker *worker, struct port *port)
+{
+	timer_stop(worker, port);
+	if (port->is_active)
+		active_remove(worker, port);
+	report_faulty(worker, port);
+}
+
+/* Nothing was found; stops looking if that has lasted long enough. */
+static void park_if_idle(struct worker *worker, struct port *port)
+{
+	if (worker->now_ns - port->worked_ns <
+	    patience_window_ns(&port->patience))
+		return;
+	if (!ring_server_park(&port->server, false))
+		return;
+	patience_lost(&port->patience);
+	active_remove(worker, port);
+	if (ring_server_wants_timer(&port->server))
+		timer_start(worker, port);
+}
+
+static enum port_served serve(struct worker *worker, struct port *port)
+{
+	enum port_served served =
+		port_serve(port, &worker->bench, worker->now_ns, &worker->done);
+
+	if (served == PORT_FAULT)
+		give_up(worker, port);
+	return served;
+}
+
+/* Serves every active port once. Whether anything was done. */
+static bool go_round(struct worker *worker)
+{
+	struct port *port, *next;
+	bool any = false;
+
+	for (port = worker->active.first; port; port = next) {
+		next = port->next_active;
+		switch (serve(worker, port)) {
+		case PORT_BUSY:
+			patience_found(&port->patience,
+				       worker->now_ns - port->worked_ns);
+			worker->now_ns = monotonic_ns();
+			port->worked_ns = worker->now_ns;
+			any = true;
+			break;
+		case PORT_IDLE:
+			park_if_idle(worker, port);
+			break;
+		case PORT_FAULT:
+			break;
+		}
+	}
+	return any;
+}
+
+/* A whole period has passed for a parked port. */
+static void expire(struct worker *worker, struct port *port)
+{
+	timer_stop(worker, port);
+	if (ring_server_fq_expired(&port->server))
+		timer_start(worker, port);
+	for (int i = 0; i < TIMER_TURNS; i++)
+		if (serve(worker, port) != PORT_BUSY)
+			return;
+	activate(worker, port);
+}
+
+static void expire_timers(struct worker *worker)
+{
+	while (worker->timers.first &&
+	       worker->timers.first->timer_ns <= worker->now_ns)
+		expire(worker, worker->timers.first);
+}
+
+static void serve_late(struct worker *worker, struct port_list late)
+{
+	while (late.first) {
+		struct port *port = late.first;
+
+		/* It may come again at once, and the next is in it. */
+		LIST_TAKE(&late, next_late);
+		port_serve_late(port, &worker->bench);
+		/* There may be room now for what had none, and who has waited
+		 * for this goes on. */
+		activate(worker, port);
+		/* The engine may have held some back for want of room. */
+		worker->pump_soon = true;
+	}
+}
+
+static void forget(struct worker *worker, struct port_list closing)
+{
+	for (struct port *port = closing.first; port;
+	     port = port->next_closing) {
+		timer_stop(worker, port);
+		if (port->is_active)
+			active_remove(worker, port);
+		/* The client has the description too, so to close ours would
+		 * not end the watch. */
+		epoll_ctl(worker->epoll_fd, EPOLL_CTL_DEL, port->doorbell_fd,
+			  NULL);
+	}
+	pthread_mutex_lock(&worker->lock);
+	while (closing.first) {
+		struct port *port = closing.first;
+
+		LIST_TAKE(&closing, next_closing);
+		LIST_PUT(&worker->closed, port, next_closing);
+	}
+	pthread_mutex_unlock(&worker->lock);
+	worker->config.notify(worker->config.context);
+}
+
+/* A port that is closing has had its last late reply before. */
+static void read_boxes(struct worker *worker)
+{
+	struct port_list late, closing;
+
+	worker->late_here = false;
+	pthread_mutex_lock(&worker->lock);
+	late = worker->late;
+	closing = worker->closing;
+	worker->late = worker->closing = (struct port_list){ NULL };
+	worker->stopping = worker->stop;
+	pthread_mutex_unlock(&worker->lock);
+	serve_late(worker, late);
+	if (closing.first)
+		forget(worker, closing);
+}
+
+/* ---- The thread ---- */
+
+/* Whether the engine wants a turn now. */
+static bool wants_pump(const struct worker *worker)
+{
+	if (worker->pump_soon || worker->done >= PUMP_DONE)
+		return true;
+	return (worker->done || worker->pump_later) &&
+	       worker->now_ns - worker->pumped_ns >= PUMP_NS;
+}
+
+static void pump(struct worker *worker)
+{
+	struct engine *engine = worker->config.engine;
+	struct engine_rest rest;
+
+	engine_lock(engine);
+	rest = engine_pump_locked(engine, worker->now_ns);
+	engine_unlock(engine);
+	worker->done = 0;
+	worker->pump_soon = rest.more;
+	worker->pump_later = rest.jobs;
+	worker->now_ns = monotonic_ns();
+	worker->pumped_ns = worker->now_ns;
+	if (rest.mail || rest.due_ns)
+		worker->config.notify(worker->config.context);
+	if (worker->late_here)
+		read_boxes(worker);
+}
+
+static int wait_events(struct worker *worker, const struct timespec *timeout)
+{
+	return epoll_pwait2(worker->epoll_fd, worker->events, WORKER_EVENTS,
+			    timeout, NULL);
+}
+
+/* The same where the kernel counts in milliseconds; late rather than early,
+ * since a whole period has to pass. */
+static int wait_events_coarse(struct worker *worker,
+			      const struct timespec *timeout)
+{
+	int ms = -1;
+
+	if (timeout)
+		ms = (int)(timeout->tv_nsec + 999999) / 1000000;
+	return epoll_wait(worker->epoll_fd, worker->events, WORKER_EVENTS, ms);
+}
+
+/* Hears who has rung; timeout NULL: waits for somebody. */
+static void listen_for(struct worker *worker, const struct timespec *timeout)
+{
+	int n = wait_events(worker, timeout);
+	bool message = false;
+	uint64_t count;
+
+	if (n < 0 && errno == ENOSYS)
+		n = wait_events_coarse(worker, timeout);
+	worker->now_ns = monotonic_ns();
+	worker->listened_ns = worker->now_ns;
+	for (int i = 0; i < n; i++) {
+		if (worker->events[i].data.ptr == worker)
+			message = read(worker->wake_fd, &count, sizeof(count)) >
+				  0;
+		else
+			activate(worker, worker->events[i].data.ptr);
+	}
+	if (message)
+		read_boxes(worker);
+}
+
+/* No port is active: finishes what there is for the engine, then sleeps. */
+static void rest_a_while(struct worker *worker)
+{
+	static const struct timespec at_once;
+	struct timespec until = { 0 };
+	uint64_t due_ns;
+
+	worker->now_ns = monotonic_ns();
+	if (worker->pump_soon || worker->done) {
+		pump(worker);
+		listen_for(worker, &at_once);
+		return;
+	}
+	if (!stop_watching(worker)) {
+		worker->pump_soon = true;
+		return;
+	}
+	if (!worker->timers.first) {
+		listen_for(worker, NULL);
+		return;
+	}
+	due_ns = worker->timers.first->timer_ns;
+	if (due_ns > worker->now_ns)
+		until.tv_nsec = (long)(due_ns - worker->now_ns);
+	listen_for(worker, &until);
+}
+
+static void work(struct worker *worker)
+{
+	static const struct timespec at_once;
+	bool any;
+
+	start_watching(worker);
+	worker->now_ns = monotonic_ns();
+	any = go_round(worker);
+	if (wants_pump(worker))
+		pump(worker);
+	else if (!any)
+		relax();
+	if (worker->now_ns - worker->listened_ns >= LISTEN_NS)
+		listen_for(worker, &at_once);
+}
+
+static void *run(void *argument)
+{
+	struct worker *worker = argument;
+
+	while (!worker->stopping) {
+		if (worker->active.first)
+			work(worker);
+		else
+			rest_a_while(worker);
+		expire_timers(worker);
+	}
+	stop_watching(worker);
+	return NULL;
+}
+
+/* ---- The loop's side ---- */
+
+static int add_watch(struct worker *worker, int fd, uint32_t events, void *what)
+{
+	struct epoll_event event = { .events = events, .data.ptr = what };
+
+	return epoll_ctl(worker->epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0 ?
+		       -errno :
+		       0;
+}
+
+static int open_descriptors(struct worker *worker)
+{
+	worker->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (worker->epoll_fd < 0)
+		return -errno;
+	worker->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (worker->wake_fd < 0)
+		return -errno;
+	return add_watch(worker, worker->wake_fd, EPOLLIN, worker);
+}
+
+static void close_descriptors(struct worker *worker)
+{
+	if (worker->epoll_fd >= 0)
+		close(worker->epoll_fd);
+	if (worker->wake_fd >= 0)
+		close(worker->wake_fd);
+}
+
+/* Signals are the loop's. */
+static int start_without_signals(struct worker *worker)
+{
+	sigset_t all, old;
+	int r;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	r = pthread_create(&worker->thread, NULL, run, worker);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	return -r;
+}
+
+int worker_new(const struct worker_config *config, struct worker **ret)
+{
+	struct worker *worker = calloc(1, sizeof(*worker));
+	int r;
+
+	if (!worker)
+		return -ENOMEM;
+	worker->config = *config;
+	worker->epoll_fd = -1;
+	worker->wake_fd = -1;
+	r = open_descriptors(worker);
+	if (r == 0) {
+		pthread_mutex_init(&worker->lock, NULL);
+		r = start_without_signals(worker);
+	}
+	if (r < 0) {
+		close_descriptors(worker);
+		free(worker);
+		return r;
+	}
+	*ret = worker;
+	return 0;
+}
+
+void worker_free(struct worker *worker)
+{
+	if (!worker)
+		return;
+	assert(worker->ports == 0);
+	pthread_mutex_lock(&worker->lock);
+	worker->stop = true;
+	pthread_mutex_unlock(&worker->lock);
+	wake(worker);
+	pthread_join(worker->thread, NULL);
+	pthread_mutex_destroy(&worker->lock);
+	close_descriptors(worker);
+	free(worker);
+}
+
+int worker_add(struct worker *worker, struct port *port)
+{
+	int r;
+
+	port->worker = worker;
+	port->late_came = late_came;
+	/* From here on the worker may have it. */
+	r = add_watch(worker, port->doorbell_fd, EPOLLIN | EPOLLET, port);
+	if (r == 0)
+		worker->ports++;
+	return r;
+}
+
+void worker_close(struct worker *worker, struct port *port)
+{
+	bool first;
+
+	pthread_mutex_lock(&worker->lock);
+	first = !worker->closing.first;
+	LIST_PUT(&worker->closing, port, next_closing);
+	pthread_mutex_unlock(&worker->lock);
+	if (first)
+		wake(worker);
+}
+
+bool worker_next_event(struct worker *worker, enum worker_event *ret_event,
+		       struct port **ret_port)
+{
+	struct port *port;
+
+	pthread_mutex_lock(&worker->lock);
+	if ((port = worker->faulty.first)) {
+		LIST_TAKE(&worker->faulty, next_faulty);
+		*ret_event = WORKER_FAULTY;
+	} else if ((port = worker->closed.first)) {
+		LIST_TAKE(&worker->closed, next_closing);
+		*ret_event = WORKER_CLOSED;
+		worker->ports--;
+	}
+	pthread_mutex_unlock(&worker->lock);
+	if (port)
+		*ret_port = port;
+	return port;
+}
+
+uint32_t worker_ports(const struct worker *worker)
+{
+	return worker->ports;
+}

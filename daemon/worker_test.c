@@ -1,0 +1,383 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A worker with ports whose clients are threads of this program; the main
+ * thread is the loop.
+ */
+#include "daemon/worker.h"
+
+#include "core/ring/ring_shared.h"
+#include "tests/support/engine_seat.h"
+#include "tests/support/raw_ring.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+enum { POLL_NS = 50000, CLIENTS = 6 };
+
+static struct engine_seat seat;
+static struct worker *worker;
+static sem_t notified;
+
+/* One client: its name, its port, its end of the ring. */
+struct member {
+	uint32_t client;
+	uint64_t device;
+	struct port *port;
+	struct raw_ring ring;
+	pthread_t thread;
+	unsigned int rounds;
+};
+
+static void notify(void *context)
+{
+	sem_post(context);
+}
+
+static int setup(void **state)
+{
+	const struct worker_config config = {
+		.engine = &seat.engine,
+		.notify = notify,
+		.context = &notified,
+	};
+
+	(void)state;
+	sem_init(&notified, 0, 0);
+	engine_seat_init(&seat);
+	return worker_new(&config, &worker);
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	worker_free(worker);
+	engine_seat_deinit(&seat);
+	sem_destroy(&notified);
+	return 0;
+}
+
+static void join(struct member *member, uint64_t poll_ns)
+{
+	struct port *port;
+
+	memset(member, 0, sizeof(*member));
+	member->client = engine_seat_join(&seat, &member->device);
+	assert_int_equal(port_new(&seat.engine, member->client, poll_ns, &port),
+			 0);
+	member->port = port;
+	port->owner = member;
+	engine_lock(&seat.engine);
+	engine_attach_locked(&seat.engine, member->client, &port->sink);
+	engine_unlock(&seat.engine);
+	assert_int_equal(raw_ring_map(port_take_memory(port),
+				      dup(port->doorbell_fd), &member->ring),
+			 0);
+	assert_int_equal(worker_add(worker, port), 0);
+}
+
+/* Waits for an event that is due. */
+static enum worker_event next_event(struct port **ret)
+{
+	enum worker_event event;
+	struct engine_mail mail;
+
+	while (!worker_next_event(worker, &event, ret)) {
+		while (engine_next_mail(&seat.engine, &mail))
+			;
+		sem_wait(&notified);
+	}
+	return event;
+}
+
+/* Ends a client, and waits until nothing of it is left. */
+static void leave(struct member *member)
+{
+	struct engine_mail mail;
+	struct port *port;
+
+	engine_lock(&seat.engine);
+	engine_disconnect_locked(&seat.engine, member->client, 2, NULL);
+	member->port->ended = true;
+	engine_unlock(&seat.engine);
+	worker_close(worker, member->port);
+	assert_int_equal(next_event(&port), WORKER_CLOSED);
+	assert_ptr_equal(port, member->port);
+	port_free(port);
+	raw_ring_close(&member->ring);
+	engine_seat_settle(&seat);
+	while (engine_next_mail(&seat.engine, &mail))
+		;
+}
+
+/* Asks, with pauses in which the worker falls asleep. */
+static void *ping(void *argument)
+{
+	const struct wire_request head = { .opcode = WIRE_OP_PING };
+	struct member *member = argument;
+
+	for (unsigned int i = 0; i < member->rounds; i++) {
+		assert_int_equal(
+			raw_ring_call(&member->ring, &head, NULL, 0, NULL), 0);
+		if (i % 64 == 0)
+			usleep(100 + i % 1000);
+	}
+	return NULL;
+}
+
+static void several(uint64_t poll_ns)
+{
+	struct member members[CLIENTS];
+
+	for (int i = 0; i < CLIENTS; i++) {
+		join(&members[i], poll_ns);
+		members[i].rounds = 1500;
+		assert_int_equal(pthread_create(&members[i].thread, NULL, ping,
+						&members[i]),
+				 0);
+	}
+	for (int i = 0; i < CLIENTS; i++)
+		pthread_join(members[i].thread, NULL);
+	assert_int_equal(worker_ports(worker), CLIENTS);
+	for (int i = 0; i < CLIENTS; i++)
+		leave(&members[i]);
+	assert_int_equal(worker_ports(worker), 0);
+}
+
+static void test_everybody_is_served_g1(void **state)
+{
+	(void)state;
+	several(POLL_NS);
+	/* As on a machine with one processor: nobody looks in vain. */
+	several(0);
+}
+
+static void *flood(void *argument)
+{
+	const struct wire_request head = { .opcode = WIRE_OP_PING };
+	struct member *member = argument;
+	struct ring_client *end = &member->ring.end;
+	struct wire_reply reply;
+
+	while (member->rounds) {
+		while (member->rounds && ring_client_submit(end, &head) == 0)
+			member->rounds--;
+		if (ring_client_publish(end))
+			raw_ring_knock(&member->ring);
+		while (ring_client_reap(end, &reply) == 1)
+			;
+		if (ring_client_reaped(end))
+			raw_ring_knock(&member->ring);
+	}
+	return NULL;
+}
+
+/* One that always has work does not keep the other from being served. */
+static void test_turns_g2(void **state)
+{
+	struct member busy, other;
+
+	(void)state;
+	join(&busy, POLL_NS);
+	join(&other, POLL_NS);
+	busy.rounds = 200000;
+	other.rounds = 1000;
+	pthread_create(&busy.thread, NULL, flood, &busy);
+	pthread_create(&other.thread, NULL, ping, &other);
+	pthread_join(other.thread, NULL);
+	pthread_join(busy.thread, NULL);
+	leave(&busy);
+	leave(&other);
+}
+
+/* Clients end at any moment of their work. */
+static void test_closing_at_work_g3(void **state)
+{
+	const struct wire_request head = { .opcode = WIRE_OP_PING };
+
+	(void)state;
+	for (int i = 0; i < 300; i++) {
+		struct member member;
+
+		join(&member, i % 2 ? POLL_NS : 0);
+		for (int k = 0; k < 200; k++) {
+			struct wire_request copy = head;
+
+			if (raw_ring_send(&member.ring, &copy, NULL, 0) < 0)
+				break;
+			if (ring_client_free(&member.ring.end, 4711) == 1)
+				raw_ring_knock(&member.ring);
+		}
+		if (i % 3 == 0)
+			usleep((useconds_t)i);
+		leave(&member);
+	}
+}
+
+static void test_faulty_before_closed_g3(void **state)
+{
+	struct member member;
+	struct port *port;
+
+	(void)state;
+	for (int i = 0; i < 100; i++) {
+		join(&member, POLL_NS);
+		ring_sq_tail_publish(member.ring.ring, 100000);
+		raw_ring_knock(&member.ring);
+		if (i % 2) {
+			assert_int_equal(next_event(&port), WORKER_FAULTY);
+			assert_ptr_equal(port->owner, &member);
+			assert_int_equal(port->farewell.reason,
+					 TENURE_REASON_RING_CORRUPT);
+			leave(&member);
+			continue;
+		}
+		/* The client goes by itself, perhaps before that is noticed. */
+		engine_seat_leave(&seat, member.client);
+		engine_lock(&seat.engine);
+		member.port->ended = true;
+		engine_unlock(&seat.engine);
+		worker_close(worker, member.port);
+		while (next_event(&port) != WORKER_CLOSED)
+			assert_ptr_equal(port, member.port);
+		port_free(port);
+		raw_ring_close(&member.ring);
+		engine_seat_settle(&seat);
+	}
+}
+
+/* The loop's part, when the worker is asleep: what has been released. */
+static void *pump_when_notified(void *stop)
+{
+	for (;;) {
+		sem_wait(&seat.notified);
+		if (sem_trywait(stop) == 0)
+			return NULL;
+		engine_seat_pump(&seat);
+	}
+}
+
+static void test_late_replies_g1(void **state)
+{
+	struct wire_request head;
+	struct member member;
+	pthread_t loop;
+	sem_t stop;
+
+	(void)state;
+	sem_init(&stop, 0, 0);
+	pthread_create(&loop, NULL, pump_when_notified, &stop);
+	join(&member, POLL_NS);
+	head = engine_seat_destroy(member.device, TENURE_DESTROY_SYNCHRONOUS,
+				   0);
+	for (int i = 0; i < 500; i++) {
+		uint64_t handle =
+			engine_seat_create(&seat, member.client, member.device);
+
+		assert_int_equal(raw_ring_call(&member.ring, &head, &handle,
+					       sizeof(handle), NULL),
+				 0);
+		if (i % 10 == 0)
+			usleep(300);
+	}
+	sem_post(&stop);
+	sem_post(&seat.notified);
+	pthread_join(loop, NULL);
+	sem_destroy(&stop);
+	leave(&member);
+}
+
+static uint64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
+}
+
+static uint64_t allocations(struct member *member)
+{
+	const struct wire_request head = { .opcode = WIRE_OP_STAT };
+	struct broker_reply reply;
+	struct wire_stat stat;
+
+	assert_int_equal(engine_seat_ask(&seat, member->client, head, NULL,
+					 &reply),
+			 BROKER_REPLY);
+	memcpy(&stat, reply.data, sizeof(stat));
+	return stat.allocations;
+}
+
+/* Only the append, and nothing after it. The bound of the test is wide enough
+ * for a busy machine. */
+static void test_frees_in_time_g5(void **state)
+{
+	struct member member;
+
+	(void)state;
+	join(&member, POLL_NS);
+	for (unsigned int i = 0; i < 100; i++) {
+		uint64_t handle =
+			engine_seat_create(&seat, member.client, member.device);
+		uint64_t began;
+
+		usleep(i * 37 % 3500);
+		if (ring_client_free(&member.ring.end, handle) == 1)
+			raw_ring_knock(&member.ring);
+		began = now_ns();
+		while (allocations(&member) != 0) {
+			assert_true(now_ns() - began < 2 * NS_PER_S);
+			usleep(50);
+		}
+	}
+	leave(&member);
+}
+
+static uint64_t cpu_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+	return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
+}
+
+static void test_idle_g4(void **state)
+{
+	struct member members[CLIENTS];
+	uint64_t before;
+
+	(void)state;
+	for (int i = 0; i < CLIENTS; i++) {
+		join(&members[i], POLL_NS);
+		members[i].rounds = 100;
+		ping(&members[i]);
+		if (ring_client_free(&members[i].ring.end, 4711) == 1)
+			raw_ring_knock(&members[i].ring);
+	}
+	usleep(100000);
+	before = cpu_ns();
+	usleep(300000);
+	assert_true(cpu_ns() - before < 5000000);
+	for (int i = 0; i < CLIENTS; i++)
+		leave(&members[i]);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		TEST(test_everybody_is_served_g1),
+		TEST(test_turns_g2),
+		TEST(test_closing_at_work_g3),
+		TEST(test_faulty_before_closed_g3),
+		TEST(test_late_replies_g1),
+		TEST(test_frees_in_time_g5),
+		TEST(test_idle_g4),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
