@@ -17,19 +17,26 @@
 
 #include "tenure/tenure.h"
 
-enum { HELD_BYTES = 256 << 10, ROUND_BYTES = 64 << 10, BOUND_MS = 2000 };
+enum {
+	HELD_BYTES = 256 << 10,
+	ROUND_BYTES = 64 << 10,
+	BOUND_MS = 2000,
+	SAMPLES = 4096,
+};
 
 struct canary {
 	struct tenure *t;
 	struct tenure_memory held;
+	uint32_t rounds;
+	uint32_t us[SAMPLES]; /* of the last rounds */
 };
 
-static uint64_t now_ms(void)
+static uint64_t now_us(void)
 {
 	struct timespec now;
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
 }
 
 static unsigned char expected_byte(size_t at)
@@ -56,7 +63,7 @@ struct canary *canary_new(const char *socket)
 static void sing_once(struct canary *canary)
 {
 	struct tenure_memory memory;
-	uint64_t began = now_ms();
+	uint64_t began = now_us(), took;
 	unsigned char *bytes;
 
 	assert_int_equal(tenure_alloc(canary->t, ROUND_BYTES, &memory), 0);
@@ -66,7 +73,9 @@ static void sing_once(struct canary *canary)
 	memset(bytes, 0x42, ROUND_BYTES);
 	assert_int_equal(bytes[ROUND_BYTES / 2], 0x42);
 	assert_int_equal(tenure_free(canary->t, &memory), 0);
-	assert_true(now_ms() - began <= BOUND_MS);
+	took = now_us() - began;
+	assert_true(took <= BOUND_MS * 1000);
+	canary->us[canary->rounds++ % SAMPLES] = (uint32_t)took;
 }
 
 void canary_sing(struct canary *canary, unsigned int rounds)
@@ -79,6 +88,26 @@ void canary_sing(struct canary *canary, unsigned int rounds)
 	for (i = 0; i < HELD_BYTES; i++)
 		if (bytes[i] != expected_byte(i))
 			fail_msg("byte %zu of the canary has changed", i);
+}
+
+static int compare(const void *a, const void *b)
+{
+	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+void canary_tell(const struct canary *canary, const char *beside_whom)
+{
+	uint32_t n = canary->rounds < SAMPLES ? canary->rounds : SAMPLES;
+	uint32_t sorted[SAMPLES];
+
+	if (n == 0)
+		return;
+	memcpy(sorted, canary->us, n * sizeof(sorted[0]));
+	qsort(sorted, n, sizeof(sorted[0]), compare);
+	print_message("canary beside %s: median %u us, p99 %u us, of %u\n",
+		      beside_whom, sorted[n / 2], sorted[n * 99 / 100], n);
 }
 
 void canary_free(struct canary *canary)
