@@ -8,7 +8,8 @@
  * called from the broker's thread only. destroy_allocation is what the broker
  * hands out as a release job: it may be slow, runs on the releaser's thread,
  * and must release the memory inside the call (B20). The two threads may be
- * in the backend at the same time, on different allocations.
+ * in the backend at the same time, on different allocations. A backend may say
+ * of a destroy that it is quick; then no second thread is needed for it.
  *
  * The contract, asserted by the checking backend that the tests use:
  *
@@ -92,6 +93,10 @@ struct backend_ops {
 	void (*close_allocation)(void *state, const struct backend_opening *o);
 	/* 0, or a negative errno: the job is retried, entire (A84). */
 	int (*destroy_allocation)(void *state, struct backend_destroy *destroy);
+	/* Whether that call would be as quick as a request: it is then made
+	 * where the job is handed out, inside the engine's gate, and cannot
+	 * fail. NULL: never. */
+	bool (*is_quick)(void *state, const struct backend_destroy *destroy);
 };
 
 struct backend {

@@ -12,8 +12,9 @@
  *	worker --/            \-- obituaries, failures ---------> mail --> loop
  *
  * Whoever has made work *pumps*: a turn takes what the releaser has finished,
- * does a bounded piece of teardown and reclaim, hands out releases and sorts
- * what comes out. What only the loop thread can deal with (its sockets, the
+ * does a bounded piece of teardown and reclaim, hands out releases (those that
+ * a backend calls quick are carried out at once) and sorts what comes out. What
+ * only the loop thread can deal with (its sockets, the
  * log) is put into a small box for it. When the box is full the rest stays in
  * the broker, in order, until there is room.
  *
@@ -32,6 +33,7 @@
  *  G2  A full box or a full sink loses nothing and keeps the order.
  *  G3  Nothing reaches a client, or its successor in name, after its end.
  *  G4  A release that finishes is taken, watched or not.
+ *  G5  A quick release is made in the turn that finds it, and a turn is bounded.
  */
 #include "daemon/engine.h"
 
@@ -127,15 +129,42 @@ static void take_results(struct engine *engine, uint64_t now_ns)
 	}
 }
 
-static void issue_releases(struct engine *engine)
+/* Makes the call here and now, if the backend says that it is quick. */
+static bool release_here(struct engine *engine, struct release *release,
+			 uint64_t now_ns)
+{
+	const struct backend *backend =
+		&engine->broker.env.adapters[release->adapter].backend;
+	int r;
+
+	if (!backend->ops->is_quick ||
+	    !backend->ops->is_quick(backend->state, &release->args))
+		return false;
+	r = backend->ops->destroy_allocation(backend->state, &release->args);
+	assert(r == 0);
+	broker_release_done(&engine->broker, release->args.client, 0,
+			    release->args.resource, now_ns);
+	return true;
+}
+
+/* Hands out what is to be released. Returns how many allocations have been
+ * released by now: about ENGINE_TICK_SLOTS at most. */
+static uint32_t issue_releases(struct engine *engine, uint64_t now_ns)
 {
 	struct release *room;
+	uint32_t released = 0;
 
-	while ((room = releaser_room(engine->releaser)) &&
+	while (released < ENGINE_TICK_SLOTS &&
+	       (room = releaser_room(engine->releaser)) &&
 	       broker_next_release(&engine->broker, room)) {
+		if (release_here(engine, room, now_ns)) {
+			released += room->args.count + 1;
+			continue;
+		}
 		releaser_submit(engine->releaser);
 		engine->jobs++;
 	}
+	return released;
 }
 
 /* Whether the reply has been passed on. */
@@ -178,10 +207,15 @@ static void sort_obituaries(struct engine *engine)
 struct engine_rest engine_pump_locked(struct engine *engine, uint64_t now_ns)
 {
 	struct engine_rest rest;
+	uint32_t released;
 
 	take_results(engine, now_ns);
 	rest.more = broker_tick(&engine->broker, now_ns, ENGINE_TICK_SLOTS);
-	issue_releases(engine);
+	released = issue_releases(engine, now_ns);
+	if (released)
+		rest.more = broker_tick(&engine->broker, now_ns,
+					ENGINE_TICK_SLOTS) ||
+			    released >= ENGINE_TICK_SLOTS;
 	sort_replies(engine);
 	sort_obituaries(engine);
 	rest.mail = engine->mail_count > 0;

@@ -262,6 +262,55 @@ static void test_watching_g4(void **state)
 		engine_seat_pump(&seat);
 }
 
+static bool quick;
+
+static bool is_quick(void *state, const struct backend_destroy *destroy)
+{
+	assert_ptr_equal(state, seat.system);
+	assert_true(destroy->count || destroy->flags);
+	return quick;
+}
+
+static int setup_quick(void **state)
+{
+	seat.ops.is_quick = is_quick;
+	return setup(state);
+}
+
+static int teardown_quick(void **state)
+{
+	seat.ops.is_quick = NULL;
+	return teardown(state);
+}
+
+static void test_quick_releases_g5(void **state)
+{
+	uint64_t device;
+	uint32_t client = engine_seat_join(&seat, &device);
+	struct engine_mail mail;
+	struct engine_rest rest;
+
+	(void)state;
+	quick = true;
+	for (uint64_t id = 0; id < 20; id++)
+		destroy(client, device, id);
+	rest = engine_seat_pump(&seat);
+	assert_false(rest.jobs);
+	assert_false(rest.more);
+	for (uint64_t id = 0; id < 20; id++) {
+		assert_true(engine_next_mail(&seat.engine, &mail));
+		assert_int_equal(mail.reply.head.id, id);
+	}
+	assert_int_equal(sem_trywait(&seat.notified), -1);
+	quick = false;
+	destroy(client, device, 20);
+	assert_true(engine_seat_pump(&seat).jobs);
+	sem_wait(&seat.notified);
+	quick = true;
+	engine_seat_leave(&seat, client);
+	engine_seat_bury(&seat, 1);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -272,6 +321,8 @@ int main(void)
 		TEST(test_no_sink_after_the_end_g3),
 		TEST(test_many_obituaries_g2),
 		TEST(test_watching_g4),
+		cmocka_unit_test_setup_teardown(test_quick_releases_g5,
+						setup_quick, teardown_quick),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -44,12 +44,17 @@ void engine_seat_init(struct engine_seat *seat)
 		.context = &seat->notified,
 	};
 
+	bool (*is_quick)(void *, const struct backend_destroy *) =
+		seat->ops.is_quick;
+
+	seat->ops = backend_system_ops;
+	seat->ops.is_quick = is_quick;
 	limits_default(&config.limits);
 	pages_mmap(&pages);
 	assert_int_equal(backend_system_new(&system, &seat->system), 0);
 	seat->adapter = (struct broker_adapter){
 		.name = "system",
-		.backend = { &backend_system_ops, seat->system },
+		.backend = { &seat->ops, seat->system },
 	};
 	assert_int_equal(sem_init(&seat->notified, 0, 0), 0);
 	assert_int_equal(engine_init(&seat->engine, &how), 0);

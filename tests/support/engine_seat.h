@@ -15,10 +15,11 @@ struct engine_seat {
 	struct backend_system *system;
 	struct broker_adapter adapter;
 	struct engine engine;
+	struct backend_ops ops; /* the system's, to be changed before init */
 	sem_t notified; /* once for each notification of the loop */
 };
 
-/* The seat must not move. */
+/* The seat must not move, and is zero but for is_quick of its ops. */
 void engine_seat_init(struct engine_seat *seat);
 
 /* Asserts that nothing is left. */
