@@ -191,12 +191,14 @@ static void test_g4_watching(void **state)
 		releaser_watch(releaser);
 	assert_true(releaser_next_done(releaser, 1, &result));
 	assert_int_equal(result.client, 2);
-	/* And of the next one somebody is told. */
+	/* And of the next one somebody is told, perhaps after he was told of
+	 * the one before. */
 	assert_true(submit(3));
 	sem_post(&world.leave);
-	sem_wait(&world.told);
-	assert_true(releaser_next_done(releaser, 1, &result));
-	assert_int_equal(sem_trywait(&world.told), -1);
+	do
+		sem_wait(&world.told);
+	while (!releaser_next_done(releaser, 1, &result));
+	assert_int_equal(result.client, 3);
 }
 
 int main(void)
