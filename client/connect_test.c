@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Connect: where the library looks, and what it says when nobody is there. A
- * thread plays the daemon; it answers one hello and waits for the end.
+ * thread plays the daemon; it answers hello, refuses a ring and waits for the
+ * end.
  */
 #include <pthread.h>
 #include <setjmp.h>
@@ -30,14 +31,15 @@ static void *greet(void *argument)
 {
 	struct greeter *greeter = argument;
 	struct wire_request request;
-	struct wire_reply reply = { .opcode = WIRE_OP_HELLO, .count = 1 };
+	struct wire_reply reply = { .count = 1 };
 	int fd = accept(greeter->fd, NULL, NULL);
 
 	assert(fd >= 0);
-	if (recv(fd, &request, sizeof(request), 0) == sizeof(request)) {
+	while (recv(fd, &request, sizeof(request), 0) == sizeof(request)) {
 		reply.id = request.id;
+		reply.opcode = request.opcode;
+		reply.status = request.opcode == WIRE_OP_HELLO ? 0 : -EDQUOT;
 		send(fd, &reply, sizeof(reply), MSG_NOSIGNAL);
-		recv(fd, &request, sizeof(request), 0);
 	}
 	close(fd);
 	return NULL;

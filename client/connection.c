@@ -2,10 +2,14 @@
 /*
  * Connection
  *
- * One lock round one exchange and the bookkeeping that goes with it: calls of
- * one connection are carried out one after the other, so a reply always
- * belongs to the request before it and the ledger agrees with the daemon
- * whenever the lock is free.
+ * One lock round everything. A call by the socket is one exchange under the
+ * lock. A call by the ring is put into the ring under the lock and waited for
+ * without it (ringside.c), so that a thread whose destroy takes long holds up
+ * nobody; when it has the lock again it notes in the ledger what the daemon
+ * did. Between those two moments other threads' calls may have been noted that
+ * the daemon carried out later, so a step that waits looks everything up again,
+ * and the few things for which the order matters have a turn each, which one
+ * thread at a time holds across its waits.
  *
  *	      enter            call                         leave
  *	free -------> locked --------> reply judged, noted --------> free
@@ -75,6 +79,20 @@ static enum tenure_reason reason_of_death(int status)
 	return TENURE_REASON_CONNECTION_LOST;
 }
 
+void connection_turn_begin_locked(struct tenure *connection, enum turn turn)
+{
+	while (connection->turns[turn])
+		pthread_cond_wait(&connection->turn_over, &connection->lock);
+	connection->turns[turn] = true;
+}
+
+void connection_turn_end_locked(struct tenure *connection, enum turn turn)
+{
+	assert(connection->turns[turn]);
+	connection->turns[turn] = false;
+	pthread_cond_broadcast(&connection->turn_over);
+}
+
 static int die(struct tenure *connection, int status)
 {
 	connection->dead_status = status;
@@ -111,6 +129,35 @@ static bool is_answer(const struct wire_request *request,
 	       (reply->status == 0 || fds == 0);
 }
 
+/* What came answers nothing: a farewell, or nonsense. */
+static int unasked(struct tenure *connection, struct exchange *exchange)
+{
+	if (exchange->fd >= 0)
+		close(exchange->fd);
+	if (exchange->fd >= 0 || !is_farewell(&exchange->reply))
+		return die(connection, -EPROTO);
+	connection->dead_status = exchange->reply.status;
+	connection->dead_reason = exchange->reply.reason;
+	return refusal_set(connection->dead_status, connection->dead_reason);
+}
+
+void connection_listen_locked(struct tenure *connection)
+{
+	struct transport *transport = connection->transport;
+	struct exchange exchange = { .fd = -1 };
+	int status;
+
+	if (!transport->ops->listen)
+		return;
+	status = transport->ops->listen(transport, &exchange);
+	if (status == -EAGAIN)
+		return;
+	if (status < 0)
+		die(connection, status);
+	else
+		unasked(connection, &exchange);
+}
+
 /* Sends and receives; 0 when what came is an answer to the request. */
 static int converse(struct tenure *connection, struct exchange *exchange)
 {
@@ -128,23 +175,20 @@ static int converse(struct tenure *connection, struct exchange *exchange)
 		return die(connection, status);
 	if (is_answer(exchange->request, exchange))
 		return 0;
-	if (exchange->fd >= 0)
-		close(exchange->fd);
-	if (exchange->fd >= 0 || !is_farewell(&exchange->reply))
-		return die(connection, -EPROTO);
-	connection->dead_status = exchange->reply.status;
-	connection->dead_reason = exchange->reply.reason;
-	return refusal_set(connection->dead_status, connection->dead_reason);
+	return unasked(connection, exchange);
 }
 
-/* Only a map that asks for a descriptor gets one, and it always does. */
+/* Only these get a descriptor, and they always do. */
 static bool wants_fd(const struct wire_request *request)
 {
-	return request->opcode == WIRE_OP_MAP &&
-	       (request->flags & WIRE_MAP_WANT_FD) != 0;
+	return request->opcode == WIRE_OP_RING ||
+	       request->opcode == WIRE_OP_DOORBELL ||
+	       (request->opcode == WIRE_OP_MAP &&
+		(request->flags & WIRE_MAP_WANT_FD) != 0);
 }
 
-int connection_call_locked(struct tenure *connection, struct call *call)
+/* Sends a request by the socket; the reply may be a refusal. */
+static int call_by_socket(struct tenure *connection, struct call *call)
 {
 	struct exchange exchange = {
 		.request = &call->request,
@@ -155,10 +199,7 @@ int connection_call_locked(struct tenure *connection, struct call *call)
 	};
 	int status;
 
-	assert(call->args_bytes <= WIRE_ARGS_BYTES_MAX);
-	call->fd = -1;
 	call->request.id = ++connection->last_id;
-	call->request.args_bytes = (uint32_t)call->args_bytes;
 	call->request.fds_acked = connection->fds_received;
 	status = converse(connection, &exchange);
 	if (status < 0)
@@ -167,6 +208,28 @@ int connection_call_locked(struct tenure *connection, struct call *call)
 	call->fd = exchange.fd;
 	call->fd_lost = exchange.fd_lost;
 	connection->fds_received = call->reply.fds;
+	return 0;
+}
+
+int connection_call_locked(struct tenure *connection, struct call *call)
+{
+	int status;
+
+	assert(call->args_bytes <= WIRE_ARGS_BYTES_MAX);
+	/* It may have died while this thread waited. */
+	if (connection->dead_status != 0)
+		return refusal_set(connection->dead_status,
+				   connection->dead_reason);
+	call->fd = -1;
+	call->fd_lost = false;
+	call->request.args_bytes = (uint32_t)call->args_bytes;
+	if (connection->ringside && !call->by_socket &&
+	    !wants_fd(&call->request))
+		status = ringside_call_waits(connection, call);
+	else
+		status = call_by_socket(connection, call);
+	if (status < 0)
+		return status;
 	if (call->reply.status < 0)
 		return refusal_set_at(call->reply.status, call->reply.reason,
 				      call->reply.index);
@@ -175,6 +238,16 @@ int connection_call_locked(struct tenure *connection, struct call *call)
 	if (call->fd >= 0)
 		close(call->fd);
 	return connection_distrust_locked(connection);
+}
+
+int connection_prepare_locked(struct tenure *connection)
+{
+	return connection->ringside ? ringside_prepare_waits(connection) : 0;
+}
+
+int connection_settle_locked(struct tenure *connection)
+{
+	return connection->ringside ? ringside_settle_waits(connection) : 0;
 }
 
 void connection_undo_locked(struct tenure *connection, struct call *call)
@@ -206,6 +279,60 @@ static int hello(struct tenure *connection)
 	return 0;
 }
 
+/* Asks for a descriptor that a connection can do without: 0 with one, or with
+ * -1 when it was refused or this process has no room for it. */
+static int ask_for_fd(struct tenure *connection, uint8_t opcode, int *ret_fd)
+{
+	struct call call = { .request.opcode = opcode };
+	struct tenure_refusal before;
+	int status;
+
+	tenure_last_refusal(&before);
+	status = connection_call_locked(connection, &call);
+	if (connection->dead_status != 0)
+		return status;
+	refusal_restore(&before);
+	*ret_fd = -1;
+	if (status < 0)
+		return 0;
+	if (call.reply.data_bytes != 0 ||
+	    (opcode == WIRE_OP_RING &&
+	     call.reply.value[0] != sizeof(struct ring))) {
+		if (call.fd >= 0)
+			close(call.fd);
+		return connection_distrust_locked(connection);
+	}
+	*ret_fd = call.fd;
+	return 0;
+}
+
+/*
+ * Takes a ring, unless the daemon has none for us or this process has no room
+ * for it: then the socket carries everything.
+ */
+static int take_ring(struct tenure *connection)
+{
+	int memory = -1, doorbell = -1;
+	int status = ask_for_fd(connection, WIRE_OP_RING, &memory);
+
+	if (status == 0 && memory >= 0)
+		status = ask_for_fd(connection, WIRE_OP_DOORBELL, &doorbell);
+	if (status == 0 && doorbell >= 0) {
+		status = ringside_new(memory, doorbell, &connection->ringside);
+		if (status == 0)
+			doorbell = -1;
+		else if (status == -EPROTO)
+			connection_distrust_locked(connection);
+		else
+			status = 0;
+	}
+	if (memory >= 0)
+		close(memory);
+	if (doorbell >= 0)
+		close(doorbell);
+	return status;
+}
+
 int connection_new(struct transport *transport, struct tenure **ret_connection)
 {
 	struct tenure *connection = calloc(1, sizeof(*connection));
@@ -218,10 +345,14 @@ int connection_new(struct transport *transport, struct tenure **ret_connection)
 		free(connection);
 		return refusal_set(-status, TENURE_REASON_LIBRARY_MEMORY);
 	}
+	/* It needs nothing that could be missing. */
+	pthread_cond_init(&connection->turn_over, NULL);
 	forkmark_init(&connection->mark);
 	ledger_init(&connection->ledger);
 	connection->transport = transport;
 	status = hello(connection);
+	if (status == 0)
+		status = take_ring(connection);
 	if (status < 0) {
 		connection->transport = NULL;
 		tenure_disconnect(connection);
@@ -248,8 +379,11 @@ void tenure_disconnect(struct tenure *connection)
 		connection->transport->ops->close(connection->transport);
 	if (whole)
 		ledger_deinit(&connection->ledger);
-	if (!forked)
+	ringside_free(connection->ringside, forked);
+	if (!forked) {
+		pthread_cond_destroy(&connection->turn_over);
 		pthread_mutex_destroy(&connection->lock);
+	}
 	forkmark_deinit(&connection->mark);
 	free(connection);
 }
@@ -327,7 +461,9 @@ int connection_request(struct tenure *connection,
 
 	if (status < 0)
 		return status;
-	status = request_locked(connection, head, args, args_bytes, ret_reply,
-				data, capacity);
+	status = connection_settle_locked(connection);
+	if (status == 0)
+		status = request_locked(connection, head, args, args_bytes,
+					ret_reply, data, capacity);
 	return connection_leave(connection, status);
 }

@@ -11,6 +11,8 @@
 #include "client/error.h"
 #include "client/forkmark.h"
 #include "client/ledger.h"
+#include "client/refusals.h"
+#include "client/ringside.h"
 #include "client/transport.h"
 #include "core/base.h"
 #include "core/wire/msg.h"
@@ -22,6 +24,20 @@ static_assert(sizeof(size_t) == 8, "stores are larger than 4 GiB");
 static_assert(sizeof(struct tenure_allocation) == sizeof(uint64_t),
 	      "a list of handles is sent as it stands");
 
+/*
+ * What only one thread at a time may be doing, although the lock is given up
+ * while it waits for the daemon.
+ */
+enum turn {
+	/* Map and unmap: what the daemon counts must be what is counted here. */
+	TURN_MAPPING,
+	/* Opens and closes of adapters, for the same reason. */
+	TURN_ADAPTERS,
+	/* Making the default device. Before TURN_ADAPTERS. */
+	TURN_DEFAULT_DEVICE,
+	TURNS,
+};
+
 struct tenure {
 	pthread_mutex_t lock; /* of everything but mark and path */
 	struct forkmark mark;
@@ -31,6 +47,10 @@ struct tenure {
 	enum tenure_reason dead_reason;
 	uint64_t last_id;
 	uint16_t fds_received; /* not yet acknowledged */
+	struct ringside *ringside; /* NULL: the socket carries everything */
+	struct refusals refusals;
+	bool turns[TURNS];
+	pthread_cond_t turn_over;
 	struct ledger ledger;
 	/* Of the two-minute layer; 0 until it is needed. */
 	struct tenure_device default_device;
@@ -45,6 +65,7 @@ struct call {
 	struct wire_request request; /* id, args_bytes, fds_acked are filled */
 	const void *args;
 	size_t args_bytes;
+	bool by_socket; /* the caller has settled what the ring carries */
 	struct wire_reply reply; /* its data is in connection->data */
 	/* The caller's to close, after a map that asked for it; or -1. */
 	int fd;
@@ -62,14 +83,39 @@ int connection_leave(struct tenure *connection, int status);
 
 /*
  * Sends a request and judges the reply: 0, or the status of a refusal, which
- * has been remembered. A reply that is none kills the connection.
+ * has been remembered. A reply that is none kills the connection. The lock is
+ * given up while the ring carries it, so what was looked up before must be
+ * looked up again; connection->data holds the reply's data until the next
+ * call. A request that brings a descriptor goes by the socket, and keeps the
+ * lock.
  */
 int connection_call_locked(struct tenure *connection, struct call *call);
+
+/*
+ * Waits until the next call can be sent at once: what is put into
+ * connection->args afterwards stays there until that call. 0, or the status
+ * of a dead connection, which has been remembered. May give up the lock.
+ */
+int connection_prepare_locked(struct tenure *connection);
+
+/*
+ * Waits until what the ring carries has been carried out: before a request
+ * that goes by the socket. As connection_prepare_locked.
+ */
+int connection_settle_locked(struct tenure *connection);
+
+/* Takes a turn, waiting for it without the lock; gives it back. */
+void connection_turn_begin_locked(struct tenure *connection, enum turn turn);
+void connection_turn_end_locked(struct tenure *connection, enum turn turn);
+
+/* Hears what the daemon has to say that nobody asked for, if anything. */
+void connection_listen_locked(struct tenure *connection);
 
 /* The same to undo an earlier call: the caller's refusal stays the last. */
 void connection_undo_locked(struct tenure *connection, struct call *call);
 
-/* The daemon broke a promise: the connection is dead. Returns -EPROTO. */
+/* The daemon broke a promise: the connection is dead. Returns -EPROTO, which
+ * has been remembered. */
 int connection_distrust_locked(struct tenure *connection);
 
 #endif

@@ -34,7 +34,9 @@ int adapter_open_locked(struct tenure *connection, const char *name,
 	if (!record)
 		return refusal_set(-ENOMEM, TENURE_REASON_LIBRARY_MEMORY);
 	put_name(&call.request, name ? name : "system");
+	connection_turn_begin_locked(connection, TURN_ADAPTERS);
 	status = connection_call_locked(connection, &call);
+	connection_turn_end_locked(connection, TURN_ADAPTERS);
 	if (status < 0) {
 		free(record);
 		return status;
@@ -54,12 +56,14 @@ int adapter_close_locked(struct tenure *connection,
 		.request.opcode = WIRE_OP_ADAPTER_CLOSE,
 		.request.object = adapter.value,
 	};
-	int status = connection_call_locked(connection, &call);
+	int status;
 
-	if (status < 0)
-		return status;
-	ledger_adapter_closed(&connection->ledger, adapter.value);
-	return 0;
+	connection_turn_begin_locked(connection, TURN_ADAPTERS);
+	status = connection_call_locked(connection, &call);
+	connection_turn_end_locked(connection, TURN_ADAPTERS);
+	if (status == 0)
+		ledger_adapter_closed(&connection->ledger, adapter.value);
+	return status;
 }
 
 int device_create_locked(struct tenure *connection,

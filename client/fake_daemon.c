@@ -16,6 +16,8 @@
  */
 #include "client/fake_daemon.h"
 
+#include "client/fake_ring.h"
+
 #include <dirent.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -149,19 +151,55 @@ static void bury(struct fake_daemon *fake, struct fake_allocation *allocation)
 	fake->n_allocations--;
 }
 
+static bool destroy_resource(struct fake_daemon *fake, uint64_t resource)
+{
+	bool found = false;
+
+	for (uint32_t i = 0; i < FAKE_ALLOCATIONS_MAX; i++) {
+		if (fake->allocations[i].resource == resource) {
+			found |= fake->allocations[i].live;
+			bury(fake, &fake->allocations[i]);
+		}
+	}
+	fake->n_resources -= found;
+	return found;
+}
+
+static bool is_live(const struct fake_daemon *fake, uint64_t handle)
+{
+	return handle >= ALLOCATION_BASE &&
+	       handle - ALLOCATION_BASE < FAKE_ALLOCATIONS_MAX &&
+	       fake->allocations[handle - ALLOCATION_BASE].live;
+}
+
+bool fake_daemon_destroy(struct fake_daemon *fake, uint64_t handle)
+{
+	if (handle != 0 && handle < ALLOCATION_BASE)
+		return destroy_resource(fake, handle);
+	if (!is_live(fake, handle))
+		return false;
+	bury(fake, allocation_at(fake, handle));
+	return true;
+}
+
 static void do_destroy(struct fake_daemon *fake, struct exchange *x)
 {
 	const uint64_t *list = x->args;
+	size_t count = x->args_bytes / sizeof(*list);
+	bool good = true;
 
 	if (x->request->object != 0) {
-		for (uint32_t i = 0; i < FAKE_ALLOCATIONS_MAX; i++) {
-			if (fake->allocations[i].resource == x->request->object)
-				bury(fake, &fake->allocations[i]);
-		}
-		fake->n_resources--;
+		good = destroy_resource(fake, x->request->object);
+		count = 0;
+	}
+	for (size_t i = 0; i < count; i++)
+		good &= is_live(fake, list[i]);
+	if (!good) {
+		x->reply.status = -EINVAL;
+		x->reply.reason = TENURE_REASON_ENTRY_INVALID;
 		return;
 	}
-	for (uint32_t i = 0; i < x->args_bytes / sizeof(*list); i++)
+	for (size_t i = 0; i < count; i++)
 		bury(fake, allocation_at(fake, list[i]));
 }
 
@@ -246,9 +284,27 @@ static void do_handles(struct fake_daemon *fake, struct exchange *x)
 	}
 }
 
+static void do_ring(struct fake_daemon *fake, struct exchange *x)
+{
+	x->fd = fake->ring ? fake_ring_fd(fake->ring, x->request->opcode) : -1;
+	if (x->fd < 0) {
+		x->reply.status = -EDQUOT;
+		x->reply.reason = TENURE_REASON_CLIENT_BYTES;
+		return;
+	}
+	if (x->request->opcode == WIRE_OP_RING)
+		x->reply.value[0] = sizeof(struct ring);
+	x->reply.fds = 1;
+	fake->fds_out++;
+}
+
 static void answer(struct fake_daemon *fake, struct exchange *x)
 {
 	switch (x->request->opcode) {
+	case WIRE_OP_RING:
+	case WIRE_OP_DOORBELL:
+		do_ring(fake, x);
+		break;
 	case WIRE_OP_CREATE:
 		do_create(fake, x);
 		break;
@@ -279,10 +335,8 @@ static void answer(struct fake_daemon *fake, struct exchange *x)
 	}
 }
 
-static int fake_exchange(struct transport *transport, struct exchange *x)
+int fake_daemon_answer(struct fake_daemon *fake, struct exchange *x)
 {
-	struct fake_daemon *fake = (struct fake_daemon *)transport;
-
 	fake->request = *x->request;
 	fake->n_requests++;
 	assert(x->request->fds_acked <= fake->fds_out);
@@ -305,6 +359,29 @@ static int fake_exchange(struct transport *transport, struct exchange *x)
 	return 0;
 }
 
+static int fake_exchange(struct transport *transport, struct exchange *x)
+{
+	struct fake_daemon *fake = (struct fake_daemon *)transport;
+	int status;
+
+	pthread_mutex_lock(&fake->lock);
+	status = fake_daemon_answer(fake, x);
+	pthread_mutex_unlock(&fake->lock);
+	return status;
+}
+
+static int fake_listen(struct transport *transport, struct exchange *x)
+{
+	struct fake_daemon *fake = (struct fake_daemon *)transport;
+	int status = -EAGAIN;
+
+	pthread_mutex_lock(&fake->lock);
+	if (fake->listen)
+		status = fake->listen(fake->listen_context, x);
+	pthread_mutex_unlock(&fake->lock);
+	return status;
+}
+
 static void fake_close(struct transport *transport)
 {
 	struct fake_daemon *fake = (struct fake_daemon *)transport;
@@ -314,6 +391,7 @@ static void fake_close(struct transport *transport)
 
 static const struct transport_ops fake_ops = {
 	.exchange = fake_exchange,
+	.listen = fake_listen,
 	.close = fake_close,
 };
 
@@ -327,11 +405,13 @@ struct fake_daemon *fake_daemon_new(void)
 	assert(fake != MAP_FAILED);
 	fake->transport.ops = &fake_ops;
 	fake->last_handle = FIRST_HANDLE;
+	pthread_mutex_init(&fake->lock, NULL);
 	return fake;
 }
 
 void fake_daemon_free(struct fake_daemon *fake)
 {
+	pthread_mutex_destroy(&fake->lock);
 	for (uint32_t i = 1; i <= fake->n_stores; i++)
 		close(fake->stores[i].fd);
 	munmap(fake, sizeof(*fake));
@@ -345,10 +425,23 @@ struct tenure *fake_daemon_connect(struct fake_daemon *fake)
 	return connection;
 }
 
-unsigned int fake_daemon_maps(const struct fake_daemon *fake,
+unsigned int fake_daemon_count(struct fake_daemon *fake,
+			       const unsigned int *count)
+{
+	unsigned int n;
+
+	pthread_mutex_lock(&fake->lock);
+	n = *count;
+	pthread_mutex_unlock(&fake->lock);
+	return n;
+}
+
+unsigned int fake_daemon_maps(struct fake_daemon *fake,
 			      struct tenure_allocation allocation)
 {
-	return fake->allocations[allocation.value - ALLOCATION_BASE].maps;
+	return fake_daemon_count(
+		fake,
+		&fake->allocations[allocation.value - ALLOCATION_BASE].maps);
 }
 
 unsigned int fake_open_fds(void)

@@ -8,6 +8,8 @@
 
 #include "client/transport.h"
 
+#include <pthread.h>
+
 enum {
 	FAKE_ALLOCATIONS_MAX = 4096,
 	FAKE_STORES_MAX = 1024,
@@ -31,8 +33,14 @@ struct fake_store {
 	uint8_t private_data[FAKE_PRIVATE_MAX];
 };
 
+struct fake_ring;
+
 struct fake_daemon {
 	struct transport transport;
+	pthread_mutex_t lock; /* of everything here, with a ring */
+	struct fake_ring *ring; /* NULL: asking for one is refused */
+	int (*listen)(void *context, struct exchange *exchange);
+	void *listen_context;
 	/* The last request, and how many there were. */
 	struct wire_request request;
 	unsigned int n_requests;
@@ -59,14 +67,24 @@ struct fake_daemon {
 
 struct fake_daemon *fake_daemon_new(void);
 
+/* Answers one request as the transport does: for the ring's thread. */
+int fake_daemon_answer(struct fake_daemon *fake, struct exchange *exchange);
+
+/* Destroys what that handle names; false when it names nothing. */
+bool fake_daemon_destroy(struct fake_daemon *fake, uint64_t handle);
+
 /* Closes what the fake holds, and frees it. */
 void fake_daemon_free(struct fake_daemon *fake);
 
 /* A connection to it; ends the program when it fails. */
 struct tenure *fake_daemon_connect(struct fake_daemon *fake);
 
+/* One of its counts, while another thread may be changing it. */
+unsigned int fake_daemon_count(struct fake_daemon *fake,
+			       const unsigned int *count);
+
 /* How often the fake thinks that an allocation is mapped. */
-unsigned int fake_daemon_maps(const struct fake_daemon *fake,
+unsigned int fake_daemon_maps(struct fake_daemon *fake,
 			      struct tenure_allocation allocation);
 
 /* Descriptors open in this process. */

@@ -17,9 +17,11 @@
  * daemon's yes nothing can fail but the daemon itself, if it hands out the
  * same handle twice. It goes with the last of its allocations.
  *
- * What the library was not told (handles made by raw requests) is not here;
- * mapping such an allocation makes a stray group of one for it, which ends
- * with the allocation, its device or the connection.
+ * What is not here (allocations that a device owns itself, handles made by raw
+ * requests) becomes known when it is mapped: that makes a group of one for it,
+ * which ends with the allocation, its device or the connection. So a program
+ * with millions of allocations that it has not mapped pays for none of them,
+ * and a free finds out by a look into a small table that nothing is mapped.
  *
  * Guarantees, cited by the tests:
  *
@@ -70,6 +72,25 @@ static struct ledger_device *device_find(const struct ledger *ledger,
 	/* Nodes are first members, here and below. */
 	return (struct ledger_device *)(void *)keymap_find(&ledger->devices,
 							   device);
+}
+
+bool ledger_knows_device(const struct ledger *ledger, uint64_t device)
+{
+	return device_find(ledger, device) != NULL;
+}
+
+bool ledger_knows_resource(const struct ledger *ledger, uint64_t resource)
+{
+	return keymap_find(&ledger->resources, resource) != NULL;
+}
+
+uint64_t ledger_device_of_resource(const struct ledger *ledger,
+				   uint64_t resource)
+{
+	const struct ledger_group *group =
+		(const void *)keymap_find(&ledger->resources, resource);
+
+	return group ? group->device : 0;
 }
 
 static int publish_handles(struct ledger *ledger, struct ledger_group *group,

@@ -70,6 +70,14 @@ int ledger_group_publish(struct ledger *ledger, struct ledger_group *group,
 			 uint64_t device, uint64_t resource,
 			 const uint64_t *handles);
 
+/* Whether a device, a resource is known here. */
+bool ledger_knows_device(const struct ledger *ledger, uint64_t device);
+bool ledger_knows_resource(const struct ledger *ledger, uint64_t resource);
+
+/* The device of a resource, or 0 when it is not known. */
+uint64_t ledger_device_of_resource(const struct ledger *ledger,
+				   uint64_t resource);
+
 /* An allocation by its handle, or NULL. */
 struct ledger_allocation *ledger_allocation(const struct ledger *ledger,
 					    uint64_t handle);

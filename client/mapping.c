@@ -17,6 +17,12 @@
  * protection yet. It is closed as soon as it has been mapped: views need none,
  * and a process with a hundred stores does not have a hundred descriptors.
  *
+ * A map of what is not mapped yet may wait for the daemon without the lock. One
+ * thread at a time maps or unmaps (TURN_MAPPING), so the counts stay in step;
+ * but a destroy by another thread may overtake the answer, so the allocation
+ * is looked up again after it. One that the library did not know is entered
+ * before the question, for the destroy to find.
+ *
  * Populating happens without the lock, because it may take seconds and the
  * lock would keep other threads from the daemon. The application must not
  * destroy what it is mapping, so the address cannot go away meanwhile.
@@ -133,37 +139,93 @@ static int upgrade(struct tenure *connection,
 
 /* What a first map needs besides the daemon's answer. */
 struct first_map {
-	struct ledger_allocation *allocation;
-	struct ledger_group *stray; /* of an allocation not known here */
-	struct view *view; /* of the store, if there is one */
+	struct view *view; /* of the store, if there is one; a reference */
 	struct view *spare; /* memory for a new one */
+	bool is_stray; /* entered by this map */
 };
 
+/* The allocation to be mapped, as it is known now, or NULL. */
+static struct ledger_allocation *
+find_allocation(const struct tenure *connection,
+		const struct mapping_request *mapping)
+{
+	return ledger_allocation(&connection->ledger,
+				 mapping->allocation.value);
+}
+
+/* The view that it lies in, if that is known and exists. */
+static struct view *known_view(const struct tenure *connection,
+			       const struct mapping_request *mapping)
+{
+	struct ledger_allocation *allocation =
+		find_allocation(connection, mapping);
+
+	if (!allocation || allocation->group->store == 0)
+		return NULL;
+	return view_find(&connection->ledger.views, allocation->group->store,
+			 mapping->write);
+}
+
+/*
+ * Enters an allocation that the library was not told about, before the daemon
+ * is asked: so a destroy that overtakes the answer finds it here.
+ */
+static int adopt_stray(struct tenure *connection,
+		       const struct mapping_request *mapping)
+{
+	uint64_t handle = mapping->allocation.value;
+	struct ledger_group *stray = ledger_group_new(1);
+	int status;
+
+	if (!stray)
+		return refusal_set(-ENOMEM, TENURE_REASON_LIBRARY_MEMORY);
+	status = ledger_group_publish(&connection->ledger, stray,
+				      mapping->device.value, 0, &handle);
+	/* Its handle is not 0 and not known. */
+	assert(status == 0);
+	return 0;
+}
+
+/* Afterwards the lock is kept until a request by the socket. */
 static int first_map_reserve(struct tenure *connection,
 			     const struct mapping_request *mapping,
 			     struct first_map *first)
 {
-	struct ledger *ledger = &connection->ledger;
+	int status = 0;
 
-	*first = (struct first_map){
-		.allocation =
-			ledger_allocation(ledger, mapping->allocation.value),
-		.spare = malloc(sizeof(*first->spare)),
-	};
-	if (!first->allocation)
-		first->stray = ledger_group_new(1);
-	if (!first->spare || (!first->allocation && !first->stray))
+	*first = (struct first_map){ 0 };
+	if (!known_view(connection, mapping))
+		status = connection_settle_locked(connection);
+	if (status < 0)
+		return status;
+	first->spare = malloc(sizeof(*first->spare));
+	if (!first->spare)
 		return refusal_set(-ENOMEM, TENURE_REASON_LIBRARY_MEMORY);
-	if (first->allocation && first->allocation->group->store != 0)
-		first->view = view_find(&ledger->views,
-					first->allocation->group->store,
-					mapping->write);
+	if (mapping->allocation.value != 0 &&
+	    !find_allocation(connection, mapping)) {
+		status = adopt_stray(connection, mapping);
+		if (status < 0)
+			return status;
+		first->is_stray = true;
+	}
+	first->view = known_view(connection, mapping);
+	if (first->view)
+		view_ref(first->view);
 	return 0;
 }
 
-static void first_map_release(struct first_map *first)
+static void first_map_release(struct tenure *connection,
+			      const struct mapping_request *mapping,
+			      struct first_map *first)
 {
-	free(first->stray);
+	const struct ledger_allocation *allocation =
+		find_allocation(connection, mapping);
+
+	if (first->view)
+		view_unref(&connection->ledger.views, first->view);
+	if (first->is_stray && allocation && !allocation->view)
+		ledger_allocation_forget(&connection->ledger,
+					 mapping->allocation.value);
 	free(first->spare);
 }
 
@@ -173,76 +235,65 @@ static int first_map_view(struct tenure *connection, struct first_map *first,
 			  const struct placement *place, int fd)
 {
 	struct keymap *views = &connection->ledger.views;
+	struct view *view = first->view;
 	int status;
 
-	if (!first->view)
-		first->view = view_find(views, place->store, mapping->write);
-	if (first->view)
-		return first->view->size_bytes == place->store_bytes ? 0 :
-								       -EPROTO;
-	if (fd < 0)
+	if (!view)
+		view = view_find(views, place->store, mapping->write);
+	if (!view && fd < 0)
 		return -EPROTO;
-	status = view_map(views, first->spare, place, mapping->write, fd);
-	if (status < 0)
-		return status;
-	first->view = first->spare;
-	first->spare = NULL;
-	return 0;
+	if (!view) {
+		status = view_map(views, first->spare, place, mapping->write,
+				  fd);
+		if (status < 0)
+			return status;
+		view = first->spare;
+		first->spare = NULL;
+	}
+	if (!first->view)
+		view_ref(view);
+	first->view = view;
+	return view->size_bytes == place->store_bytes ? 0 : -EPROTO;
 }
 
-/* Whether the daemon mapped what cannot be: handle 0, an allocation through
- * another device, one that is mapped already, or one in two stores. */
+/* Whether the daemon mapped what cannot be: an allocation through another
+ * device, one that is mapped already, or one in two stores. */
 static bool is_contradiction(const struct mapping_request *mapping,
-			     const struct first_map *first,
+			     const struct ledger_allocation *allocation,
 			     const struct placement *place)
 {
-	const struct ledger_allocation *allocation = first->allocation;
-
-	if (!allocation)
-		return mapping->allocation.value == 0;
 	return allocation->view ||
 	       allocation->group->device != mapping->device.value ||
 	       (allocation->group->store != 0 &&
 		allocation->group->store != place->store);
 }
 
-/* Enters an allocation that the library was not told about. */
-static void adopt_stray(struct tenure *connection,
-			const struct mapping_request *mapping,
-			struct first_map *first)
-{
-	uint64_t handle = mapping->allocation.value;
-	int status = ledger_group_publish(&connection->ledger, first->stray,
-					  mapping->device.value, 0, &handle);
-
-	/* Its handle is not 0, and was not known when the lock was taken. */
-	assert(status == 0);
-	first->allocation = &first->stray->allocations[0];
-	first->stray = NULL;
-}
-
 static int map_first(struct tenure *connection,
 		     const struct mapping_request *mapping,
 		     struct first_map *first)
 {
+	struct ledger_allocation *allocation;
 	struct placement place;
 	int fd, status;
 
 	status = ask(connection, mapping, !first->view, &place, &fd);
 	if (status < 0)
 		return status;
-	if (is_contradiction(mapping, first, &place))
+	allocation = find_allocation(connection, mapping);
+	if (mapping->allocation.value == 0 ||
+	    (allocation && is_contradiction(mapping, allocation, &place)))
 		status = -EPROTO;
-	else
+	else if (allocation)
 		status = first_map_view(connection, first, mapping, &place, fd);
 	if (fd >= 0)
 		close(fd);
 	if (status < 0)
 		return map_failed(connection, mapping, status);
-	if (!first->allocation)
-		adopt_stray(connection, mapping, first);
-	first->allocation->group->store = place.store;
-	ledger_attach(first->allocation, first->view, &place, mapping->write);
+	/* It was destroyed after it had been mapped: then so was the map. */
+	if (!allocation)
+		return refusal_set(-EINVAL, TENURE_REASON_ALLOCATION_INVALID);
+	allocation->group->store = place.store;
+	ledger_attach(allocation, first->view, &place, mapping->write);
 	return 0;
 }
 
@@ -259,58 +310,110 @@ static int map_again(struct tenure *connection,
 	return 0;
 }
 
+/* An allocation that is mapped, through the device that it belongs to. */
+static struct ledger_allocation *
+find_mapped(const struct tenure *connection,
+	    const struct mapping_request *mapping)
+{
+	struct ledger_allocation *allocation =
+		find_allocation(connection, mapping);
+
+	if (!allocation || !allocation->view ||
+	    allocation->group->device != mapping->device.value)
+		return NULL;
+	return allocation;
+}
+
+/* The upgrade of a map asks by the socket; before it everything that the ring
+ * carries must be over, and with it perhaps the allocation. */
+static int map_known(struct tenure *connection,
+		     const struct mapping_request *mapping)
+{
+	struct ledger_allocation *allocation = find_mapped(connection, mapping);
+	int status;
+
+	if (mapping->write && !allocation->writable) {
+		status = connection_settle_locked(connection);
+		if (status < 0)
+			return status;
+		allocation = find_mapped(connection, mapping);
+		if (!allocation)
+			return refusal_set(-EINVAL,
+					   TENURE_REASON_ALLOCATION_INVALID);
+	}
+	return map_again(connection, mapping, allocation);
+}
+
+static int map_unknown(struct tenure *connection,
+		       const struct mapping_request *mapping)
+{
+	struct first_map first;
+	int status = first_map_reserve(connection, mapping, &first);
+
+	if (status == 0)
+		status = map_first(connection, mapping, &first);
+	first_map_release(connection, mapping, &first);
+	return status;
+}
+
 int map_locked(struct tenure *connection, const struct mapping_request *mapping,
 	       void **ret_pointer, size_t *ret_size)
 {
-	struct ledger_allocation *allocation = ledger_allocation(
-		&connection->ledger, mapping->allocation.value);
-	struct first_map first;
+	const struct ledger_allocation *allocation;
 	int status;
 
-	if (allocation && allocation->view &&
-	    allocation->group->device == mapping->device.value) {
-		status = map_again(connection, mapping, allocation);
-	} else {
-		status = first_map_reserve(connection, mapping, &first);
-		if (status == 0)
-			status = map_first(connection, mapping, &first);
-		first_map_release(&first);
-		allocation = first.allocation;
-	}
+	connection_turn_begin_locked(connection, TURN_MAPPING);
+	if (find_mapped(connection, mapping))
+		status = map_known(connection, mapping);
+	else
+		status = map_unknown(connection, mapping);
+	connection_turn_end_locked(connection, TURN_MAPPING);
 	if (status < 0)
 		return status;
+	allocation = find_allocation(connection, mapping);
 	*ret_pointer = allocation->pointer;
 	*ret_size = allocation->size_bytes;
+	return 0;
+}
+
+/* The last unmap: the daemon's count goes to 0 with the one here. */
+static int unmap_last(struct tenure *connection,
+		      const struct mapping_request *mapping)
+{
+	struct ledger_allocation *allocation = find_mapped(connection, mapping);
+	struct call call = {
+		.request.opcode = WIRE_OP_UNMAP,
+		.request.device = mapping->device.value,
+		.request.object = mapping->allocation.value,
+	};
+	unsigned int extra = allocation ? allocation->daemon_maps - 1 : 0;
+	int status = connection_call_locked(connection, &call);
+
+	if (status < 0)
+		return status;
+	while (extra-- > 0)
+		undo_map(connection, mapping);
+	/* It may have been destroyed meanwhile. */
+	allocation = find_mapped(connection, mapping);
+	if (allocation)
+		ledger_detach(&connection->ledger, allocation);
 	return 0;
 }
 
 static int unmap_locked(struct tenure *connection,
 			const struct mapping_request *mapping)
 {
-	struct ledger_allocation *allocation = ledger_allocation(
-		&connection->ledger, mapping->allocation.value);
-	struct call call = {
-		.request.opcode = WIRE_OP_UNMAP,
-		.request.device = mapping->device.value,
-		.request.object = mapping->allocation.value,
-	};
-	int status;
+	struct ledger_allocation *allocation;
+	int status = 0;
 
-	if (allocation && allocation->group->device != mapping->device.value)
-		allocation = NULL;
-	if (allocation && allocation->maps > 1) {
+	connection_turn_begin_locked(connection, TURN_MAPPING);
+	allocation = find_mapped(connection, mapping);
+	if (allocation && allocation->maps > 1)
 		allocation->maps--;
-		return 0;
-	}
-	status = connection_call_locked(connection, &call);
-	if (status < 0)
-		return status;
-	if (!allocation)
-		return 0;
-	for (unsigned int n = allocation->daemon_maps; n > 1; n--)
-		undo_map(connection, mapping);
-	ledger_detach(&connection->ledger, allocation);
-	return 0;
+	else
+		status = unmap_last(connection, mapping);
+	connection_turn_end_locked(connection, TURN_MAPPING);
+	return status;
 }
 
 static int populate(const struct mapping_request *mapping, void *pointer,

@@ -15,11 +15,15 @@
  *
  * A list that is longer than the law allows is announced and not sent: the
  * daemon refuses by the number alone. A list that cannot be read is found by
- * the kernel while it copies it, before anything has been sent.
+ * the kernel while it copies it, before anything has been sent: the socket's
+ * way of copying does that by itself, and for the ring the list is fetched as
+ * another process's memory would be.
  */
 #include "client/resource.h"
 
 #include <stdlib.h>
+#include <sys/uio.h>
+#include <unistd.h>
 
 /* Lays the arguments out; what breaks a limit is announced, not sent. */
 static size_t put_creation(uint8_t *args, const struct creation *creation)
@@ -41,10 +45,48 @@ static size_t put_creation(uint8_t *args, const struct creation *creation)
 	return at + creation->private_bytes;
 }
 
-/* The record of as many as a daemon can say yes to. */
-static struct ledger_group *new_group(unsigned int count)
+/* What is kept for those who are to be born. */
+struct cradle {
+	struct ledger_group *group; /* NULL: nothing */
+	unsigned int count;
+	size_t private_bytes;
+	/* What they are born into was known when the request was sent. */
+	bool device_known, resource_known;
+};
+
+/*
+ * Makes the record of as many as a daemon can say yes to. What a device owns
+ * itself goes alone or with the device, so it need not be known before it is
+ * mapped; without a ring it is, because a free then needs its device.
+ */
+static int cradle_init(struct tenure *connection, struct cradle *cradle,
+		       uint64_t device, uint64_t resource, bool is_grouped)
 {
-	return ledger_group_new(count <= LIST_ENTRIES_MAX ? count : 0);
+	unsigned int count = cradle->count;
+
+	cradle->device_known = ledger_knows_device(&connection->ledger, device);
+	cradle->resource_known =
+		resource != 0 &&
+		ledger_knows_resource(&connection->ledger, resource);
+	if (!is_grouped && connection->ringside)
+		return 0;
+	cradle->group = ledger_group_new(count <= LIST_ENTRIES_MAX ? count : 0);
+	if (!cradle->group)
+		return refusal_set(-ENOMEM, TENURE_REASON_LIBRARY_MEMORY);
+	return 0;
+}
+
+/* Whether another thread's destroy of what they were born into has been noted
+ * before their birth: then they are dead already. */
+static bool is_stillborn(const struct tenure *connection,
+			 const struct cradle *cradle, uint64_t device,
+			 uint64_t resource)
+{
+	const struct ledger *ledger = &connection->ledger;
+
+	return (cradle->device_known && !ledger_knows_device(ledger, device)) ||
+	       (cradle->resource_known &&
+		!ledger_knows_resource(ledger, resource));
 }
 
 /*
@@ -52,16 +94,24 @@ static struct ledger_group *new_group(unsigned int count)
  * and continues with private_bytes of private data.
  */
 static int note_birth(struct tenure *connection, const struct call *call,
-		      struct ledger_group *group, uint64_t resource,
-		      unsigned int count, size_t private_bytes)
+		      struct cradle *cradle, uint64_t resource)
 {
 	const uint64_t *handles = (const void *)connection->data;
+	uint64_t device = call->request.device;
+	unsigned int count = cradle->count;
 
-	if (group->count != count || call->reply.count != count ||
+	if (count > LIST_ENTRIES_MAX || call->reply.count != count ||
 	    call->reply.data_bytes !=
-		    count * sizeof(*handles) + private_bytes ||
-	    ledger_group_publish(&connection->ledger, group,
-				 call->request.device, resource, handles) < 0)
+		    count * sizeof(*handles) + cradle->private_bytes)
+		return connection_distrust_locked(connection);
+	if (!cradle->group)
+		return 0;
+	if (is_stillborn(connection, cradle, device, resource)) {
+		free(cradle->group);
+		return 0;
+	}
+	if (ledger_group_publish(&connection->ledger, cradle->group, device,
+				 resource, handles) < 0)
 		return connection_distrust_locked(connection);
 	return 0;
 }
@@ -81,23 +131,28 @@ int create_locked(struct tenure *connection, const struct creation *creation,
 			.value[0] = creation->private_bytes,
 		},
 		.args = connection->args,
-		.args_bytes = put_creation(connection->args, creation),
 	};
-	struct ledger_group *group = new_group(creation->count);
+	struct cradle cradle = { .count = creation->count };
 	uint64_t resource;
 	int status;
 
-	if (!group)
-		return refusal_set(-ENOMEM, TENURE_REASON_LIBRARY_MEMORY);
+	status = connection_prepare_locked(connection);
+	if (status == 0)
+		status = cradle_init(connection, &cradle,
+				     creation->device.value,
+				     creation->resource.value,
+				     is_new || creation->resource.value != 0);
+	if (status < 0)
+		return status;
+	call.args_bytes = put_creation(connection->args, creation);
 	status = connection_call_locked(connection, &call);
 	resource = is_new ? call.reply.value[0] : creation->resource.value;
 	if (status == 0 && is_new && resource == 0)
 		status = connection_distrust_locked(connection);
 	if (status == 0)
-		status = note_birth(connection, &call, group, resource,
-				    creation->count, 0);
+		status = note_birth(connection, &call, &cradle, resource);
 	if (status < 0) {
-		free(group);
+		free(cradle.group);
 		return status;
 	}
 	memcpy(ret_allocations, connection->data, call.reply.data_bytes);
@@ -125,8 +180,37 @@ static void forget_destroyed(struct tenure *connection,
 		ledger_allocation_forget(&connection->ledger, handles[i]);
 }
 
+/*
+ * Copies a list that may be no memory at all into connection->args, if a ring
+ * will carry it. 0, or -EINVAL, which has been remembered. One entry of the
+ * caller's own stack needs no such care, and is not worth a system call.
+ */
+static int fetch_list(struct tenure *connection, struct call *call,
+		      bool trusted)
+{
+	struct iovec local = { connection->args, call->args_bytes };
+	struct iovec remote = { .iov_len = call->args_bytes };
+
+	ssize_t n;
+
+	if (!connection->ringside || call->args_bytes == 0 || trusted)
+		return 0;
+	/* An iovec has no const. */
+	memcpy(&remote.iov_base, &call->args, sizeof(remote.iov_base));
+	n = process_vm_readv(getpid(), &local, 1, &remote, 1, 0);
+	if (n == (ssize_t)call->args_bytes) {
+		call->args = connection->args;
+		return 0;
+	}
+	if (n >= 0 || errno == EFAULT)
+		return refusal_set(-EINVAL, TENURE_REASON_LIST_TRUNCATED);
+	/* A sandbox forbids it; the socket can do it too. */
+	call->by_socket = true;
+	return connection_settle_locked(connection);
+}
+
 int destroy_locked(struct tenure *connection,
-		   const struct tenure_destroy *destroy)
+		   const struct tenure_destroy *destroy, bool list_trusted)
 {
 	bool readable = destroy->list && destroy->count <= LIST_ENTRIES_MAX;
 	struct call call = {
@@ -141,8 +225,12 @@ int destroy_locked(struct tenure *connection,
 		.args = destroy->list,
 		.args_bytes = readable ? destroy->count * sizeof(uint64_t) : 0,
 	};
-	int status = connection_call_locked(connection, &call);
+	int status = connection_prepare_locked(connection);
 
+	if (status == 0)
+		status = fetch_list(connection, &call, list_trusted);
+	if (status == 0)
+		status = connection_call_locked(connection, &call);
 	if (status < 0)
 		return status;
 	/* A list that was not sent cannot have been destroyed. */
@@ -216,22 +304,26 @@ int open_locked(struct tenure *connection,
 			.count = opening->count,
 		},
 	};
-	struct ledger_group *group = new_group(opening->count);
+	struct cradle cradle = {
+		.count = opening->count,
+		.private_bytes = opening->private_bytes,
+	};
 	size_t handles_bytes = opening->count * sizeof(uint64_t);
 	int status;
 
-	if (!group)
-		return refusal_set(-ENOMEM, TENURE_REASON_LIBRARY_MEMORY);
+	status = cradle_init(connection, &cradle, opening->device.value, 0,
+			     true);
+	if (status < 0)
+		return status;
 	put_token(&call.request, opening->token);
 	status = connection_call_locked(connection, &call);
 	if (status == 0 && call.reply.value[0] == 0)
 		status = connection_distrust_locked(connection);
 	if (status == 0)
-		status = note_birth(connection, &call, group,
-				    call.reply.value[0], opening->count,
-				    opening->private_bytes);
+		status = note_birth(connection, &call, &cradle,
+				    call.reply.value[0]);
 	if (status < 0) {
-		free(group);
+		free(cradle.group);
 		return status;
 	}
 	memcpy(ret_allocations, connection->data, handles_bytes);
@@ -320,18 +412,23 @@ int tenure_allocation_create(struct tenure *connection,
 	return create(connection, &creation, NULL, ret_allocations);
 }
 
+static int destroy_any(struct tenure *connection,
+		       const struct tenure_destroy *destroy, bool list_trusted)
+{
+	int status = connection_enter(connection);
+
+	if (status < 0)
+		return status;
+	status = destroy_locked(connection, destroy, list_trusted);
+	return connection_leave(connection, status);
+}
+
 int tenure_destroy(struct tenure *connection,
 		   const struct tenure_destroy *destroy)
 {
-	int status;
-
 	if (!destroy)
 		return refusal_set(-EINVAL, TENURE_REASON_ARGUMENT);
-	status = connection_enter(connection);
-	if (status < 0)
-		return status;
-	status = destroy_locked(connection, destroy);
-	return connection_leave(connection, status);
+	return destroy_any(connection, destroy, false);
 }
 
 int tenure_resource_destroy(struct tenure *connection,
@@ -361,7 +458,7 @@ int tenure_allocation_destroy(struct tenure *connection,
 		.flags = flags,
 	};
 
-	return tenure_destroy(connection, &destroy);
+	return destroy_any(connection, &destroy, true);
 }
 
 int tenure_resource_share(struct tenure *connection,

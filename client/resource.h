@@ -24,8 +24,9 @@ int create_locked(struct tenure *connection, const struct creation *creation,
 		  struct tenure_resource *ret_resource,
 		  struct tenure_allocation *ret_allocations);
 
+/* list_trusted: the list can be read, whatever the caller may have said. */
 int destroy_locked(struct tenure *connection,
-		   const struct tenure_destroy *destroy);
+		   const struct tenure_destroy *destroy, bool list_trusted);
 
 int share_locked(struct tenure *connection, struct tenure_device device,
 		 struct tenure_resource resource, unsigned int rights,

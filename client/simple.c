@@ -11,20 +11,18 @@
  * What tenure_alloc() makes is owned by the device, with no resource round it;
  * it cannot be shared, and saying so needs no daemon.
  */
+#include "client/async.h"
 #include "client/connection.h"
 #include "client/device.h"
 #include "client/mapping.h"
 #include "client/resource.h"
 
-/* Makes the default device unless it is there. */
-static int need_device(struct tenure *connection)
+static int make_device(struct tenure *connection)
 {
 	struct tenure_adapter adapter;
 	struct tenure_refusal refusal;
 	int status;
 
-	if (connection->default_device.value != 0)
-		return 0;
 	status = adapter_open_locked(connection, NULL, &adapter);
 	if (status < 0)
 		return status;
@@ -38,6 +36,20 @@ static int need_device(struct tenure *connection)
 		return status;
 	}
 	return 0;
+}
+
+/* Makes the default device unless it is there. */
+static int need_device(struct tenure *connection)
+{
+	int status = 0;
+
+	if (connection->default_device.value != 0)
+		return 0;
+	connection_turn_begin_locked(connection, TURN_DEFAULT_DEVICE);
+	if (connection->default_device.value == 0)
+		status = make_device(connection);
+	connection_turn_end_locked(connection, TURN_DEFAULT_DEVICE);
+	return status;
 }
 
 static struct tenure_destroy end_of(const struct tenure *connection,
@@ -70,7 +82,7 @@ static int map_newborn(struct tenure *connection, bool write,
 	if (status < 0) {
 		tenure_last_refusal(&refusal);
 		if (connection->dead_status == 0)
-			destroy_locked(connection, &end);
+			destroy_locked(connection, &end, true);
 		refusal_restore(&refusal);
 	}
 	return status;
@@ -188,7 +200,6 @@ int tenure_open_shared(struct tenure *connection,
 
 int tenure_free(struct tenure *connection, struct tenure_memory *memory)
 {
-	struct tenure_destroy end;
 	int status;
 
 	if (!memory)
@@ -198,8 +209,12 @@ int tenure_free(struct tenure *connection, struct tenure_memory *memory)
 	status = connection_enter(connection);
 	if (status < 0)
 		return status;
-	end = end_of(connection, memory);
-	status = destroy_locked(connection, &end);
+	if (memory->resource.value != 0)
+		status = free_resource_locked(connection,
+					      memory->resource.value);
+	else
+		status = free_allocation_locked(connection,
+						memory->allocation.value);
 	if (status == 0)
 		*memory = (struct tenure_memory){ 0 };
 	return connection_leave(connection, status);

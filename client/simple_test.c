@@ -83,6 +83,8 @@ static void test_refusals_are_undone(void **state)
 	const uint8_t open_steps[] = { WIRE_OP_QUERY, WIRE_OP_OPEN,
 				       WIRE_OP_MAP };
 	struct tenure_memory memory = { .size = 7 }, shared;
+	struct tenure_async_refusal refusal;
+	uint64_t handle;
 	struct tenure_token token;
 	struct world w;
 
@@ -111,10 +113,14 @@ static void test_refusals_are_undone(void **state)
 				 -EDQUOT);
 		assert_int_equal(w.fake->n_resources, 2);
 	}
+	handle = shared.resource.value;
 	w.fake->refuse_opcode = WIRE_OP_DESTROY;
-	assert_int_equal(tenure_free(w.connection, &shared), -EDQUOT);
-	assert_true(world_is_mapped(shared.pointer));
 	assert_int_equal(tenure_free(w.connection, &shared), 0);
+	assert_int_equal(
+		tenure_refusals_take(w.connection, &refusal, 1, NULL), 1);
+	assert_int_equal(refusal.handle, handle);
+	assert_int_equal(refusal.status, -EDQUOT);
+	assert_int_equal(refusal.reason, TENURE_REASON_BACKEND);
 	world_close(&w);
 }
 

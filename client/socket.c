@@ -94,13 +94,13 @@ static int take_fd(struct msghdr *message)
 	return fd;
 }
 
-static ssize_t receive(int fd, struct msghdr *message)
+static ssize_t receive(int fd, struct msghdr *message, int flags)
 {
 	bool again = true;
 	ssize_t n;
 
 	for (;;) {
-		n = recvmsg(fd, message, MSG_CMSG_CLOEXEC);
+		n = recvmsg(fd, message, MSG_CMSG_CLOEXEC | flags);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0 && errno == ECONNRESET && again) {
@@ -111,7 +111,7 @@ static ssize_t receive(int fd, struct msghdr *message)
 	}
 }
 
-static int receive_reply(int fd, struct exchange *exchange)
+static int receive_reply(int fd, struct exchange *exchange, int flags)
 {
 	struct iovec pieces[2] = {
 		{ &exchange->reply, sizeof(exchange->reply) },
@@ -127,7 +127,7 @@ static int receive_reply(int fd, struct exchange *exchange)
 		.msg_control = control.bytes,
 		.msg_controllen = CMSG_LEN(sizeof(int)),
 	};
-	ssize_t n = receive(fd, &message);
+	ssize_t n = receive(fd, &message, flags);
 	bool cut;
 
 	if (n < 0)
@@ -175,7 +175,15 @@ static int socket_exchange(struct transport *transport,
 	status = await_reply(s);
 	if (status < 0)
 		return status;
-	status = receive_reply(s->fd, exchange);
+	status = receive_reply(s->fd, exchange, 0);
+	return status == -ENOMEM ? -EIO : status;
+}
+
+static int socket_listen(struct transport *transport, struct exchange *exchange)
+{
+	struct socket_transport *s = (struct socket_transport *)transport;
+	int status = receive_reply(s->fd, exchange, MSG_DONTWAIT);
+
 	return status == -ENOMEM ? -EIO : status;
 }
 
@@ -189,6 +197,7 @@ static void socket_close(struct transport *transport)
 
 static const struct transport_ops socket_ops = {
 	.exchange = socket_exchange,
+	.listen = socket_listen,
 	.close = socket_close,
 };
 

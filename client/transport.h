@@ -45,6 +45,12 @@ struct transport_ops {
 	 * sense, is judged by the connection. One thread at a time calls.
 	 */
 	int (*exchange)(struct transport *transport, struct exchange *exchange);
+	/*
+	 * Looks, without waiting, whether the daemon has said something that
+	 * nobody asked for. -EAGAIN: it has not, and it lives. Otherwise as
+	 * exchange, of which only the out fields are filled. NULL: never.
+	 */
+	int (*listen)(struct transport *transport, struct exchange *exchange);
 	/* Ends the transport and frees it. Called once, by the last caller. */
 	void (*close)(struct transport *transport);
 };

@@ -46,7 +46,7 @@ struct view *view_find(const struct keymap *views, uint64_t store,
 						  view_key(store, writable));
 }
 
-static int check_descriptor(int fd, uint64_t size_bytes)
+int view_check_descriptor(int fd, uint64_t size_bytes)
 {
 	struct stat st;
 	int seals;
@@ -64,7 +64,7 @@ int view_map(struct keymap *views, struct view *spare,
 	     const struct placement *place, bool writable, int fd)
 {
 	int protection = writable ? PROT_READ | PROT_WRITE : PROT_READ;
-	int status = check_descriptor(fd, place->store_bytes);
+	int status = view_check_descriptor(fd, place->store_bytes);
 	void *base;
 
 	if (status < 0)
@@ -108,7 +108,7 @@ void view_unref(struct keymap *views, struct view *view)
  */
 int view_upgrade(struct view *view, const struct placement *place, int fd)
 {
-	int status = check_descriptor(fd, place->store_bytes);
+	int status = view_check_descriptor(fd, place->store_bytes);
 	void *pages;
 
 	if (status < 0)

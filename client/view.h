@@ -29,6 +29,10 @@ struct placement {
 struct view *view_find(const struct keymap *views, uint64_t store,
 		       bool writable);
 
+/* 0 when the descriptor is a regular file of at least that length that cannot
+ * shrink, otherwise -EPROTO. */
+int view_check_descriptor(int fd, uint64_t size_bytes);
+
 /*
  * Maps a store by its descriptor, which stays the caller's, into *spare,
  * which is heap memory of the caller and becomes the view with no refs. 0;

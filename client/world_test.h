@@ -10,11 +10,13 @@
 #include <sys/mman.h>
 
 #include "client/fake_daemon.h"
+#include "client/fake_ring.h"
 
 enum { WORLD_PAGE = 4096 };
 
 struct world {
 	struct fake_daemon *fake;
+	struct fake_ring *ring; /* or NULL */
 	struct tenure *connection;
 	struct tenure_adapter adapter;
 	struct tenure_device device;
@@ -24,12 +26,10 @@ struct world {
 	unsigned int fds_before;
 };
 
-static inline void world_open(struct world *world)
+static inline void world_populate(struct world *world)
 {
 	static const size_t sizes[] = { 1, 2 * WORLD_PAGE };
 
-	memset(world, 0, sizeof(*world));
-	world->fake = fake_daemon_new();
 	world->connection = fake_daemon_connect(world->fake);
 	assert_int_equal(tenure_adapter_open(world->connection, NULL,
 					     &world->adapter),
@@ -47,13 +47,33 @@ static inline void world_open(struct world *world)
 					       TENURE_RIGHT_READ,
 					       &world->token),
 			 0);
-	world->fds_before = fake_open_fds() - world->fake->n_stores;
+	world->fds_before = fake_open_fds();
+	world->fds_before -=
+		fake_daemon_count(world->fake, &world->fake->n_stores);
+}
+
+static inline void world_open(struct world *world)
+{
+	memset(world, 0, sizeof(*world));
+	world->fake = fake_daemon_new();
+	world_populate(world);
+}
+
+/* The same with a ring. */
+static inline void world_open_ring(struct world *world)
+{
+	memset(world, 0, sizeof(*world));
+	world->fake = fake_daemon_new();
+	world->ring = fake_ring_new(world->fake);
+	world_populate(world);
 }
 
 static inline void world_close(struct world *world)
 {
 	tenure_disconnect(world->connection);
 	assert_true(world->fake->closed);
+	if (world->ring)
+		fake_ring_free(world->ring);
 	fake_daemon_free(world->fake);
 }
 

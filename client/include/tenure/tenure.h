@@ -25,7 +25,17 @@
  *
  * Threads. All functions may be called by any thread at any time on the same
  * connection (MT-Safe), except tenure_disconnect(), which must be the last
- * one. Calls of one connection are carried out one after the other.
+ * one. A call that waits for the daemon holds up no other thread's calls,
+ * except that maps and unmaps of one connection wait for each other, and so do
+ * opens and closes of adapters.
+ *
+ * Order. What one thread asks of a connection is carried out in the order in
+ * which it asked. That includes destroys that nobody waits for (tenure_free(),
+ * tenure_allocations_free(), tenure_resource_free()): every later call of the
+ * thread, and every call that another thread begins after the free has
+ * returned, finds them done. Only those who ask by other ways, such as another
+ * process, can find them not yet done: for at most 2 milliseconds and the time
+ * that the daemon takes to run, or until tenure_flush() has returned.
  *
  * Fork. A connection belongs to the process that made it. In a forked child
  * every call on it answers -EOWNERDEAD (TENURE_REASON_FORKED) and touches
@@ -106,7 +116,8 @@ int tenure_connect(const char *path, unsigned int flags,
 
 /*
  * Ends the connection: everything that it created or opened is destroyed, its
- * tokens are revoked, its mappings are unmapped. NULL is allowed.
+ * tokens are revoked, its mappings are unmapped; refusals that nobody took are
+ * forgotten. NULL is allowed.
  */
 void tenure_disconnect(struct tenure *connection);
 
@@ -219,6 +230,60 @@ int tenure_allocation_destroy(struct tenure *connection,
 			      struct tenure_allocation allocation,
 			      unsigned int flags);
 
+/* ---- Destroys that nobody waits for ----------------------------------- */
+
+/*
+ * Destroys count allocations, each alone, as tenure_allocation_destroy() on its
+ * own device with flags 0 would, and waits for none of them: they are unmapped
+ * in this process and put into a queue, which costs a few nanoseconds each. The
+ * handles must not be used afterwards, not even after a refusal is likely: the
+ * memory may be gone at any moment. They may be of any devices, owned by them
+ * or by private resources. count has no limit.
+ *
+ * Returns 0 when all are in the queue, which says nothing about their fate. A
+ * destroy that the daemon refuses (a stale handle, one allocation of a shared
+ * resource) is to be had from tenure_refusals_take(); one that was mapped here
+ * is then no longer mapped. When the queue is full, 16384 handles, the call
+ * waits until the daemon has taken some. Any other negative errno: the
+ * connection is dead, and with it everything that it held. -EINVAL: no list.
+ */
+int tenure_allocations_free(struct tenure *connection,
+			    const struct tenure_allocation *allocations,
+			    unsigned int count);
+
+/* The same for one resource, created or opened, with all its allocations. */
+int tenure_resource_free(struct tenure *connection,
+			 struct tenure_resource resource);
+
+/*
+ * Returns when every destroy that was put into the queue before the call, by
+ * any thread, has been carried out or refused: the handles of those carried
+ * out are dead for everybody, and the refusals can be taken. As after any
+ * destroy without TENURE_DESTROY_SYNCHRONOUS, the memory itself may follow
+ * later.
+ */
+int tenure_flush(struct tenure *connection);
+
+/* A destroy that nobody waited for and that was refused. */
+struct tenure_async_refusal {
+	uint64_t handle; /* of the allocation or resource; it still exists, if
+			  * it ever did */
+	int status; /* a negative errno */
+	enum tenure_reason reason;
+};
+
+/*
+ * Takes out what has been refused so far, the oldest first: at most capacity.
+ * Returns how many, or a negative errno. Each is given out once, whichever
+ * thread asks. A connection keeps 1024 of them; how many more there were since
+ * the last call that asked is written to *ret_lost, which may be NULL. Never
+ * waits for the daemon, and works on a dead connection too. The library calls
+ * nobody back: refusals are learned by asking, best after tenure_flush().
+ */
+int tenure_refusals_take(struct tenure *connection,
+			 struct tenure_async_refusal *ret_refusals,
+			 unsigned int capacity, uint64_t *ret_lost);
+
 /* ---- Sharing ---------------------------------------------------------- */
 
 /*
@@ -289,7 +354,7 @@ int tenure_map(struct tenure *connection, struct tenure_device device,
 	       struct tenure_allocation allocation, unsigned int flags,
 	       void **ret_pointer, size_t *ret_size);
 
-/* Undoes one map. */
+/* Undoes one map. -EINVAL: it is not mapped, or has been destroyed. */
 int tenure_unmap(struct tenure *connection, struct tenure_device device,
 		 struct tenure_allocation allocation);
 
@@ -323,8 +388,11 @@ int tenure_open_shared(struct tenure *connection,
 		       const struct tenure_token *token,
 		       struct tenure_memory *ret_memory);
 
-/* Unmaps and destroys; *memory becomes all zero. An all-zero value is
- * allowed and does nothing. */
+/*
+ * Unmaps and destroys, without waiting for the daemon, as
+ * tenure_allocations_free() does; *memory becomes all zero. An all-zero value
+ * is allowed and does nothing.
+ */
 int tenure_free(struct tenure *connection, struct tenure_memory *memory);
 
 /* ---- Errors ----------------------------------------------------------- */

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A ring for the fake daemon: a thread that serves it with the daemon's own end
+ * of a ring. See fake_ring.c.
+ */
+#ifndef CLIENT_FAKE_RING_H
+#define CLIENT_FAKE_RING_H
+
+#include "client/fake_daemon.h"
+#include "core/ring/ring_server.h"
+
+/* Gives the fake a ring, before the connection is made; then serves it. */
+struct fake_ring *fake_ring_new(struct fake_daemon *fake);
+
+/* Stops serving. The connection has ended. */
+void fake_ring_free(struct fake_ring *ring);
+
+/* A descriptor of the ring's memory or of its doorbell. */
+int fake_ring_fd(struct fake_ring *ring, uint8_t opcode);
+
+/* From now on nothing is taken from the ring, until let go. */
+void fake_ring_hold(struct fake_ring *ring);
+void fake_ring_let_go(struct fake_ring *ring);
+
+/* Replies to that opcode are kept back until fake_ring_late sends them, the
+ * newest first; 0: none is. */
+void fake_ring_delay(struct fake_ring *ring, uint8_t opcode);
+void fake_ring_late(struct fake_ring *ring);
+unsigned int fake_ring_kept(struct fake_ring *ring);
+
+/* Handles taken from the free queue so far. */
+uint64_t fake_ring_frees(struct fake_ring *ring);
+
+/* A completion that nobody asked for. */
+void fake_ring_send(struct fake_ring *ring, const struct wire_reply *reply);
+
+/* The ring itself: for a daemon that writes what it must not. */
+struct ring *fake_ring_memory(struct fake_ring *ring);
+int fake_ring_memory_fd(const struct fake_ring *ring);
+
+#endif
