@@ -58,9 +58,8 @@ static void check_free_unmaps(bool ring)
 	assert_int_equal(tenure_map(w.connection, w.device, w.allocations[1],
 				    TENURE_MAP_READ, &pointer, &size),
 			 0);
-	assert_int_equal(tenure_allocations_free(w.connection, &a.allocation,
-						 1),
-			 0);
+	assert_int_equal(
+		tenure_allocations_free(w.connection, &a.allocation, 1), 0);
 	assert_false(world_is_mapped(pointers[0])); /* G1 */
 	assert_true(world_is_mapped(pointers[1]));
 	assert_true(world_is_mapped(pointer));
@@ -95,9 +94,8 @@ static void check_refusals(bool ring)
 	assert_int_equal(tenure_resource_free(w.connection,
 					      (struct tenure_resource){ 77 }),
 			 0);
-	assert_int_equal(tenure_allocations_free(w.connection,
-						 &w.allocations[0], 1),
-			 0);
+	assert_int_equal(
+		tenure_allocations_free(w.connection, &w.allocations[0], 1), 0);
 	assert_int_equal(tenure_flush(w.connection), 0);
 	tenure_last_refusal(&after);
 	assert_memory_equal(&before, &after, sizeof(after));

@@ -83,12 +83,12 @@ static void test_nonsense(void **state)
 	launch(&flight, &call);
 	good = reply_to(&call);
 	good.data_bytes = 100;
-#define REFUSED(field, wrong)                                             \
-	do {                                                              \
-		bad = good;                                               \
-		bad.field = (wrong);                                      \
-		assert_int_equal(flight_land(&flight, &bad), -EPROTO);    \
-		assert_false(call.done); /* G2 */                         \
+#define REFUSED(field, wrong)                                          \
+	do {                                                           \
+		bad = good;                                            \
+		bad.field = (wrong);                                   \
+		assert_int_equal(flight_land(&flight, &bad), -EPROTO); \
+		assert_false(call.done); /* G2 */                      \
 	} while (0)
 	REFUSED(id, 0);
 	REFUSED(id, call.id + 1);

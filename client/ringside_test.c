@@ -45,8 +45,8 @@ static void *destroy_device(void *argument)
 {
 	struct asked *asked = argument;
 
-	asked->status = tenure_device_destroy(asked->world->connection,
-					      asked->device);
+	asked->status =
+		tenure_device_destroy(asked->world->connection, asked->device);
 	asked->reason = world_reason();
 	return NULL;
 }
@@ -54,9 +54,8 @@ static void *destroy_device(void *argument)
 static void ask(struct asked *asked, struct world *world)
 {
 	asked->world = world;
-	assert_int_equal(pthread_create(&asked->thread, NULL, destroy_device,
-					asked),
-			 0);
+	assert_int_equal(
+		pthread_create(&asked->thread, NULL, destroy_device, asked), 0);
 }
 
 static void ask_to_destroy_devices(struct asked *asked, unsigned int n,
@@ -107,9 +106,8 @@ static void test_everything(void **state)
 			 0);
 	assert_string_equal(private, "abc");
 	assert_int_equal(tenure_free(w.connection, &mine), 0);
-	assert_int_equal(tenure_resource_destroy(w.connection, w.device,
-						 resource),
-			 0);
+	assert_int_equal(
+		tenure_resource_destroy(w.connection, w.device, resource), 0);
 	assert_int_equal(tenure_stat(w.connection, &stat), 0);
 	assert_int_equal(stat.resources, 2); /* the world's and theirs */
 	assert_int_equal(tenure_device_destroy(w.connection, w.device), 0);

@@ -116,8 +116,8 @@ static void test_refusals_are_undone(void **state)
 	handle = shared.resource.value;
 	w.fake->refuse_opcode = WIRE_OP_DESTROY;
 	assert_int_equal(tenure_free(w.connection, &shared), 0);
-	assert_int_equal(
-		tenure_refusals_take(w.connection, &refusal, 1, NULL), 1);
+	assert_int_equal(tenure_refusals_take(w.connection, &refusal, 1, NULL),
+			 1);
 	assert_int_equal(refusal.handle, handle);
 	assert_int_equal(refusal.status, -EDQUOT);
 	assert_int_equal(refusal.reason, TENURE_REASON_BACKEND);

@@ -136,6 +136,9 @@ def allowed_include(source, quote, name):
         return True
     if source.path == "core/atomic.h" and name == "models/checker.h":
         return True
+    # The stand-in for a daemon has the daemon's end of a ring.
+    if "/fake_" in source.path and name == "core/ring/ring_server.h":
+        return True
     if source.path.startswith("core/wire/include/"):
         return name == "stdint.h"
     if source.path.startswith("core/wire/") and quote == '"':

@@ -200,6 +200,24 @@ void ring_client_sleep_finish(struct ring_client *client)
 	ring_client_need_clear(client->ring, client->sleepers);
 }
 
+void ring_client_seen(const struct ring_client *client, bool heads,
+		      struct ring_seen *ret)
+{
+	*ret = (struct ring_seen){
+		.cq_head = client->cq_head,
+		.sq_head = client->sq_head,
+		.fq_head = client->fq_head,
+		.heads = heads,
+	};
+}
+
+bool ring_client_has_news(const struct ring *ring, const struct ring_seen *seen)
+{
+	return ring_cq_tail_look(ring) != seen->cq_head ||
+	       (seen->heads && (ring_sq_head_look(ring) != seen->sq_head ||
+				ring_fq_head_look(ring) != seen->fq_head));
+}
+
 void *ring_client_futex(const struct ring_client *client)
 {
 	return &client->ring->header.wake_sequence;

@@ -92,6 +92,20 @@ bool ring_client_reaped(struct ring_client *client);
 uint32_t ring_client_sleep_prepare(struct ring_client *client);
 void ring_client_sleep_finish(struct ring_client *client);
 
+/* What a thread has seen of the ring, to be compared without the lock. */
+struct ring_seen {
+	uint32_t cq_head, sq_head, fq_head;
+	bool heads; /* the daemon's heads are of interest too */
+};
+
+void ring_client_seen(const struct ring_client *client, bool heads,
+		      struct ring_seen *ret);
+
+/* Whether there is a completion that had not been reaped, or a head that had
+ * not been seen. Any thread, without the lock. */
+bool ring_client_has_news(const struct ring *ring,
+			  const struct ring_seen *seen);
+
 /* Where to sleep: for FUTEX_WAIT, shared, never to be read. */
 void *ring_client_futex(const struct ring_client *client);
 

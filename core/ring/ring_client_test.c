@@ -232,6 +232,38 @@ static void g5_publish_asks_for_frees_now(void **state)
 	assert_false(ring_client_publish(&p->client));
 }
 
+/* What a thread without the lock sees: completions always, heads if it asks. */
+static void news(void **state)
+{
+	struct ring_pair *p = *state;
+	struct ring_seen replies, heads;
+
+	ring_client_seen(&p->client, false, &replies);
+	ring_client_seen(&p->client, true, &heads);
+	assert_false(ring_client_has_news(p->ring, &replies));
+	assert_false(ring_client_has_news(p->ring, &heads));
+	pair_free(p, 1, 1);
+	pair_expect_frees(p, 1, 1);
+	ring_server_frees_done(&p->server, 1);
+	ring_server_publish(&p->server);
+	assert_false(ring_client_has_news(p->ring, &replies));
+	assert_true(ring_client_has_news(p->ring, &heads));
+	assert_int_equal(ring_client_is_drained(&p->client), 1);
+	ring_client_seen(&p->client, true, &heads);
+	assert_false(ring_client_has_news(p->ring, &heads));
+	pair_submit(p, 1);
+	ring_client_publish(&p->client);
+	pair_expect_request(p, 1);
+	pair_complete(p, 1);
+	assert_false(ring_client_has_news(p->ring, &replies));
+	ring_server_publish(&p->server);
+	assert_true(ring_client_has_news(p->ring, &replies));
+	assert_true(ring_client_has_news(p->ring, &heads));
+	pair_expect_reply(p, 1);
+	ring_client_seen(&p->client, false, &replies);
+	assert_false(ring_client_has_news(p->ring, &replies));
+}
+
 #define PAIR_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -246,6 +278,7 @@ int main(void)
 		PAIR_TEST(g4_a_wake_up_is_not_lost),
 		PAIR_TEST(g4_sleepers_are_counted),
 		PAIR_TEST(g5_publish_asks_for_frees_now),
+		PAIR_TEST(news),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
