@@ -40,12 +40,17 @@
 
 #include <pthread.h>
 #include <stdlib.h>
+#include <sys/sysinfo.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "client/connection.h"
 
-enum { ERRNO_MAX = 4095 };
+enum {
+	ERRNO_MAX = 4095,
+	/* Looks at the ring for one look at the clock: about a microsecond. */
+	LOOKS = 64,
+};
 
 /* One thread that waits, on its stack. */
 struct ring_waiter {
@@ -69,7 +74,7 @@ int ringside_new(int memory, int doorbell, struct ringside **ret_side)
 		return status;
 	}
 	ring_client_init(&side->end, side->map.ring);
-	spin_init(&side->spin, spin_usable_cpus());
+	spin_init(&side->spin, (unsigned int)get_nprocs());
 	*ret_side = side;
 	return 0;
 }
@@ -211,22 +216,30 @@ static void relax(void)
 #endif
 }
 
+/* How long a wait has looked, and may. */
+struct pace {
+	uint32_t budget_ns;
+	uint64_t began_ns; /* 0: so short a time that nobody looked at a clock */
+};
+
 /*
- * Looks for news without the lock, until the deadline. The clock is read only
- * now and then: a worker that is looking answers before the first time.
+ * Looks for news without the lock, while the budget lasts. The clock is read
+ * only now and then: a worker that is looking answers before the first time.
  */
 static bool look(const struct ring *ring, const struct ring_seen *seen,
-		 uint64_t began_ns, uint32_t budget_ns)
+		 struct pace *pace)
 {
 	for (;;) {
-		for (int i = 0; i < 64; i++) {
+		for (int i = 0; i < LOOKS; i++) {
 			if (ring_client_has_news(ring, seen))
 				return true;
-			if (budget_ns == 0)
+			if (pace->budget_ns == 0)
 				return false;
 			relax();
 		}
-		if (now_ns() - began_ns >= budget_ns)
+		if (pace->began_ns == 0)
+			pace->began_ns = now_ns();
+		else if (now_ns() - pace->began_ns >= pace->budget_ns)
 			return false;
 	}
 }
@@ -252,8 +265,7 @@ static void doze(struct tenure *connection)
 }
 
 /* One round of looking after the ring for everybody. */
-static void lead(struct tenure *connection, uint64_t began_ns,
-		 uint32_t budget_ns)
+static void lead(struct tenure *connection, struct pace *pace)
 {
 	struct ringside *side = connection->ringside;
 	struct ring_seen seen;
@@ -263,10 +275,13 @@ static void lead(struct tenure *connection, uint64_t began_ns,
 
 	side->led = true;
 	pthread_mutex_unlock(&connection->lock);
-	found = look(side->map.ring, &seen, began_ns, budget_ns);
+	found = look(side->map.ring, &seen, pace);
 	pthread_mutex_lock(&connection->lock);
-	if (!found && connection->dead_status == 0)
+	if (!found && connection->dead_status == 0) {
+		if (pace->began_ns == 0)
+			pace->began_ns = now_ns();
 		doze(connection);
+	}
 	if (connection->dead_status == 0)
 		reap(connection);
 	wake_followers(connection);
@@ -290,19 +305,23 @@ static int wait_until(struct tenure *connection,
 		.is_over = is_over,
 		.context = context,
 	};
-	uint32_t budget_ns = spin_budget_ns(&side->spin);
-	uint64_t began_ns = now_ns();
+	struct pace pace = { 0 };
 
+	if (wait_is_over(connection, &waiter))
+		goto out;
+	pace.budget_ns = spin_budget_ns(&side->spin);
 	while (!wait_is_over(connection, &waiter)) {
 		if (side->led) {
 			follow(connection, &waiter);
 			continue;
 		}
 		while (!wait_is_over(connection, &waiter))
-			lead(connection, began_ns, budget_ns);
-		spin_learn(&side->spin, now_ns() - began_ns);
+			lead(connection, &pace);
+		spin_learn(&side->spin, pace.budget_ns,
+			   pace.began_ns ? now_ns() - pace.began_ns : 0);
 		step_down(connection);
 	}
+out:
 	pthread_cond_destroy(&waiter.wake);
 	if (connection->dead_status == 0)
 		return 0;
