@@ -119,14 +119,22 @@ static bool prepare(struct service *service)
 	snprintf(service->config, sizeof(service->config), "%s/config",
 		 service->directory);
 	config = fopen(service->config, "we");
-	return config && fclose(config) == 0;
+	if (!config)
+		return false;
+	if (service->is_null)
+		fputs("[client]\nbytes = 1000T\nhandles = 200000000\n"
+		      "stores = 10000000\n[principal]\nbytes = 1000T\n"
+		      "handles = 200000000\nstores = 10000000\n",
+		      config);
+	return fclose(config) == 0;
 }
 
 static void execute(const struct service *service, int cpu, int ready)
 {
 	char path[CHILD_PATH_BYTES], number[16];
 
-	child_beside("../tenured", path);
+	child_beside(service->is_null ? "tenure-null-daemon" : "../tenured",
+		     path);
 	snprintf(number, sizeof(number), "%d", ready);
 	fcntl(ready, F_SETFD, 0);
 	prctl(PR_SET_PDEATHSIG, SIGKILL);

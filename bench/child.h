@@ -25,13 +25,15 @@ bool child_run(const char *const argv[]);
 
 /* A daemon of this build, alone on a CPU. */
 struct service {
+	bool is_null; /* one without memory, and with hardly a limit */
 	pid_t pid;
 	char directory[64];
 	char socket[96];
 	char config[96];
 };
 
-/* Starts one and waits until it listens; false with a line on stderr. */
+/* Starts one and waits until it listens; false with a line on stderr. A CPU of
+ * -1 is any. */
 bool service_start(struct service *service, int cpu);
 
 /* Ends it and removes what it left. The zero value is allowed. */

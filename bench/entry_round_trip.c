@@ -1,16 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Question (S4): how long does a caller wait for a synchronous destroy of one
- * allocation, through the library, the socket and the daemon?
+ * allocation, through the library, the ring and the daemon?
  *
- * Requests go over the socket; there is no ring yet. So beside the target's
- * bound, two threads that answer each other through shared memory, every row
- * has the bound of the socket: 64 bytes there and back between two processes
- * on the same CPUs. -stat is a request that changes nothing; -async is a
- * destroy that is answered before the memory is back.
+ * The target's bound is two threads that answer each other through shared
+ * memory. Beside it every row has the bound of a socket: 64 bytes there and
+ * back between two processes. -stat is a request that changes nothing; -async
+ * is a destroy that is answered before the memory is back, S4-hot the same
+ * against the target's bound.
  *
  * The allocation is created before the round, untimed, and its memory is
  * never touched: the release closes an empty memfd.
+ *
+ * -same: everything on one CPU, so every answer is a switch from one process to
+ * the other. -cross: the daemon may run on all CPUs, since a worker that has
+ * only one never looks for work, and the library is pinned.
  */
 #include "bench/bench.h"
 
@@ -92,14 +96,14 @@ static void add(struct bench *bench, const struct kind *kind, bool cross,
 	report_add(bench->report, &result);
 }
 
-/* The target's own row: against a round trip through shared memory. */
-static bool add_target(struct bench *bench, const struct quantiles *q)
+/* Against a round trip through shared memory: the target's own row is that of
+ * the synchronous one. */
+static bool add_target(struct bench *bench, const struct quantiles *q,
+		       bool synchronous)
 {
 	char path[CHILD_PATH_BYTES], pair[32];
 	const char *argv[] = { path, "--spin", pair, "--visits", "20000", NULL };
 	struct result result = {
-		.id = "S4",
-		.name = "synchronous destroy against a spin round trip",
 		.unit = "ns",
 		.q = *q,
 		.target_kind = TARGET_RATIO,
@@ -107,6 +111,11 @@ static bool add_target(struct bench *bench, const struct quantiles *q)
 	};
 	struct quantiles spin;
 
+	snprintf(result.id, sizeof(result.id), "%s",
+		 synchronous ? "S4" : "S4-hot");
+	snprintf(result.name, sizeof(result.name),
+		 "%s destroy against a spin round trip",
+		 synchronous ? "synchronous" : "not synchronous");
 	child_beside("tenure-floor", path);
 	snprintf(pair, sizeof(pair), "%d,%d", bench->cpus.near,
 		 bench->cpus.far);
@@ -130,7 +139,7 @@ static bool measure(struct bench *bench, struct caller *caller, int peer_cpu)
 
 		if (!measure_rounds(bench, &rounds, &q))
 			return false;
-		if (cross && i == 0 && !add_target(bench, &q))
+		if (cross && i < 2 && !add_target(bench, &q, i == 0))
 			return false;
 		add(bench, &kinds[i], cross, &q, echo.p50);
 	}
@@ -141,10 +150,11 @@ static bool run(struct bench *bench, int peer_cpu)
 {
 	struct service service = { 0 };
 	struct caller caller = { 0 };
+	bool cross = peer_cpu != bench->cpus.near;
 	bool good;
 
-	good = service_start(&service, peer_cpu) && attach(&service, &caller) &&
-	       measure(bench, &caller, peer_cpu);
+	good = service_start(&service, cross ? -1 : peer_cpu) &&
+	       attach(&service, &caller) && measure(bench, &caller, peer_cpu);
 	tenure_disconnect(caller.connection);
 	service_stop(&service);
 	return good;

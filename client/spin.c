@@ -67,8 +67,7 @@ static void learn_long(struct spin *spin, bool probed)
 	if (probed && spin->budget_ns == SPIN_MIN_NS &&
 	    spin->probe_every < SPIN_PROBE_LAST)
 		spin->probe_every *= 2;
-	spin->budget_ns =
-		(uint32_t)max_u64(spin->budget_ns / 2, SPIN_MIN_NS);
+	spin->budget_ns = (uint32_t)max_u64(spin->budget_ns / 2, SPIN_MIN_NS);
 }
 
 void spin_learn(struct spin *spin, uint32_t budget_ns, uint64_t waited_ns)
