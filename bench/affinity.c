@@ -8,6 +8,7 @@
 
 #include <sched.h>
 #include <stdio.h>
+#include <string.h>
 
 static int topology(int cpu, const char *what)
 {
@@ -59,5 +60,14 @@ bool pin_to(int cpu)
 
 	CPU_ZERO(&set);
 	CPU_SET(cpu, &set);
+	return sched_setaffinity(0, sizeof(set), &set) == 0;
+}
+
+/* The kernel takes out of it what is not allowed. */
+bool unpin(void)
+{
+	cpu_set_t set;
+
+	memset(&set, 0xff, sizeof(set));
 	return sched_setaffinity(0, sizeof(set), &set) == 0;
 }

@@ -16,4 +16,7 @@ struct cpus cpus_choose(void);
 /* The calling thread, and what it starts, runs on that CPU only. */
 bool pin_to(int cpu);
 
+/* The same on all CPUs that there are for it. */
+bool unpin(void);
+
 #endif

@@ -140,6 +140,8 @@ static void execute(const struct service *service, int cpu, int ready)
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (cpu >= 0)
 		pin_to(cpu);
+	else
+		unpin();
 	execl(path, path, "--socket", service->socket, "--config",
 	      service->config, "--log-level", "error", "--ready-fd", number,
 	      (char *)NULL);

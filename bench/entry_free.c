@@ -28,6 +28,7 @@
 #include "bench/clock.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <tenure/tenure.h>
@@ -42,6 +43,7 @@ struct field {
 	struct tenure_allocation *handles; /* shuffled */
 	size_t live, at;
 	uint64_t random;
+	int far; /* a CPU for a second thread, or -1 */
 };
 
 static size_t pick(struct field *field, size_t below)
@@ -84,7 +86,8 @@ static bool plant(struct field *field, const struct service *service,
 {
 	struct tenure_adapter adapter;
 
-	*field = (struct field){ .live = live, .random = 1 };
+	field->live = live;
+	field->random = 1;
 	field->handles = calloc(live, sizeof(*field->handles));
 	if (!field->handles ||
 	    tenure_connect(service->socket, 0, &field->connection) != 0 ||
@@ -164,14 +167,22 @@ struct half {
 	pthread_t thread;
 	struct field *field;
 	struct tenure_allocation *list;
+	bool is_far;
+	int *ready; /* how many of the two are */
 	uint64_t elapsed;
 };
 
 static void *free_half(void *argument)
 {
 	struct half *half = argument;
-	uint64_t start = now_ns();
+	uint64_t start;
 
+	if (half->is_far)
+		pin_to(half->field->far);
+	__atomic_add_fetch(half->ready, 1, __ATOMIC_RELAXED);
+	while (__atomic_load_n(half->ready, __ATOMIC_RELAXED) < 2)
+		sched_yield();
+	start = now_ns();
 	for (size_t i = 0; i < RING_BURST / 2; i++)
 		tenure_allocations_free(half->field->connection, &half->list[i],
 					1);
@@ -182,9 +193,14 @@ static void *free_half(void *argument)
 /* As each of two threads sees it: twice the mean, for half as many each. */
 static uint64_t free_by_two(struct field *field, struct tenure_allocation *list)
 {
-	struct half halves[2] = { { .field = field, .list = list },
-				  { .field = field,
-				    .list = list + RING_BURST / 2 } };
+	int ready = 0;
+	struct half halves[2] = {
+		{ .field = field, .list = list, .ready = &ready },
+		{ .field = field,
+		  .list = list + RING_BURST / 2,
+		  .is_far = field->far >= 0,
+		  .ready = &ready }
+	};
 
 	if (pthread_create(&halves[1].thread, NULL, free_half, &halves[1]) != 0)
 		return 0;
@@ -361,7 +377,7 @@ static bool run(struct bench *bench, size_t live,
 		bool (*what)(struct bench *bench, struct field *field))
 {
 	struct service service = { .is_null = true };
-	struct field field = { 0 };
+	struct field field = { .far = bench->cpus.far };
 	bool good = service_start(&service, -1) &&
 		    plant(&field, &service, live) && what(bench, &field);
 

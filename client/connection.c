@@ -223,8 +223,7 @@ int connection_call_locked(struct tenure *connection, struct call *call)
 	call->fd = -1;
 	call->fd_lost = false;
 	call->request.args_bytes = (uint32_t)call->args_bytes;
-	if (connection->ringside && !call->by_socket &&
-	    !wants_fd(&call->request))
+	if (connection->ringside && !wants_fd(&call->request))
 		status = ringside_call_waits(connection, call);
 	else
 		status = call_by_socket(connection, call);

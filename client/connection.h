@@ -65,7 +65,6 @@ struct call {
 	struct wire_request request; /* id, args_bytes, fds_acked are filled */
 	const void *args;
 	size_t args_bytes;
-	bool by_socket; /* the caller has settled what the ring carries */
 	struct wire_reply reply; /* its data is in connection->data */
 	/* The caller's to close, after a map that asked for it; or -1. */
 	int fd;

@@ -16,13 +16,12 @@
  * A list that is longer than the law allows is announced and not sent: the
  * daemon refuses by the number alone. A list that cannot be read is found by
  * the kernel while it copies it, before anything has been sent: the socket's
- * way of copying does that by itself, and for the ring the list is fetched as
- * another process's memory would be.
+ * way of copying does that by itself, and for the ring the kernel is asked.
  */
 #include "client/resource.h"
 
 #include <stdlib.h>
-#include <sys/uio.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 /* Lays the arguments out; what breaks a limit is announced, not sent. */
@@ -181,32 +180,44 @@ static void forget_destroyed(struct tenure *connection,
 }
 
 /*
- * Copies a list that may be no memory at all into connection->args, if a ring
- * will carry it. 0, or -EINVAL, which has been remembered. One entry of the
- * caller's own stack needs no such care, and is not worth a system call.
+ * Whether 8 bytes can be read, asked of the kernel: it fetches a signal mask
+ * from there before it finds that it is told to do nothing with it. Nothing
+ * else that costs so little tells unreadable memory without a signal.
  */
-static int fetch_list(struct tenure *connection, struct call *call,
+static bool word_is_readable(uintptr_t address)
+{
+	const int nothing = -1;
+
+	return syscall(SYS_rt_sigprocmask, nothing, address, NULL,
+		       sizeof(uint64_t)) == 0 ||
+	       errno != EFAULT;
+}
+
+/* The same of a list, page by page. */
+static bool list_is_readable(const struct tenure_allocation *list,
+			     size_t size_bytes)
+{
+	uintptr_t at = (uintptr_t)list;
+	uintptr_t last = at + size_bytes - sizeof(*list);
+
+	if (last < at)
+		return false;
+	for (; at < last; at = (at | (PAGE_BYTES - 1)) + 1) {
+		if (!word_is_readable(at))
+			return false;
+	}
+	return word_is_readable(last);
+}
+
+/* A ring copies the list here, where an unreadable one would end the process;
+ * the socket leaves it to the kernel, and says so. */
+static int check_list(const struct tenure *connection, const struct call *call,
 		      bool trusted)
 {
-	struct iovec local = { connection->args, call->args_bytes };
-	struct iovec remote = { .iov_len = call->args_bytes };
-
-	ssize_t n;
-
-	if (!connection->ringside || call->args_bytes == 0 || trusted)
+	if (!connection->ringside || call->args_bytes == 0 || trusted ||
+	    list_is_readable(call->args, call->args_bytes))
 		return 0;
-	/* An iovec has no const. */
-	memcpy(&remote.iov_base, &call->args, sizeof(remote.iov_base));
-	n = process_vm_readv(getpid(), &local, 1, &remote, 1, 0);
-	if (n == (ssize_t)call->args_bytes) {
-		call->args = connection->args;
-		return 0;
-	}
-	if (n >= 0 || errno == EFAULT)
-		return refusal_set(-EINVAL, TENURE_REASON_LIST_TRUNCATED);
-	/* A sandbox forbids it; the socket can do it too. */
-	call->by_socket = true;
-	return connection_settle_locked(connection);
+	return refusal_set(-EINVAL, TENURE_REASON_LIST_TRUNCATED);
 }
 
 int destroy_locked(struct tenure *connection,
@@ -228,7 +239,7 @@ int destroy_locked(struct tenure *connection,
 	int status = connection_prepare_locked(connection);
 
 	if (status == 0)
-		status = fetch_list(connection, &call, list_trusted);
+		status = check_list(connection, &call, list_trusted);
 	if (status == 0)
 		status = connection_call_locked(connection, &call);
 	if (status < 0)
