@@ -56,7 +56,9 @@ static int connect_refused(int status)
 		return refusal_set(status, TENURE_REASON_LIBRARY_MEMORY);
 	if (status == -ETIMEDOUT)
 		return refusal_set(status, TENURE_REASON_DAEMON_SILENT);
-	return refusal_set(status, TENURE_REASON_CONNECTION_LOST);
+	if (status == -EACCES || status == -EPERM)
+		return refusal_set(status, TENURE_REASON_PLACE_FORBIDDEN);
+	return refusal_set(status, TENURE_REASON_CONNECT_FAILED);
 }
 
 static int connect_path(const struct connect_ways *ways, const char *path,

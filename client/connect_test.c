@@ -9,9 +9,11 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -145,6 +147,49 @@ static void test_nobody(void **state)
 	assert_int_equal(tenure_connect(NULL, 0, NULL), -EINVAL);
 }
 
+/* Another user's place. Only root can try that, as somebody who is not. */
+static void test_forbidden(void **state)
+{
+	char path[64];
+	pid_t pid;
+	int result;
+
+	(void)state;
+	if (geteuid() != 0)
+		skip();
+	snprintf(path, sizeof(path), "%s/there", directory);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		struct tenure *connection;
+
+		if (setuid(65534) < 0 ||
+		    tenure_connect(path, 0, &connection) != -EACCES)
+			_exit(1);
+		_exit(reason() == TENURE_REASON_PLACE_FORBIDDEN ? 0 : 2);
+	}
+	assert_int_equal(waitpid(pid, &result, 0), pid);
+	assert_int_equal(result, 0);
+}
+
+/* Not a lost connection: there was none. */
+static void test_no_descriptor_left(void **state)
+{
+	struct rlimit limit, none;
+	int lowest = dup(STDIN_FILENO);
+
+	(void)state;
+	close(lowest);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	none = limit;
+	none.rlim_cur = (rlim_t)lowest;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	assert_int_equal(tenure_connect("/x", 0, &(struct tenure *){ NULL }),
+			 -EMFILE);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	assert_int_equal(reason(), TENURE_REASON_CONNECT_FAILED);
+}
+
 static void test_unknown_flags(void **state)
 {
 	struct tenure *connection;
@@ -256,6 +301,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_search),
 		cmocka_unit_test(test_nobody),
+		cmocka_unit_test(test_forbidden),
+		cmocka_unit_test(test_no_descriptor_left),
 		cmocka_unit_test(test_unknown_flags),
 		cmocka_unit_test(test_no_tenured),
 		cmocka_unit_test(test_silent),

@@ -268,6 +268,11 @@ static const char *library_sentence(enum tenure_reason reason)
 	case TENURE_REASON_ROOM_TOO_SMALL:
 		return "the room given for the sizes is too small: the answer "
 		       "says how many there are";
+	case TENURE_REASON_PLACE_FORBIDDEN:
+		return "this user may not connect to a socket there";
+	case TENURE_REASON_CONNECT_FAILED:
+		return "the connection could not be made; the error number "
+		       "says why";
 	case TENURE_REASON_DAEMON_SILENT:
 		return "somebody listens there but has not answered in time: "
 		       "is the daemon stopped, or is it another program?";

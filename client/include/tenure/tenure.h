@@ -106,10 +106,10 @@ enum tenure_connect_flags {
  * Connects to the daemon at a socket path. NULL looks for $TENURE_SOCKET,
  * then $XDG_RUNTIME_DIR/tenured/tenured.sock, then
  * /run/tenured/tenured.sock; a path or $TENURE_SOCKET that is given is the
- * only place looked at. -ENOENT or -ECONNREFUSED: no daemon there; -ETIMEDOUT:
- * somebody listens there but has not answered for 30 s; -EDQUOT: too many
- * clients; -EPROTONOSUPPORT: no common version; -EPROTO: that is no tenured. The
- * caller owns *ret_connection.
+ * only place looked at. -ENOENT or -ECONNREFUSED: no daemon there; -EACCES:
+ * this user may not connect there; -ETIMEDOUT: somebody listens there but has
+ * not answered for 30 s; -EDQUOT: too many clients; -EPROTONOSUPPORT: no common
+ * version; -EPROTO: that is no tenured. The caller owns *ret_connection.
  */
 int tenure_connect(const char *path, unsigned int flags,
 		   struct tenure **ret_connection);
