@@ -176,9 +176,12 @@ static struct tenure *connect_library(struct world *world)
 struct party party_new(struct world *world)
 {
 	struct party party = { .world = world };
+	struct tenure_stat fresh;
 	unsigned int i;
 
 	party.t = connect_library(world);
+	assert_ok(tenure_stat(party.t, &fresh));
+	party.ring_bytes = fresh.bytes;
 	for (i = 0; world->connections[i]; i++)
 		assert_true(i + 1 < PARTIES_MAX);
 	world->connections[i] = party.t;
@@ -218,6 +221,7 @@ struct tenure_stat party_stat(const struct party *party)
 			inproc_check(party->world->inproc);
 		}
 		assert_ok(tenure_stat(party->t, &stat));
+		stat.bytes -= party->ring_bytes;
 		if (stat.retired == 0)
 			return stat;
 		nap();

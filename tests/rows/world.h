@@ -63,6 +63,7 @@ int world_main(int argc, char **argv, const char *group,
 struct party {
 	struct world *world;
 	struct tenure *t;
+	uint64_t ring_bytes; /* that its connection itself is charged for */
 	struct tenure_adapter adapter;
 	struct tenure_device device;
 };
@@ -76,7 +77,8 @@ struct party party_second_device(const struct party *party);
 /* The connection ends; what the client held is reclaimed. */
 void party_end(struct party *party);
 
-/* What the party's client holds once its garbage has been given back. */
+/* What the party's client holds once its garbage has been given back, without
+ * what its connection itself takes. */
 struct tenure_stat party_stat(const struct party *party);
 
 /* Sends an event to the broker under test. */
