@@ -98,8 +98,8 @@ int connection_call_locked(struct tenure *connection, struct call *call);
 int connection_prepare_locked(struct tenure *connection);
 
 /*
- * Waits until what the ring carries has been carried out: before a request
- * that goes by the socket. As connection_prepare_locked.
+ * Waits until the destroys that nobody waits for have been carried out: before
+ * a request that goes by the socket. As connection_prepare_locked.
  */
 int connection_settle_locked(struct tenure *connection);
 

@@ -17,6 +17,7 @@ struct flight_call {
 	uint64_t id; /* of the request */
 	uint8_t opcode;
 	uint32_t capacity; /* bytes of data that the reply may have */
+	uint32_t fq_tail; /* of the free queue, when the call was sent */
 	bool done;
 	struct wire_reply reply; /* once done */
 };

@@ -17,10 +17,10 @@
  *	   +--> done: calls in the flight table, refusals in their queue
  *	   +--> wakes the followers whose wait is over
  *
- * Waits are of three kinds, and each is a predicate over what the lock
- * protects: my call is done, there is room, the daemon has come past this
- * place. Nothing that a predicate reads changes without a completion or a head
- * of the daemon's, and both wake the leader.
+ * Each wait is a predicate over what the lock protects: my call is done, there
+ * is room for a call, there is room for a free. Nothing that a predicate reads
+ * changes without a completion or a head of the daemon's, and both wake the
+ * leader.
  *
  * The daemon may die while a thread sleeps on a word that only the daemon
  * changes. So a sleeper looks at the socket every RING_LIVENESS_MS: the socket
@@ -32,8 +32,8 @@
  *  G2  While a call waits, calls of other threads go on.
  *  G3  A daemon that dies or throws the client out ends every wait within
  *      RING_LIVENESS_MS and the time a thread takes to wake up.
- *  G4  After settle everything that was put in before has been carried out,
- *      and its refusals have been taken in.
+ *  G4  After settle every destroy that was appended before has been carried
+ *      out, and its refusal has been taken in if there was one.
  *  G5  No completion of a daemon makes this process crash, or wait on a lock.
  */
 #include "client/ringside.h"
@@ -397,6 +397,8 @@ static int complete(struct tenure *connection, struct call *call,
 	if (!flying->done)
 		return status;
 	call->reply = flying->reply;
+	if ((int32_t)(flying->fq_tail - side->done_fq_tail) > 0)
+		side->done_fq_tail = flying->fq_tail;
 	if (call->reply.data_bytes > 0)
 		ring_client_block_read(&side->end, block, connection->data,
 				       call->reply.data_bytes);
@@ -421,6 +423,7 @@ int ringside_call_waits(struct tenure *connection, struct call *call)
 		return status;
 	if (needs_data || call->args_bytes > 0)
 		block = ring_client_block_take(&side->end);
+	flying.fq_tail = side->end.fq_tail;
 	flight_launch(&side->flight, &flying);
 	if (submit(connection, call, &flying, block) < 0)
 		status = connection_distrust_locked(connection);
@@ -474,34 +477,17 @@ int ringside_free_waits(struct tenure *connection, uint64_t handle)
 	return 0;
 }
 
-/* How far the daemon must have come. */
-struct place {
-	uint32_t sq, fq;
-};
-
-static bool is_past(const struct ringside *side, const void *context)
-{
-	const struct place *place = context;
-
-	return (int32_t)(side->end.sq_head - place->sq) >= 0 &&
-	       (int32_t)(side->end.fq_head - place->fq) >= 0;
-}
-
+/*
+ * A question with nothing in it: the daemon answers it after all destroys that
+ * were appended before, and completions come in order, so their refusals have
+ * been taken in when the answer has.
+ */
 int ringside_settle_waits(struct tenure *connection)
 {
-	struct ringside *side = connection->ringside;
-	const struct place place = { side->end.sq_tail, side->end.fq_tail };
-	int status;
+	struct call call = { .request.opcode = WIRE_OP_PING };
+	const struct ringside *side = connection->ringside;
 
-	if (is_past(side, &place)) {
-		reap(connection);
+	if (side->end.fq_tail == side->done_fq_tail)
 		return 0;
-	}
-	publish(side);
-	side->heads_wanted++;
-	status = wait_until(connection, is_past, &place);
-	side->heads_wanted--;
-	if (status == 0)
-		reap(connection);
-	return status;
+	return ringside_call_waits(connection, &call);
 }

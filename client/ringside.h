@@ -32,6 +32,9 @@ struct ringside {
 	struct ring_waiter *waiters; /* followers */
 	bool led; /* a thread looks for completions */
 	uint32_t heads_wanted; /* waits for heads, not only for completions */
+	/* How far the free queue was filled when the newest request was sent
+	 * that has been answered: so far all is done. */
+	uint32_t done_fq_tail;
 	uint32_t unkicked; /* appended since the daemon was last told */
 };
 
@@ -63,8 +66,8 @@ int ringside_call_waits(struct tenure *connection, struct call *call);
 int ringside_free_waits(struct tenure *connection, uint64_t handle);
 
 /*
- * Waits until the daemon has carried out every destroy appended and every
- * request sent before the call. 0, or the status of a dead connection, which
+ * Waits until the daemon has carried out every destroy appended before the
+ * call, and all that it refused of them is in connection->refusals. 0, or the status of a dead connection, which
  * has been remembered.
  */
 int ringside_settle_waits(struct tenure *connection);
