@@ -82,7 +82,7 @@ struct outcome query_request(struct env *env, const uint64_t token[2],
 	const struct layout_entry *layout;
 	const struct object *o;
 
-	if (index == 0)
+	if (index == 0 || token_at(region, index)->object == 0)
 		return refuse(-EINVAL, TENURE_REASON_TOKEN_UNKNOWN);
 	o = object_at(region, token_at(region, index)->object);
 	layout = block_at(region, o->layout);
@@ -101,11 +101,18 @@ static struct slot *find_allocation(struct env *env, uint32_t session,
 {
 	enum tenure_reason reason;
 	uint32_t d = rules_device(&env->region, session, device, ret);
+	enum kind kind;
 	struct slot *slot;
 
 	if (d == 0)
 		return NULL;
-	slot = rules_find(&env->region, session, d, KIND_ALLOCATION, allocation,
+	kind = handle_kind(handle_from_wire(
+		       allocation,
+		       session_at(&env->region, session)->secret)) ==
+			       KIND_CONTEXT_ALLOCATION ?
+		       KIND_CONTEXT_ALLOCATION :
+		       KIND_ALLOCATION;
+	slot = rules_find(&env->region, session, d, kind, allocation,
 			  TENURE_REASON_ALLOCATION_INVALID, &reason);
 	if (slot == NULL)
 		*ret = refuse(-EINVAL, reason);

@@ -88,6 +88,7 @@ void broker_deinit(struct broker *broker)
 
 	assert(state->n_sessions == 0 && state->n_devices == 0);
 	assert(state->n_contexts == 0 && state->n_items == 0);
+	assert(state->n_fences == 0);
 	assert(state->n_resources == 0 && state->n_allocations == 0);
 	assert(state->n_stores == 0 && state->n_objects == 0);
 	assert(state->n_tokens == 0 && state->store_bytes == 0);
@@ -376,6 +377,7 @@ static struct outcome on_work(struct request *r)
 	const struct ticket ticket = ticket_of(r);
 
 	return work_request(r->broker, r->client, &ticket, &r->head, r->args,
+			    r->now_ns,
 			    &r->reply->head);
 }
 
@@ -437,6 +439,16 @@ static struct outcome (*const handlers[UINT8_MAX + 1])(struct request *r) = {
 	[WIRE_OP_CONTEXT_DESTROY] = on_work,
 	[WIRE_OP_CONTEXT_SUBMIT] = on_work,
 	[WIRE_OP_CONTEXT_PROGRESS] = on_work,
+	[WIRE_OP_CONTEXT_ALLOCATION_CREATE] = on_work,
+	[WIRE_OP_CONTEXT_ALLOCATION_DESTROY] = on_work,
+	[WIRE_OP_FENCE_CREATE] = on_work,
+	[WIRE_OP_FENCE_DESTROY] = on_work,
+	[WIRE_OP_FENCE_SHARE] = on_work,
+	[WIRE_OP_FENCE_OPEN] = on_work,
+	[WIRE_OP_FENCE_SIGNAL] = on_work,
+	[WIRE_OP_FENCE_VALUE] = on_work,
+	[WIRE_OP_FENCE_WAIT] = on_work,
+	[WIRE_OP_FENCE_WAIT_CANCEL] = on_work,
 	[WIRE_OP_RING] = on_ring,
 	[WIRE_OP_DOORBELL] = on_ring,
 	[WIRE_OP_TEST_EVENT] = on_test_event,

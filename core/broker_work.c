@@ -2,8 +2,8 @@
 /*
  * Broker: the requests about work, and the progress that comes without one.
  *
- * Each request only moves fields between the message and core/context.c. The
- * other way in is a word that a client stores: whoever runs the broker asks
+ * Each request only moves fields between the message and the module that
+ * knows what they mean. The other way in is a word that a client stores: whoever runs the broker asks
  * whether anybody waits for a client's progress, and only then has that
  * client ring a bell when it stores. So a client whose memory nobody waits
  * for makes progress without a call of anything.
@@ -15,6 +15,9 @@
 #include "core/broker_work.h"
 
 #include "core/context.h"
+#include "core/create.h"
+#include "core/fence.h"
+#include "core/fence_wait.h"
 #include "core/words.h"
 
 static struct outcome on_create(struct env *env, uint32_t client,
@@ -49,10 +52,116 @@ static struct outcome on_submit(struct broker *broker, uint32_t client,
 	return context_submit(&broker->env, client, &submit, &broker->rules);
 }
 
+static struct outcome on_allocation_create(struct broker *broker,
+					   uint32_t client,
+					   const struct wire_request *head,
+					   const void *args, uint64_t now_ns,
+					   struct wire_reply *reply)
+{
+	const struct create_args create = {
+		.device = head->device,
+		.resource = head->object,
+		.flags = head->flags,
+		.count = head->count,
+		.allocations = args,
+		.args_bytes = head->args_bytes,
+		.now_s = (uint32_t)(now_ns / NS_PER_S),
+	};
+	struct created made = { .handles = broker->data };
+	struct outcome outcome =
+		context_allocation_create(&broker->env, client, &create, &made);
+
+	if (outcome.status != 0)
+		return outcome;
+	reply->value[1] = made.bytes;
+	reply->count = made.count;
+	reply->data_bytes = made.count * 8;
+	return outcome;
+}
+
+static struct outcome on_fence_create(struct env *env, uint32_t client,
+				      const struct wire_request *head,
+				      struct wire_reply *reply)
+{
+	uint64_t fence = 0;
+	uint32_t word = 0;
+	struct outcome outcome = fence_create(env, client, head->device,
+					      head->value[0], &fence, &word);
+
+	if (outcome.status == 0) {
+		reply->value[0] = fence;
+		reply->value[1] = word;
+	}
+	return outcome;
+}
+
+static struct outcome on_fence_open(struct env *env, uint32_t client,
+				    const struct wire_request *head,
+				    struct wire_reply *reply)
+{
+	uint32_t rights = 0;
+	uint64_t fence = 0;
+	struct outcome outcome = fence_open(env, client, head->device,
+					    head->value, head->flags, &fence,
+					    &rights);
+
+	if (outcome.status == 0) {
+		reply->value[0] = fence;
+		reply->value[1] = rights;
+	}
+	return outcome;
+}
+
+static struct outcome on_fence_wait(struct env *env, uint32_t client,
+				    const struct wire_request *head,
+				    const void *args,
+				    const struct ticket *ticket,
+				    struct wire_reply *reply)
+{
+	const struct wait_args wait = {
+		.device = head->device,
+		.list = args,
+		.count = head->count,
+		.list_bytes = head->args_bytes,
+		.flags = head->flags,
+	};
+
+	return fence_wait(env, client, &wait, ticket, &reply->value[0]);
+}
+
+static struct outcome on_fence(struct env *env, uint32_t client,
+			       const struct wire_request *head,
+			       const void *args, const struct ticket *ticket,
+			       struct wire_reply *reply)
+{
+	switch (head->opcode) {
+	case WIRE_OP_FENCE_CREATE:
+		return on_fence_create(env, client, head, reply);
+	case WIRE_OP_FENCE_DESTROY:
+		return fence_destroy(env, client, head->device, head->object);
+	case WIRE_OP_FENCE_SHARE:
+		return fence_share(env, client, head->device, head->object,
+				   head->flags, reply->value);
+	case WIRE_OP_FENCE_OPEN:
+		return on_fence_open(env, client, head, reply);
+	case WIRE_OP_FENCE_SIGNAL:
+		return fence_signal(env, client, head->device, head->object,
+				    head->value[0]);
+	case WIRE_OP_FENCE_VALUE:
+		return fence_value(env, client, head->device, head->object,
+				   &reply->value[0]);
+	case WIRE_OP_FENCE_WAIT:
+		return on_fence_wait(env, client, head, args, ticket, reply);
+	default:
+		assert(head->opcode == WIRE_OP_FENCE_WAIT_CANCEL);
+		return fence_wait_cancel(env, client, head->value[0]);
+	}
+}
+
 struct outcome work_request(struct broker *broker, uint32_t client,
 			    const struct ticket *ticket,
 			    const struct wire_request *head, const void *args,
-			    struct wire_reply *reply)
+			    uint64_t now_ns, struct wire_reply *reply)
 {
 	struct env *env = &broker->env;
 
@@ -64,10 +173,17 @@ struct outcome work_request(struct broker *broker, uint32_t client,
 				       head->flags, ticket);
 	case WIRE_OP_CONTEXT_SUBMIT:
 		return on_submit(broker, client, head, args);
-	default:
-		assert(head->opcode == WIRE_OP_CONTEXT_PROGRESS);
+	case WIRE_OP_CONTEXT_PROGRESS:
 		return context_progress(env, client, head->device, head->object,
 					head->value[0]);
+	case WIRE_OP_CONTEXT_ALLOCATION_CREATE:
+		return on_allocation_create(broker, client, head, args, now_ns,
+					    reply);
+	case WIRE_OP_CONTEXT_ALLOCATION_DESTROY:
+		return context_allocation_destroy(env, client, head->object,
+						  head->value[0]);
+	default:
+		return on_fence(env, client, head, args, ticket, reply);
 	}
 }
 
@@ -75,7 +191,7 @@ bool broker_waits_for_progress(const struct broker *broker, uint32_t client)
 {
 	const struct session *s = session_at(&broker->env.region, client);
 
-	return s->n_parked > 0 || s->n_quiescing > 0;
+	return s->n_parked > 0 || s->n_quiescing > 0 || s->n_fence_waits > 0;
 }
 
 void broker_progressed(struct broker *broker, uint32_t client)
@@ -86,7 +202,9 @@ void broker_progressed(struct broker *broker, uint32_t client)
 	for (uint32_t i = 1; i < words->used; i++) {
 		uint32_t what = words_holder(&env->region, words, i);
 
-		if (what != 0)
+		if (what & WORD_FENCE)
+			fence_look(env, what & ~WORD_FENCE);
+		else if (what != 0)
 			context_look(env, what);
 	}
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The broker's requests about work: contexts and their progress. One thread. */
+/* The broker's requests about work: contexts, fences, progress. One thread. */
 #ifndef CORE_BROKER_WORK_H
 #define CORE_BROKER_WORK_H
 
@@ -10,6 +10,6 @@
 struct outcome work_request(struct broker *broker, uint32_t client,
 			    const struct ticket *ticket,
 			    const struct wire_request *head, const void *args,
-			    struct wire_reply *reply);
+			    uint64_t now_ns, struct wire_reply *reply);
 
 #endif

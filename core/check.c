@@ -130,6 +130,10 @@ static void walk_tokens(struct check *c)
 		n++;
 		c->sessions[t->session].tokens++;
 		check_owe(c, t->session, CHARGE_TOKENS, 1);
+		if (t->object == 0) {
+			check_tally_fence(c, t->fence);
+			continue;
+		}
 		if (!check_is_used(c, AREA_OBJECTS, t->object)) {
 			check_expect(c, "object of token", i, 0, 1);
 			continue;
@@ -160,7 +164,7 @@ static void walk_waiters(struct check *c)
 			continue;
 		w = waiter_at(c->region, i);
 		if (w->phase != WAITER_TOLD)
-			check_owe(c, w->session, CHARGE_WAITS, 1);
+			check_owe(c, w->session, CHARGE_WAITS, w->cost);
 		check_expect(c, "what a waiter waits for", i, w->remaining,
 			     c->waiter_refs[i]);
 	}
@@ -342,6 +346,8 @@ static void compare_sessions(struct check *c)
 			     t->devices);
 		check_expect(c, "parked items of session", i, s->n_parked,
 			     t->parked);
+		check_expect(c, "waits for fences of session", i,
+			     s->n_fence_waits, t->fence_waits);
 		check_expect(c, "quiescing contexts of session", i,
 			     s->n_quiescing, t->quiescing);
 		check_expect(c, "tokens of session", i, s->n_tokens, t->tokens);
@@ -414,7 +420,8 @@ static void walk(struct check *c)
 	static const enum area pools[] = {
 		AREA_SESSIONS, AREA_PRINCIPALS, AREA_DEVICES, AREA_STORES,
 		AREA_OBJECTS,  AREA_HOLDINGS,	AREA_TOKENS,  AREA_WAITERS,
-		AREA_CHUNKS,   AREA_CONTEXTS,	AREA_USERS,
+		AREA_CHUNKS,   AREA_CONTEXTS,	AREA_USERS,   AREA_FENCES,
+		AREA_WAITS,
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(pools); i++)
@@ -424,6 +431,7 @@ static void walk(struct check *c)
 	walk_devices(c);
 	check_work(c);
 	walk_tokens(c);
+	check_fences(c);
 	walk_waiters(c);
 	walk_holdings(c);
 	walk_objects(c);
@@ -452,6 +460,7 @@ static size_t lay_out(struct check *c, uintptr_t base)
 	CARVE(c->store_refs, AREA_STORES);
 	CARVE(c->store_session, AREA_STORES);
 	CARVE(c->waiter_refs, AREA_WAITERS);
+	CARVE(c->fence_refs, AREA_FENCES);
 	CARVE(c->object_refs, AREA_OBJECTS);
 	CARVE(c->object_tokens, AREA_OBJECTS);
 	CARVE(c->holding_refs, AREA_OBJECTS);

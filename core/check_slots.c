@@ -142,6 +142,12 @@ void check_tally_waiter(struct check *c, uint32_t waiter)
 		check_expect(c, "waiter of a slot or device", waiter, 0, 1);
 }
 
+static void tally_fence(struct check *c, const struct slot *slot)
+{
+	check_tally_fence(c, slot->fence.fence);
+	c->fence_openings++;
+}
+
 /* One slot that is LIVE or RETIRED. */
 static void tally_slot(struct check *c, uint32_t session, uint32_t index)
 {
@@ -156,6 +162,8 @@ static void tally_slot(struct check *c, uint32_t session, uint32_t index)
 		tally_allocation(c, session, index);
 	else if (slot_kind(slot) == KIND_RESOURCE)
 		tally_resource(c, session, index);
+	else if (slot_kind(slot) == KIND_FENCE)
+		tally_fence(c, slot);
 }
 
 /* Adds one segment's slots to a session; its free and taken slots. */
@@ -194,6 +202,7 @@ static void walk_segment(struct check *c, uint32_t session, uint32_t segment,
 void check_owner(struct check *c, const struct owner *owner, uint32_t session)
 {
 	uint32_t segment = owner->segments, live = 0, free = 0, n = 0;
+	uint64_t fences = c->fence_openings;
 
 	while (segment != 0 && n++ < SEGMENTS_MAX && c->result == 0) {
 		struct handle any = { (uint64_t)segment << SEGMENT_SLOTS_LOG2 };
@@ -203,6 +212,12 @@ void check_owner(struct check *c, const struct owner *owner, uint32_t session)
 		walk_segment(c, session, segment, &live, &free);
 		segment = segment_at(c->region, segment)->next;
 	}
+	if (owner_is_device(owner->id))
+		check_expect(
+			c, "openings of fences of device",
+			owner_device(owner->id),
+			device_at(c->region, owner_device(owner->id))->n_fences,
+			c->fence_openings - fences);
 	check_expect(c, "live slots of owner", owner->id, owner->live, live);
 	check_expect(c, "free slots of owner", owner->id, owner->free, free);
 }

@@ -14,6 +14,7 @@ struct session_tally {
 	uint64_t streamed; /* slots that the items of its streams stand for */
 	uint64_t parked; /* items on its timelines */
 	uint64_t quiescing;
+	uint64_t fence_waits; /* on fences that it signals */
 };
 
 struct check {
@@ -25,7 +26,9 @@ struct check {
 	uint32_t *store_refs, *object_refs, *object_tokens, *holding_refs;
 	uint32_t *store_session; /* who pays for a private store */
 	uint32_t *waiter_refs; /* who tells a waiter */
+	uint32_t *fence_refs; /* openings and tokens */
 	uint64_t block_units, chunks, items, streams, users;
+	uint64_t fence_openings;
 	uint64_t bytes; /* of memory not yet given back */
 	char *message;
 	size_t size;
@@ -42,6 +45,9 @@ void check_owe(struct check *c, uint32_t session, enum charge_kind kind,
 
 /* Counts one that will tell a waiter, if it is one. */
 void check_tally_waiter(struct check *c, uint32_t waiter);
+
+/* Counts an opening or token of a fence. */
+void check_tally_fence(struct check *c, uint32_t fence);
 
 /* Counts an item of a stream or timeline with what it stands for. */
 void check_tally_item(struct check *c, uint32_t session, uint32_t item);

@@ -130,7 +130,11 @@ static void walk_words(struct check *c, uint32_t session)
 			continue;
 		live++;
 		check_expect(c, "holder of word", i,
-			     check_is_used(c, AREA_CONTEXTS, what), 1);
+			     what & WORD_FENCE ?
+				     check_is_used(c, AREA_FENCES,
+						   what & ~WORD_FENCE) :
+				     check_is_used(c, AREA_CONTEXTS, what),
+			     1);
 	}
 	check_expect(c, "words of session", session, words->live, live);
 }
@@ -156,4 +160,92 @@ void check_work(struct check *c)
 	for (uint32_t i = 1; i < check_used(c, AREA_SESSIONS); i++)
 		if (check_is_used(c, AREA_SESSIONS, i))
 			walk_words(c, i);
+}
+
+void check_tally_fence(struct check *c, uint32_t fence)
+{
+	if (check_is_used(c, AREA_FENCES, fence))
+		c->fence_refs[fence]++;
+	else
+		check_expect(c, "fence of an opening or token", fence, 0, 1);
+}
+
+/* The waits on a fence: whole, in time, and each known to its waiter. */
+static void walk_waits(struct check *c, uint32_t fence)
+{
+	const struct fence *f = fence_at(c->region, fence);
+	uint32_t index = f->first_wait, previous = 0, n = 0;
+
+	while (index != 0 && n <= f->n_waits) {
+		const struct wait *w;
+
+		if (!check_is_used(c, AREA_WAITS, index)) {
+			check_expect(c, "wait for fence", index, 0, 1);
+			return;
+		}
+		w = wait_at(c->region, index);
+		check_expect(c, "fence of wait", index, w->fence, fence);
+		check_expect(c, "wait before wait", index, w->previous,
+			     previous);
+		check_expect(c, "wait that should have ended", index,
+			     w->value <= f->value, 0);
+		check_tally_waiter(c, w->waiter);
+		previous = index;
+		index = w->next;
+		n++;
+	}
+	check_expect(c, "waits of fence", fence, n, f->n_waits);
+	if (!f->dead)
+		c->sessions[f->session].fence_waits += n;
+}
+
+/* A waiter's own list has as many as it still expects. */
+static void walk_waits_of(struct check *c, uint32_t waiter)
+{
+	const struct waiter *w = waiter_at(c->region, waiter);
+	uint32_t index = w->first_wait, n = 0;
+
+	if (w->opcode != WIRE_OP_FENCE_WAIT)
+		return;
+	while (n <= FENCES_PER_WAIT_MAX &&
+	       check_is_used(c, AREA_WAITS, index)) {
+		check_expect(c, "waiter of wait", index,
+			     wait_at(c->region, index)->waiter, waiter);
+		index = wait_at(c->region, index)->next_own;
+		n++;
+	}
+	check_expect(c, "waits of waiter", waiter, n, w->remaining);
+}
+
+static void check_fence(struct check *c, uint32_t index)
+{
+	const struct fence *f = fence_at(c->region, index);
+	const struct words *words;
+
+	check_expect(c, "references of fence", index, f->refs,
+		     c->fence_refs[index]);
+	walk_waits(c, index);
+	if (f->dead) {
+		check_expect(c, "waits of a dead fence", index, f->n_waits, 0);
+		return;
+	}
+	words = &session_at(c->region, f->session)->words;
+	check_expect(c, "fence of its word", index,
+		     words_find(c->region, words, f->who), WORD_FENCE | index);
+}
+
+void check_fences(struct check *c)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 1; i < check_used(c, AREA_FENCES); i++) {
+		if (!check_is_used(c, AREA_FENCES, i))
+			continue;
+		n++;
+		check_fence(c, i);
+	}
+	check_expect(c, "fences in all", 0, c->state->n_fences, n);
+	for (uint32_t i = 1; i < check_used(c, AREA_WAITERS); i++)
+		if (check_is_used(c, AREA_WAITERS, i))
+			walk_waits_of(c, i);
 }

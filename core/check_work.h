@@ -8,4 +8,7 @@
 /* Adds up all work; the slots have been walked before. */
 void check_work(struct check *c);
 
+/* The same for fences; tokens have been walked, too. */
+void check_fences(struct check *c);
+
 #endif

@@ -23,6 +23,7 @@
  */
 #include "core/create.h"
 
+#include "core/create_birth.h"
 #include "core/destroy.h"
 #include "core/object.h"
 #include "core/retire.h"
@@ -31,22 +32,6 @@
 
 #define CREATE_FLAGS_KNOWN (TENURE_CREATE_RESOURCE | TENURE_CREATE_SHARED)
 #define RIGHTS_ALL ((uint32_t)(TENURE_RIGHT_READ | TENURE_RIGHT_WRITE))
-
-/* Working values of one create. */
-struct birth {
-	const struct create_args *args;
-	uint32_t session, device, adapter;
-	uint32_t resource; /* slot of the one to add to, or of the new one */
-	bool is_new, shared;
-	uint64_t bytes; /* whole pages, over all allocations */
-	uint32_t run, layout, private_block; /* blocks */
-	uint32_t run_capacity; /* of run; 0 when the old one has room */
-	uint32_t store;
-	struct backend_create create;
-	/* One for each allocation: outside, because it is large, and filled in
-	 * only as far as it is used. */
-	struct backend_allocation *made;
-};
 
 static struct outcome check_flags(const struct create_args *args)
 {
@@ -62,7 +47,7 @@ static struct outcome check_flags(const struct create_args *args)
 	return outcome_ok();
 }
 
-static struct outcome check_counts(const struct create_args *args)
+struct outcome birth_check_counts(const struct create_args *args)
 {
 	if (args->count == 0)
 		return refuse(-EINVAL, TENURE_REASON_COUNT_ZERO);
@@ -76,7 +61,7 @@ static struct outcome check_counts(const struct create_args *args)
 	return outcome_ok();
 }
 
-static struct outcome check_sizes(struct birth *b)
+struct outcome birth_check_sizes(struct birth *b)
 {
 	for (uint32_t i = 0; i < b->args->count; i++) {
 		const struct wire_allocation *a = &b->args->allocations[i];
@@ -122,14 +107,14 @@ static struct outcome check(struct env *env, struct birth *b)
 	struct outcome outcome = check_flags(b->args);
 
 	if (outcome.status == 0)
-		outcome = check_counts(b->args);
+		outcome = birth_check_counts(b->args);
 	if (outcome.status == 0)
 		b->device = rules_device(&env->region, b->session,
 					 b->args->device, &outcome);
 	if (outcome.status == 0)
 		outcome = check_resource(env, b);
 	if (outcome.status == 0)
-		outcome = check_sizes(b);
+		outcome = birth_check_sizes(b);
 	return outcome;
 }
 
@@ -174,6 +159,12 @@ static int carve_blocks(struct env *env, struct birth *b)
 
 		count += r->resource.count;
 		if (count <= r->resource.capacity)
+			count = 0;
+	} else if (b->context != 0) {
+		const struct context *c = context_at(region, b->context);
+
+		count += c->count;
+		if (count <= c->capacity)
 			count = 0;
 	} else if (!b->is_new) {
 		count = 0;
@@ -371,10 +362,11 @@ static void commit(struct env *env, struct birth *b, struct created *ret,
 		slots[i] = fill_allocation(env, b->device, b->resource,
 					   b->store, b->args->now_s, &entry);
 	}
+	if (b->kind == KIND_CONTEXT_ALLOCATION)
+		birth_join_context(env, b, slots);
 	charge(env, b);
 	for (uint32_t i = 0; i < b->args->count; i++)
-		ret->handles[i] =
-			publish(env, b->session, slots[i], KIND_ALLOCATION);
+		ret->handles[i] = publish(env, b->session, slots[i], b->kind);
 	ret->resource = b->is_new ? publish(env, b->session, b->resource,
 					    KIND_RESOURCE) :
 				    0;
@@ -442,6 +434,20 @@ static struct outcome bear(struct env *env, struct birth *b,
 	return outcome_ok();
 }
 
+struct outcome birth_finish(struct env *env, struct birth *b,
+			    struct created *ret)
+{
+	struct outcome outcome;
+
+	b->adapter = device_at(&env->region, b->device)->adapter;
+	outcome = afford(env, b);
+	if (outcome.status != 0)
+		return outcome;
+	if (reserve(env, b) != 0)
+		return refuse_memory();
+	return bear(env, b, ret);
+}
+
 struct outcome create_request(struct env *env, uint32_t session,
 			      const struct create_args *args,
 			      struct created *ret)
@@ -451,20 +457,13 @@ struct outcome create_request(struct env *env, uint32_t session,
 		.args = args,
 		.made = made,
 		.session = session,
+		.kind = KIND_ALLOCATION,
 		.is_new = (args->flags & TENURE_CREATE_RESOURCE) != 0,
 		.shared = (args->flags & TENURE_CREATE_SHARED) != 0,
 	};
 	struct outcome outcome = check(env, &b);
 
-	if (outcome.status != 0)
-		return outcome;
-	b.adapter = device_at(&env->region, b.device)->adapter;
-	outcome = afford(env, &b);
-	if (outcome.status != 0)
-		return outcome;
-	if (reserve(env, &b) != 0)
-		return refuse_memory();
-	return bear(env, &b, ret);
+	return outcome.status != 0 ? outcome : birth_finish(env, &b, ret);
 }
 
 static struct outcome check_rights(uint32_t wanted, uint32_t has,
@@ -502,7 +501,7 @@ static struct outcome check_open(struct env *env, const struct open_args *args,
 	if (o->device == 0)
 		return outcome;
 	token = token_find(env, args->token);
-	if (token == 0)
+	if (token == 0 || token_at(region, token)->object == 0)
 		return refuse(-EINVAL, TENURE_REASON_TOKEN_UNKNOWN);
 	o->object = token_at(region, token)->object;
 	object = object_at(region, o->object);

@@ -34,6 +34,22 @@ struct outcome create_request(struct env *env, uint32_t session,
 			      const struct create_args *args,
 			      struct created *ret);
 
+/*
+ * Layer L4: creates count allocations that belong to a context, whose handle
+ * is args->resource, or with the flag to all contexts of its device.
+ */
+struct outcome context_allocation_create(struct env *env, uint32_t session,
+					 const struct create_args *args,
+					 struct created *ret);
+
+/*
+ * Destroys one, at any time, by its adapter and handle; its memory goes when
+ * the work that its context has now is done.
+ */
+struct outcome context_allocation_destroy(struct env *env, uint32_t session,
+					  uint64_t adapter,
+					  uint64_t allocation);
+
 struct open_args {
 	uint64_t device;
 	uint64_t token[2];

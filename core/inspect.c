@@ -278,7 +278,7 @@ static uint32_t visit_token(struct walk *w, uint32_t index)
 	struct wire_resource row;
 
 	spend(w, 1);
-	if (!t->record.in_use)
+	if (!t->record.in_use || t->object == 0)
 		return index + 1;
 	o = object_at(w->region, t->object);
 	if (o->refs != o->tokens)

@@ -32,6 +32,10 @@ enum {
 	USERS_PER_ALLOCATION_MAX = 16,
 	/* Allocations that belong to one context. */
 	CONTEXT_ALLOCATIONS_MAX = 1024,
+	/* Fences that one wait may name. */
+	FENCES_PER_WAIT_MAX = 64,
+	/* Waits, of everybody, on one fence. */
+	WAITS_PER_FENCE_MAX = 1024,
 	/* Descriptors a client may leave unacknowledged (H28). */
 	FDS_UNACKNOWLEDGED_MAX = 16,
 	/* Nested maps of one allocation that the daemon counts. */
@@ -49,6 +53,8 @@ enum {
 	CHUNKS_MAX = 1 << 22,
 	CONTEXTS_MAX = 1 << 22,
 	USERS_MAX = 1 << 22,
+	FENCES_MAX = 1 << 22,
+	WAITS_MAX = 1 << 22,
 
 	/* Holders that one dispenser can have at a time. */
 	DISPENSER_HOLDERS_MAX = 4096,

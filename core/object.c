@@ -29,6 +29,7 @@
  */
 #include "core/object.h"
 
+#include "core/fence.h"
 #include "core/session.h"
 
 uint32_t store_new(struct env *env, uint32_t adapter, uint32_t backing,
@@ -226,8 +227,9 @@ static void token_unlink(struct env *env, uint32_t token)
 	region_state(region)->n_tokens--;
 }
 
-struct outcome token_new(struct env *env, uint32_t session, uint32_t object,
-			 uint32_t rights, uint64_t ret_value[2])
+static struct outcome new_token(struct env *env, uint32_t session,
+				uint32_t object, uint32_t fence,
+				uint32_t rights, uint64_t ret_value[2])
 {
 	const struct bill one = { .amount = { [CHARGE_TOKENS] = 1 } };
 	struct region *region = &env->region;
@@ -247,14 +249,33 @@ struct outcome token_new(struct env *env, uint32_t session, uint32_t object,
 				  sizeof(t->value));
 	while (token_find(env, t->value) != 0);
 	t->object = object;
+	t->fence = fence;
 	t->session = session;
 	t->rights = rights;
-	object_at(region, object)->tokens++;
 	token_link(env, index);
 	session_charge(env, session, CHARGE_TOKENS, 1);
-	object_hold(env, object, session_at(region, session)->principal);
+	if (object != 0) {
+		object_at(region, object)->tokens++;
+		object_hold(env, object,
+			    session_at(region, session)->principal);
+	} else {
+		fence_at(region, fence)->refs++;
+	}
 	memcpy(ret_value, t->value, sizeof(t->value));
 	return outcome;
+}
+
+struct outcome token_new(struct env *env, uint32_t session, uint32_t object,
+			 uint32_t rights, uint64_t ret_value[2])
+{
+	return new_token(env, session, object, 0, rights, ret_value);
+}
+
+struct outcome token_new_of_fence(struct env *env, uint32_t session,
+				  uint32_t fence, uint32_t rights,
+				  uint64_t ret_value[2])
+{
+	return new_token(env, session, 0, fence, rights, ret_value);
 }
 
 uint32_t token_find(const struct env *env, const uint64_t value[2])
@@ -272,16 +293,28 @@ uint32_t token_find(const struct env *env, const uint64_t value[2])
 	return 0;
 }
 
+/* Lets go of what the token holds; true when that was an object's last. */
+static bool release_token(struct env *env, const struct token *t)
+{
+	struct object *o;
+
+	if (t->object == 0) {
+		fence_unref(env, t->fence);
+		return false;
+	}
+	o = object_at(&env->region, t->object);
+	assert(o->tokens > 0);
+	o->tokens--;
+	return object_drop(env, t->object,
+			   session_at(&env->region, t->session)->principal);
+}
+
 bool token_free(struct env *env, uint32_t token)
 {
 	struct token *t = token_at(&env->region, token);
 	uint32_t session = t->session;
-	struct object *o = object_at(&env->region, t->object);
-	bool last = object_drop(env, t->object,
-				session_at(&env->region, session)->principal);
+	bool last = release_token(env, t);
 
-	assert(o->tokens > 0);
-	o->tokens--;
 	token_unlink(env, token);
 	session_release(env, session, CHARGE_TOKENS, 1);
 	pool_give(&env->region, AREA_TOKENS, token);

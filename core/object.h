@@ -46,6 +46,11 @@ void object_free(struct env *env, uint32_t object);
 struct outcome token_new(struct env *env, uint32_t session, uint32_t object,
 			 uint32_t rights, uint64_t ret_value[2]);
 
+/* The same for a fence. */
+struct outcome token_new_of_fence(struct env *env, uint32_t session,
+				  uint32_t fence, uint32_t rights,
+				  uint64_t ret_value[2]);
+
 /* The token with that value, or 0. */
 uint32_t token_find(const struct env *env, const uint64_t value[2]);
 

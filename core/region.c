@@ -61,6 +61,8 @@ static const struct {
 	[AREA_CHUNKS] = { sizeof(struct chunk), CHUNKS_MAX },
 	[AREA_CONTEXTS] = { sizeof(struct context), CONTEXTS_MAX },
 	[AREA_USERS] = { sizeof(struct users), USERS_MAX },
+	[AREA_FENCES] = { sizeof(struct fence), FENCES_MAX },
+	[AREA_WAITS] = { sizeof(struct wait), WAITS_MAX },
 	[AREA_BLOCKS] = { BLOCK_UNIT_BYTES, BLOCK_UNITS_MAX },
 };
 

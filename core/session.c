@@ -181,6 +181,7 @@ void session_end(struct env *env, uint32_t session, uint64_t now_ns)
 	for (int kind = 0; kind < CHARGE_KINDS; kind++)
 		assert(s->account.used[kind] == 0);
 	assert(s->first_waiter == 0 && s->n_parked == 0);
+	assert(s->n_quiescing == 0 && s->n_fence_waits == 0);
 	words_deinit(region, &s->words);
 	stream_deinit(region, &s->stream);
 	table_abandon(region, &s->owner);
@@ -335,11 +336,18 @@ uint32_t waiter_new(struct env *env, uint32_t session,
 		    const struct ticket *ticket, uint8_t opcode,
 		    struct outcome *ret)
 {
-	const struct bill one = { .amount = { [CHARGE_WAITS] = 1 } };
+	return waiter_new_for(env, session, ticket, opcode, 1, ret);
+}
+
+uint32_t waiter_new_for(struct env *env, uint32_t session,
+			const struct ticket *ticket, uint8_t opcode,
+			uint32_t cost, struct outcome *ret)
+{
+	const struct bill bill = { .amount = { [CHARGE_WAITS] = cost } };
 	struct waiter *w;
 	uint32_t index;
 
-	*ret = session_afford(env, session, &one, &one);
+	*ret = session_afford(env, session, &bill, &bill);
 	if (ret->status != 0)
 		return 0;
 	if (pool_reserve(&env->region, AREA_WAITERS, 1) != 0) {
@@ -357,7 +365,8 @@ uint32_t waiter_new(struct env *env, uint32_t session,
 	if (w->next_own != 0)
 		waiter_at(&env->region, w->next_own)->previous_own = index;
 	session_at(&env->region, session)->first_waiter = index;
-	session_charge(env, session, CHARGE_WAITS, 1);
+	w->cost = cost;
+	session_charge(env, session, CHARGE_WAITS, cost);
 	return index;
 }
 
@@ -381,7 +390,7 @@ void waiter_drop(struct env *env, uint32_t waiter)
 
 	assert(w->phase != WAITER_TOLD);
 	assert(w->remaining == 0 || w->phase == WAITER_DUE);
-	session_release(env, w->session, CHARGE_WAITS, 1);
+	session_release(env, w->session, CHARGE_WAITS, w->cost);
 	unlink_waiter(env, w);
 	w->phase = WAITER_TOLD;
 	if (w->remaining == 0)

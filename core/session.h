@@ -94,6 +94,10 @@ void session_slot_free(struct env *env, uint32_t session, uint32_t slot);
 uint32_t waiter_new(struct env *env, uint32_t session,
 		    const struct ticket *ticket, uint8_t opcode,
 		    struct outcome *ret);
+/* The same for a request that waits for cost things at a time. */
+uint32_t waiter_new_for(struct env *env, uint32_t session,
+			const struct ticket *ticket, uint8_t opcode,
+			uint32_t cost, struct outcome *ret);
 void waiter_expect(struct env *env, uint32_t waiter, uint32_t more);
 void waiter_done(struct env *env, uint32_t waiter);
 

@@ -64,11 +64,13 @@ struct queue {
 
 /* What a session's progress word is for. */
 struct word {
-	uint32_t what; /* context, or WORD_FREE | the next free one */
+	/* A context, WORD_FENCE | a fence, or WORD_FREE | the next free one. */
+	uint32_t what;
 	uint32_t incarnation; /* of the word; old uses name older ones */
 };
 
 #define WORD_FREE (UINT32_C(1) << 31)
+#define WORD_FENCE (UINT32_C(1) << 30)
 
 /* The words of one session: the daemon's side of them. */
 struct words {
@@ -134,6 +136,7 @@ struct session {
 	uint32_t n_resources, n_allocations, n_tokens, n_retired;
 	uint32_t n_parked; /* items on the timelines of its contexts */
 	uint32_t n_quiescing; /* contexts that end and still have work */
+	uint32_t n_fence_waits; /* on fences that it signals */
 	struct words words;
 	struct queue reached; /* contexts that have items to move */
 	struct queue quiet; /* contexts that end and can go */
@@ -209,6 +212,7 @@ enum device_sweep {
 	SWEEP_ALLOCATIONS, /* those that the device owns itself */
 	SWEEP_RESOURCES,
 	SWEEP_CONTEXTS, /* with the allocations that belong to them */
+	SWEEP_FENCES,
 	SWEEP_DRAIN, /* all retired; waiting for the last reclaim */
 	SWEEP_DONE, /* empty; the handle goes when it is destroyed */
 };
@@ -225,6 +229,7 @@ struct device {
 	uint32_t next, previous; /* of the session's devices */
 	uint32_t cursor_segment, cursor_slot; /* where the sweep stands */
 	uint32_t first_context;
+	uint32_t n_fences; /* openings of fences among its slots */
 	struct owner owner; /* resources and allocations */
 };
 
@@ -268,7 +273,8 @@ struct holding {
 struct token {
 	struct record record;
 	uint64_t value[2];
-	uint32_t object, session;
+	uint32_t object, session; /* object 0: of a fence */
+	uint32_t fence;
 	uint32_t rights;
 	uint32_t next_bucket;
 	uint32_t next, previous; /* of the session's tokens */
@@ -298,6 +304,31 @@ struct waiter {
 	int32_t status; /* of the answer */
 	uint32_t reason; /* enum tenure_reason */
 	uint64_t value; /* of the answer */
+	uint32_t first_wait; /* of a wait for fences */
+	uint32_t cost; /* that it is charged */
+	uint8_t any; /* one of its fences is enough */
+};
+
+/* A timeline of people's own; it never decides when memory goes. */
+struct fence {
+	struct record record;
+	uint32_t session; /* its maker, as long as it is not dead */
+	uint32_t refs; /* openings and tokens */
+	uint32_t who; /* its word and that word's incarnation */
+	uint32_t first_wait, n_waits;
+	uint64_t value; /* the greatest ever seen */
+	uint8_t dead; /* its maker has destroyed it, or has gone */
+};
+
+/* One fence that a waiter waits for. */
+struct wait {
+	struct record record;
+	uint32_t fence, waiter;
+	uint32_t slot; /* the opening that it goes through */
+	uint32_t position; /* in the request */
+	uint64_t value;
+	uint32_t next, previous; /* of the fence */
+	uint32_t next_own; /* of the waiter */
 };
 
 struct chunk {
@@ -329,7 +360,7 @@ struct state {
 	struct queue answered; /* waiters with nothing remaining */
 	struct queue ended; /* sessions, through next_ended */
 	/* totals */
-	uint32_t n_sessions, n_ending, n_devices, n_contexts;
+	uint32_t n_sessions, n_ending, n_devices, n_contexts, n_fences;
 	uint64_t n_resources, n_allocations, n_stores, n_objects, n_tokens;
 	uint64_t store_bytes; /* of all allocations not yet given back */
 	uint64_t clients_total, created_total, destroyed_total, refused_total;
@@ -399,6 +430,17 @@ static inline struct context *context_at(const struct region *region,
 					 uint32_t index)
 {
 	return pool_at(region, AREA_CONTEXTS, index);
+}
+
+static inline struct fence *fence_at(const struct region *region,
+				     uint32_t index)
+{
+	return pool_at(region, AREA_FENCES, index);
+}
+
+static inline struct wait *wait_at(const struct region *region, uint32_t index)
+{
+	return pool_at(region, AREA_WAITS, index);
 }
 
 static inline struct users *users_at(const struct region *region,

@@ -70,6 +70,12 @@ struct slot_context {
 	uint32_t context;
 };
 
+struct slot_fence {
+	uint32_t fence;
+	uint32_t rights; /* enum tenure_rights */
+	uint32_t own; /* the creator's: the fence dies with it */
+};
+
 /* One line: lookup, pin, retire and reclaim touch nothing else. */
 struct slot {
 	atomic_u64 control;
@@ -83,6 +89,7 @@ struct slot {
 		struct slot_resource resource;
 		struct slot_allocation allocation;
 		struct slot_context context;
+		struct slot_fence fence;
 	};
 };
 

@@ -2,7 +2,8 @@
 /*
  * Teardown: death in named phases.
  *
- *	device:   QUIESCE -> ALLOCATIONS -> RESOURCES -> CONTEXTS -> DRAIN -> DONE
+ *	device:   QUIESCE -> ALLOCATIONS -> RESOURCES -> CONTEXTS -> FENCES
+ *	                  -> DRAIN -> DONE -> handle, record
  *	session:  devices -> tokens -> adapter handles -> ENDED
  *	context:  quiet -> its allocations -> handle, record
  *
@@ -33,6 +34,8 @@
 #include "core/context.h"
 #include "core/destroy.h"
 #include "core/device.h"
+#include "core/fence.h"
+#include "core/fence_wait.h"
 #include "core/object.h"
 #include "core/retire.h"
 #include "core/session.h"
@@ -47,6 +50,7 @@ void teardown_begin(struct env *env, uint32_t session)
 	assert(s->phase == SESSION_HELLO || s->phase == SESSION_ACTIVE);
 	s->phase = SESSION_ENDING;
 	state->n_ending++;
+	fence_wait_forget(env, session);
 	waiter_purge(env, session);
 	for (; device != 0; device = device_at(&env->region, device)->next)
 		device_close(env, device, true);
@@ -60,6 +64,8 @@ static bool is_due(const struct device *d, const struct slot *slot)
 		return false;
 	if (d->sweep == SWEEP_RESOURCES)
 		return slot_kind(slot) == KIND_RESOURCE;
+	if (d->sweep == SWEEP_FENCES)
+		return slot_kind(slot) == KIND_FENCE;
 	if (slot_kind(slot) == KIND_CONTEXT_ALLOCATION)
 		return slot->use_who == USE_ALL;
 	return slot_kind(slot) == KIND_ALLOCATION &&
@@ -71,7 +77,9 @@ static void retire_due(struct env *env, const struct device *d, uint32_t index,
 {
 	uint32_t cost = 1;
 
-	if (d->sweep == SWEEP_RESOURCES) {
+	if (d->sweep == SWEEP_FENCES) {
+		fence_close(env, d->session, index);
+	} else if (d->sweep == SWEEP_RESOURCES) {
 		cost += slot_at(&env->region, index)->resource.count;
 		resource_retire(env, d->session, index, true);
 	} else {
@@ -108,8 +116,12 @@ static void sweep_pass(struct env *env, struct device *d, uint32_t *budget)
 		sweep_segment(env, d, budget);
 		return;
 	}
-	d->sweep = d->sweep == SWEEP_ALLOCATIONS ? SWEEP_RESOURCES :
-						   SWEEP_CONTEXTS;
+	if (d->sweep == SWEEP_ALLOCATIONS)
+		d->sweep = SWEEP_RESOURCES;
+	else if (d->sweep == SWEEP_RESOURCES)
+		d->sweep = SWEEP_CONTEXTS;
+	else
+		d->sweep = SWEEP_DRAIN;
 	d->cursor_segment = d->owner.segments;
 }
 
@@ -182,13 +194,14 @@ static bool sweep_device(struct env *env, uint32_t device, uint32_t *budget)
 		return true;
 	case SWEEP_ALLOCATIONS:
 	case SWEEP_RESOURCES:
+	case SWEEP_FENCES:
 		sweep_pass(env, d, budget);
 		return true;
 	case SWEEP_CONTEXTS:
 		if (d->first_context != 0)
 			end_context(env, d->first_context, budget);
 		else
-			d->sweep = SWEEP_DRAIN;
+			d->sweep = d->n_fences > 0 ? SWEEP_FENCES : SWEEP_DRAIN;
 		return true;
 	case SWEEP_DRAIN:
 		table_abandon(&env->region, &d->owner);

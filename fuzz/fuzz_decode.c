@@ -273,6 +273,16 @@ static const struct uses uses[] = {
 	{ WIRE_OP_CONTEXT_DESTROY, "dof" },
 	{ WIRE_OP_CONTEXT_SUBMIT, "dovca" },
 	{ WIRE_OP_CONTEXT_PROGRESS, "dov" },
+	{ WIRE_OP_CONTEXT_ALLOCATION_CREATE, "dofca" },
+	{ WIRE_OP_CONTEXT_ALLOCATION_DESTROY, "ov" },
+	{ WIRE_OP_FENCE_CREATE, "dv" },
+	{ WIRE_OP_FENCE_DESTROY, "do" },
+	{ WIRE_OP_FENCE_SHARE, "dof" },
+	{ WIRE_OP_FENCE_OPEN, "dvVf" },
+	{ WIRE_OP_FENCE_SIGNAL, "dov" },
+	{ WIRE_OP_FENCE_VALUE, "do" },
+	{ WIRE_OP_FENCE_WAIT, "dfca" },
+	{ WIRE_OP_FENCE_WAIT_CANCEL, "v" },
 	{ WIRE_OP_TEST_EVENT, "fdo" },
 };
 
@@ -367,7 +377,8 @@ static bool has_wrong_args(const struct wire_request *q, const uint8_t *args)
 {
 	struct wire_allocation allocation;
 
-	if (q->opcode != WIRE_OP_CREATE)
+	if (q->opcode != WIRE_OP_CREATE &&
+	    q->opcode != WIRE_OP_CONTEXT_ALLOCATION_CREATE)
 		return false;
 	if (q->value[0] > PRIVATE_DATA_MAX ||
 	    q->args_bytes != q->count * UINT64_C(16) + q->value[0])
@@ -760,7 +771,8 @@ static uint32_t make_args(struct random *random, const struct wire_request *q,
 	    q->opcode == WIRE_OP_CONTEXT_SUBMIT)
 		for (uint32_t i = 0; i < q->count; i++)
 			args[words++] = draw_reference(random);
-	if (q->opcode == WIRE_OP_CREATE)
+	if (q->opcode == WIRE_OP_CREATE ||
+	    q->opcode == WIRE_OP_CONTEXT_ALLOCATION_CREATE)
 		for (uint32_t i = 0; i < q->count; i++) {
 			args[words++] = 1 + random_below(random, 20000);
 			args[words++] = 0;

@@ -60,6 +60,16 @@ enum wire_op {
 	WIRE_OP_CONTEXT_DESTROY = 33,
 	WIRE_OP_CONTEXT_SUBMIT = 34,
 	WIRE_OP_CONTEXT_PROGRESS = 35,
+	WIRE_OP_CONTEXT_ALLOCATION_CREATE = 36,
+	WIRE_OP_CONTEXT_ALLOCATION_DESTROY = 37,
+	WIRE_OP_FENCE_CREATE = 38,
+	WIRE_OP_FENCE_DESTROY = 39,
+	WIRE_OP_FENCE_SHARE = 40,
+	WIRE_OP_FENCE_OPEN = 41,
+	WIRE_OP_FENCE_SIGNAL = 42,
+	WIRE_OP_FENCE_VALUE = 43,
+	WIRE_OP_FENCE_WAIT = 44,
+	WIRE_OP_FENCE_WAIT_CANCEL = 45,
 	/* Answered only by a broker configured for tests. */
 	WIRE_OP_TEST_EVENT = 240,
 };
@@ -116,6 +126,23 @@ enum wire_test_event {
  *                  ends the work, count; args: count * handle of allocations
  *  CONTEXT_PROGRESS
  *                  device, object = context, value[0] = progress value
+ *  CONTEXT_ALLOCATION_CREATE
+ *                  device, object = context, count, flags =
+ *                  tenure_context_allocation_flags; args: count * struct
+ *                  wire_allocation
+ *  CONTEXT_ALLOCATION_DESTROY
+ *                  object = adapter, value[0] = allocation
+ *  FENCE_CREATE    device, value[0] = its first value
+ *  FENCE_DESTROY   device, object = fence
+ *  FENCE_SHARE     device, object = fence, flags = tenure_rights
+ *  FENCE_OPEN      device, value[0..1] = token, flags = rights wanted (0: all
+ *                  that the token gives)
+ *  FENCE_SIGNAL    device, object = fence, value[0]
+ *  FENCE_VALUE     device, object = fence
+ *  FENCE_WAIT      device, flags = tenure_wait_flags, count; args: count *
+ *                  struct wire_fence_wait
+ *  FENCE_WAIT_CANCEL
+ *                  value[0] = id of the FENCE_WAIT
  *  TEST_EVENT      flags = wire_test_event, device or object
  */
 struct wire_request {
@@ -166,6 +193,14 @@ static_assert(offsetof(struct wire_request, value) == 48, "layout");
  *  LIMITS          likewise, struct wire_limits; value[1] = clients of the
  *                  daemon, value[2] = its limit of them
  *  CONTEXT_CREATE  value[0] = context, value[1] = its progress word
+ *  CONTEXT_ALLOCATION_CREATE
+ *                  value[1] = bytes charged, count; data: count * handle
+ *  FENCE_CREATE    value[0] = fence, value[1] = its progress word
+ *  FENCE_SHARE     value[0..1] = token
+ *  FENCE_OPEN      value[0] = fence, value[1] = rights
+ *  FENCE_VALUE     value[0]
+ *  FENCE_WAIT      value[0] = position of the fence that was enough, if not
+ *                  all had to come
  *  CHECK           count = broken invariants found, 0 or 1; data: the first
  *                  one in words, without a NUL
  *  RING            value[0] = bytes of the ring; its descriptor
@@ -198,6 +233,13 @@ struct wire_allocation {
 };
 
 static_assert(sizeof(struct wire_allocation) == 16, "layout");
+
+/* A fence and the value that it is to come to. */
+struct wire_fence_wait {
+	uint64_t fence, value;
+};
+
+static_assert(sizeof(struct wire_fence_wait) == 16, "layout");
 
 /* What the asking client holds. */
 struct wire_stat {

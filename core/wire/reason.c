@@ -145,6 +145,21 @@ static const char *work_sentence(enum tenure_reason reason)
 	case TENURE_REASON_USERS_TOO_MANY:
 		return "the entry is used by unfinished work of 16 other "
 		       "contexts";
+	case TENURE_REASON_CONTEXT_FULL:
+		return "the context would have more than 1024 allocations of "
+		       "its own";
+	case TENURE_REASON_FENCE_GONE:
+		return "the fence was destroyed, or its device or its maker "
+		       "has gone";
+	case TENURE_REASON_WAIT_TOO_LONG:
+		return "a wait can name at most 64 fences";
+	case TENURE_REASON_WAIT_UNKNOWN:
+		return "no wait with that id is open: it was answered, or "
+		       "never asked for";
+	case TENURE_REASON_WAIT_CANCELLED:
+		return "the wait was cancelled";
+	case TENURE_REASON_FENCE_WAITS:
+		return "too many waits for one fence are open";
 	}
 	return NULL;
 }

@@ -316,6 +316,140 @@ enum broker_verdict seat_send_device_destroy(struct seat *seat, uint64_t device,
 	return seat_send(seat, r, NULL, 0);
 }
 
+int seat_context_allocate(struct seat *seat, uint64_t context, uint32_t flags,
+			  uint32_t count, uint64_t *ret_handles)
+{
+	struct wire_allocation sizes[LIST_ENTRIES_MAX] = { 0 };
+	const struct wire_request r = {
+		.opcode = WIRE_OP_CONTEXT_ALLOCATION_CREATE,
+		.device = seat->device,
+		.object = context,
+		.flags = flags,
+		.count = count,
+	};
+	int status;
+
+	for (uint32_t i = 0; i < count; i++)
+		sizes[i].size_bytes = PAGE_BYTES;
+	status = seat_ask(seat, r, sizes, count * sizeof(sizes[0]));
+	if (status == 0 && ret_handles != NULL)
+		memcpy(ret_handles, seat->reply.data, count * sizeof(uint64_t));
+	return status;
+}
+
+int seat_context_free(struct seat *seat, uint64_t adapter, uint64_t allocation)
+{
+	const struct wire_request r = {
+		.opcode = WIRE_OP_CONTEXT_ALLOCATION_DESTROY,
+		.object = adapter,
+		.value = { allocation },
+	};
+
+	return seat_ask(seat, r, NULL, 0);
+}
+
+/* A request on the device with an object and one value. */
+static int ask_fence(struct seat *seat, uint8_t opcode, uint64_t fence,
+		     uint64_t value)
+{
+	const struct wire_request r = {
+		.opcode = opcode,
+		.device = seat->device,
+		.object = fence,
+		.value = { value },
+	};
+
+	return seat_ask(seat, r, NULL, 0);
+}
+
+int seat_fence_create(struct seat *seat, uint64_t value, uint64_t *ret_fence,
+		      uint32_t *ret_word)
+{
+	int status = ask_fence(seat, WIRE_OP_FENCE_CREATE, 0, value);
+
+	if (status != 0)
+		return status;
+	*ret_fence = seat->reply.head.value[0];
+	if (ret_word != NULL)
+		*ret_word = (uint32_t)seat->reply.head.value[1];
+	return 0;
+}
+
+int seat_fence_destroy(struct seat *seat, uint64_t fence)
+{
+	return ask_fence(seat, WIRE_OP_FENCE_DESTROY, fence, 0);
+}
+
+int seat_fence_share(struct seat *seat, uint64_t fence, uint32_t rights,
+		     uint64_t ret_token[2])
+{
+	const struct wire_request r = {
+		.opcode = WIRE_OP_FENCE_SHARE,
+		.device = seat->device,
+		.object = fence,
+		.flags = rights,
+	};
+	int status = seat_ask(seat, r, NULL, 0);
+
+	if (status == 0)
+		memcpy(ret_token, seat->reply.head.value, 16);
+	return status;
+}
+
+int seat_fence_open(struct seat *seat, const uint64_t token[2], uint32_t rights,
+		    uint64_t *ret_fence)
+{
+	const struct wire_request r = {
+		.opcode = WIRE_OP_FENCE_OPEN,
+		.device = seat->device,
+		.flags = rights,
+		.value = { token[0], token[1] },
+	};
+	int status = seat_ask(seat, r, NULL, 0);
+
+	if (status == 0)
+		*ret_fence = seat->reply.head.value[0];
+	return status;
+}
+
+int seat_fence_signal(struct seat *seat, uint64_t fence, uint64_t value)
+{
+	return ask_fence(seat, WIRE_OP_FENCE_SIGNAL, fence, value);
+}
+
+int seat_fence_value(struct seat *seat, uint64_t fence, uint64_t *ret_value)
+{
+	int status = ask_fence(seat, WIRE_OP_FENCE_VALUE, fence, 0);
+
+	if (status == 0)
+		*ret_value = seat->reply.head.value[0];
+	return status;
+}
+
+enum broker_verdict seat_fence_wait(struct seat *seat, uint32_t flags,
+				    const struct wire_fence_wait *list,
+				    uint32_t count)
+{
+	const struct wire_request r = {
+		.opcode = WIRE_OP_FENCE_WAIT,
+		.device = seat->device,
+		.flags = flags,
+		.count = count,
+	};
+
+	return seat_send(seat, r, list, count * sizeof(*list));
+}
+
+int seat_fence_wait_cancel(struct seat *seat, uint64_t id)
+{
+	const struct wire_request r = {
+		.opcode = WIRE_OP_FENCE_WAIT_CANCEL,
+		.value = { id },
+	};
+
+	return seat_ask(seat, r, NULL, 0);
+}
+
 int seat_event(struct seat *seat, enum wire_test_event event, uint64_t device,
 	       uint64_t adapter)
 {

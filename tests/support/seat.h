@@ -72,6 +72,24 @@ enum broker_verdict seat_send_context_destroy(struct seat *seat,
 					      uint64_t context, uint32_t flags);
 enum broker_verdict seat_send_device_destroy(struct seat *seat, uint64_t device,
 					     uint32_t flags);
+/* Layer L4: count allocations of one page each, of a context. */
+int seat_context_allocate(struct seat *seat, uint64_t context, uint32_t flags,
+			  uint32_t count, uint64_t *ret_handles);
+int seat_context_free(struct seat *seat, uint64_t adapter, uint64_t allocation);
+int seat_fence_create(struct seat *seat, uint64_t value, uint64_t *ret_fence,
+		      uint32_t *ret_word);
+int seat_fence_destroy(struct seat *seat, uint64_t fence);
+int seat_fence_share(struct seat *seat, uint64_t fence, uint32_t rights,
+		     uint64_t ret_token[2]);
+int seat_fence_open(struct seat *seat, const uint64_t token[2], uint32_t rights,
+		    uint64_t *ret_fence);
+int seat_fence_signal(struct seat *seat, uint64_t fence, uint64_t value);
+int seat_fence_value(struct seat *seat, uint64_t fence, uint64_t *ret_value);
+/* Sent and not waited for. */
+enum broker_verdict seat_fence_wait(struct seat *seat, uint32_t flags,
+				    const struct wire_fence_wait *list,
+				    uint32_t count);
+int seat_fence_wait_cancel(struct seat *seat, uint64_t id);
 int seat_event(struct seat *seat, enum wire_test_event event, uint64_t device,
 	       uint64_t adapter);
 

@@ -35,6 +35,18 @@ enum tenure_end_flags {
 	TENURE_END_TERMINATE = 1u << 0,
 };
 
+/* Memory that belongs to a context. */
+enum tenure_context_allocation_flags {
+	/* All contexts of the device use it; it goes with the device. */
+	TENURE_CONTEXT_ALLOCATION_SHARED_ACROSS_CONTEXTS = 1u << 0,
+};
+
+/* Which fences a wait is for. */
+enum tenure_wait_flags {
+	/* All of them; without it the first one is enough. */
+	TENURE_WAIT_ALL = 1u << 0,
+};
+
 enum tenure_create_flags {
 	/* Make a resource that groups the allocations. Without it, and with no
 	 * resource given, the allocations belong to the device. */
@@ -118,6 +130,14 @@ enum tenure_reason {
 	TENURE_REASON_VALUE_ZERO = 61,
 	TENURE_REASON_VALUE_BACKWARDS = 62,
 	TENURE_REASON_USERS_TOO_MANY = 63,
+	TENURE_REASON_CONTEXT_FULL = 64,
+
+	/* fences */
+	TENURE_REASON_FENCE_GONE = 65,
+	TENURE_REASON_WAIT_TOO_LONG = 66,
+	TENURE_REASON_WAIT_UNKNOWN = 67,
+	TENURE_REASON_WAIT_CANCELLED = 68,
+	TENURE_REASON_FENCE_WAITS = 69,
 
 	/* limits: of this client, of its principal, of the whole daemon */
 	TENURE_REASON_CLIENT_BYTES = 70,

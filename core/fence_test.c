@@ -1,0 +1,436 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Fences and waits: G1 to G3 of core/fence.c and of core/fence_wait.c. */
+#include "tests/support/seat.h"
+
+#include "tests/support/random.h"
+
+enum {
+	R = TENURE_RIGHT_READ,
+	RW = R | TENURE_RIGHT_WRITE,
+	ALL = TENURE_WAIT_ALL
+};
+
+struct stage {
+	struct seat maker, other;
+	uint64_t fence[3];
+	uint32_t word[3];
+	uint64_t token[2], reader[2]; /* for fence 0: RW, R */
+	uint64_t opened; /* by other, RW */
+};
+
+static int set_up(void **state)
+{
+	static struct stage s;
+
+	seat_take(&s.maker, inproc_new(NULL));
+	seat_take_as(&s.other, s.maker.world, 8);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(seat_fence_create(&s.maker, 0, &s.fence[i],
+						   &s.word[i]),
+				 0);
+	assert_int_equal(seat_fence_share(&s.maker, s.fence[0], RW, s.token),
+			 0);
+	assert_int_equal(seat_fence_share(&s.maker, s.fence[0], R, s.reader),
+			 0);
+	assert_int_equal(seat_fence_open(&s.other, s.token, 0, &s.opened), 0);
+	*state = &s;
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	struct stage *s = *state;
+
+	inproc_check(s->maker.world);
+	inproc_free(s->maker.world);
+	return 0;
+}
+
+static uint64_t value(struct seat *seat, uint64_t fence)
+{
+	uint64_t v = 77;
+
+	assert_int_equal(seat_fence_value(seat, fence, &v), 0);
+	inproc_check(seat->world);
+	return v;
+}
+
+/* Asks for a wait that cannot be answered yet; the id of the request. */
+static uint64_t wait_for(struct seat *seat, uint32_t flags, uint64_t a,
+			 uint64_t a_value, uint64_t b, uint64_t b_value)
+{
+	const struct wire_fence_wait list[2] = { { a, a_value },
+						 { b, b_value } };
+
+	assert_int_equal(seat_fence_wait(seat, flags, list, b == 0 ? 1 : 2),
+			 BROKER_LATER);
+	inproc_check(seat->world);
+	return seat->id;
+}
+
+static void g1_the_value_only_grows(void **state)
+{
+	struct stage *s = *state;
+
+	assert_int_equal(value(&s->maker, s->fence[0]), 0);
+	assert_int_equal(seat_fence_signal(&s->maker, s->fence[0], 5), 0);
+	assert_int_equal(value(&s->other, s->opened), 5);
+	assert_int_equal(seat_fence_signal(&s->other, s->opened, 3), 0);
+	assert_int_equal(value(&s->maker, s->fence[0]), 5);
+	inproc_store_word(s->maker.world, s->maker.client, s->word[0], 4);
+	assert_int_equal(value(&s->maker, s->fence[0]), 5);
+	inproc_store_word(s->maker.world, s->maker.client, s->word[0], 9);
+	assert_int_equal(value(&s->other, s->opened), 9);
+	inproc_store_word(s->maker.world, s->maker.client, s->word[0], 0);
+	assert_int_equal(value(&s->other, s->opened), 9);
+	assert_int_equal(seat_fence_signal(&s->other, s->opened, UINT64_MAX),
+			 0);
+	assert_int_equal(value(&s->maker, s->fence[0]), UINT64_MAX);
+}
+
+static void a_first_value(void **state)
+{
+	struct stage *s = *state;
+	uint64_t fence;
+	uint32_t word;
+
+	inproc_store_word(s->maker.world, s->maker.client, s->word[2], 50);
+	assert_int_equal(seat_fence_destroy(&s->maker, s->fence[2]), 0);
+	assert_int_equal(seat_fence_create(&s->maker, 7, &fence, &word), 0);
+	assert_int_equal(word, s->word[2]);
+	assert_int_equal(value(&s->maker, fence), 7);
+}
+
+static void waits_end_by_signal_and_by_word(void **state)
+{
+	struct stage *s = *state;
+	struct broker *broker = inproc_broker(s->maker.world);
+	uint64_t a = wait_for(&s->other, 0, s->opened, 5, 0, 0);
+	uint64_t b = wait_for(&s->maker, 0, s->fence[0], 6, 0, 0);
+
+	assert_true(broker_waits_for_progress(broker, s->maker.client));
+	assert_false(broker_waits_for_progress(broker, s->other.client));
+	assert_int_equal(seat_fence_signal(&s->maker, s->fence[0], 4), 0);
+	assert_false(seat_heard(&s->other, a));
+	assert_int_equal(seat_fence_signal(&s->maker, s->fence[0], 5), 0);
+	assert_true(seat_heard(&s->other, a));
+	assert_int_equal(s->other.reply.head.status, 0);
+	assert_false(seat_heard(&s->maker, b));
+	inproc_store_word(s->maker.world, s->maker.client, s->word[0], 6);
+	inproc_ring_bell(s->maker.world, s->maker.client);
+	assert_true(seat_heard(&s->maker, b));
+	assert_false(broker_waits_for_progress(broker, s->maker.client));
+}
+
+static void what_is_there_is_answered_at_once(void **state)
+{
+	struct stage *s = *state;
+	struct wire_fence_wait list[3] = { { s->fence[0], 1 },
+					   { s->fence[1], 0 },
+					   { s->fence[2], 0 } };
+
+	assert_int_equal(seat_fence_wait(&s->maker, 0, list, 3), BROKER_REPLY);
+	assert_int_equal(s->maker.reply.head.status, 0);
+	assert_int_equal(s->maker.reply.head.value[0], 1);
+	assert_int_equal(seat_fence_wait(&s->maker, ALL, list + 1, 2),
+			 BROKER_REPLY);
+	assert_int_equal(s->maker.reply.head.status, 0);
+	inproc_store_word(s->maker.world, s->maker.client, s->word[0], 1);
+	assert_int_equal(seat_fence_wait(&s->maker, ALL, list, 3),
+			 BROKER_REPLY);
+}
+
+static void any_and_all(void **state)
+{
+	struct stage *s = *state;
+	uint64_t any = wait_for(&s->maker, 0, s->fence[0], 5, s->fence[1], 5);
+	uint64_t all = wait_for(&s->maker, ALL, s->fence[0], 5, s->fence[1], 5);
+	/* The same fence twice. */
+	uint64_t twice =
+		wait_for(&s->maker, ALL, s->fence[1], 5, s->fence[1], 7);
+
+	assert_int_equal(seat_fence_signal(&s->maker, s->fence[1], 5), 0);
+	assert_true(seat_heard(&s->maker, any));
+	assert_int_equal(s->maker.reply.head.value[0], 1);
+	assert_false(seat_heard(&s->maker, all));
+	assert_false(seat_heard(&s->maker, twice));
+	assert_int_equal(seat_fence_signal(&s->maker, s->fence[0], 9), 0);
+	assert_true(seat_heard(&s->maker, all));
+	assert_int_equal(seat_fence_signal(&s->maker, s->fence[1], 9), 0);
+	assert_true(seat_heard(&s->maker, twice));
+}
+
+static void g1_a_wait_can_be_cancelled(void **state)
+{
+	struct stage *s = *state;
+	uint64_t id = wait_for(&s->maker, 0, s->fence[0], 5, s->fence[1], 5);
+
+	assert_int_equal(seat_fence_wait_cancel(&s->other, id), -EINVAL);
+	assert_int_equal(seat_fence_wait_cancel(&s->maker, id), 0);
+	assert_true(seat_heard(&s->maker, id));
+	assert_int_equal(s->maker.reply.head.status, -ECANCELED);
+	assert_unchanged(&s->maker, seat_fence_wait_cancel(&s->maker, id),
+			 -EINVAL, TENURE_REASON_WAIT_UNKNOWN);
+	assert_int_equal(seat_fence_signal(&s->maker, s->fence[0], 5), 0);
+	assert_false(seat_heard(&s->maker, id));
+}
+
+static void g2_the_end_of_a_fence_is_no_success(void **state)
+{
+	struct stage *s = *state;
+	uint64_t a = wait_for(&s->other, 0, s->opened, 5, 0, 0);
+	uint64_t b = wait_for(&s->maker, ALL, s->fence[0], 5, s->fence[1], 5);
+	struct wire_fence_wait list[1] = { { s->opened, 0 } };
+	uint64_t v;
+
+	assert_int_equal(seat_fence_destroy(&s->maker, s->fence[0]), 0);
+	assert_true(seat_heard(&s->other, a));
+	assert_int_equal(s->other.reply.head.status, -ENODEV);
+	assert_int_equal(s->other.reply.head.reason, TENURE_REASON_FENCE_GONE);
+	assert_true(seat_heard(&s->maker, b));
+	assert_int_equal(s->maker.reply.head.status, -ENODEV);
+	assert_unchanged(&s->other, seat_fence_value(&s->other, s->opened, &v),
+			 -ENODEV, TENURE_REASON_FENCE_GONE);
+	assert_unchanged(&s->other, seat_fence_signal(&s->other, s->opened, 9),
+			 -ENODEV, TENURE_REASON_FENCE_GONE);
+	assert_int_equal(seat_fence_wait(&s->other, 0, list, 1), BROKER_REPLY);
+	assert_int_equal(s->other.reply.head.status, -ENODEV);
+	assert_int_equal(s->other.reply.head.index, 0);
+	assert_unchanged(&s->other, seat_fence_open(&s->other, s->token, 0, &v),
+			 -ENODEV, TENURE_REASON_FENCE_GONE);
+	assert_int_equal(seat_fence_destroy(&s->other, s->opened), 0);
+	assert_int_equal(world_state(s->maker.world)->n_fences, 3);
+	assert_int_equal(seat_revoke(&s->maker, s->token), 0);
+	assert_int_equal(seat_revoke(&s->maker, s->reader), 0);
+	assert_int_equal(world_state(s->maker.world)->n_fences, 2);
+}
+
+static void g2_closing_an_opening_ends_its_own_waits(void **state)
+{
+	struct stage *s = *state;
+	uint64_t a = wait_for(&s->other, 0, s->opened, 5, 0, 0);
+	uint64_t b = wait_for(&s->maker, 0, s->fence[0], 5, 0, 0);
+
+	assert_int_equal(seat_fence_destroy(&s->other, s->opened), 0);
+	assert_true(seat_heard(&s->other, a));
+	assert_int_equal(s->other.reply.head.status, -ENODEV);
+	assert_false(seat_heard(&s->maker, b));
+	assert_int_equal(seat_fence_signal(&s->maker, s->fence[0], 5), 0);
+	assert_true(seat_heard(&s->maker, b));
+	assert_int_equal(s->maker.reply.head.status, 0);
+}
+
+static void g2_device_and_death_of_the_maker(void **state)
+{
+	struct stage *s = *state;
+	uint64_t a = wait_for(&s->other, 0, s->opened, 5, 0, 0);
+	uint64_t fence, token[2], id;
+
+	assert_int_equal(seat_device_destroy(&s->maker, s->maker.device), 0);
+	assert_true(seat_heard(&s->other, a));
+	assert_int_equal(s->other.reply.head.status, -ENODEV);
+	assert_int_equal(seat_device_create(&s->maker, s->maker.adapter,
+					    &s->maker.device),
+			 0);
+	assert_int_equal(seat_fence_create(&s->maker, 0, &fence, NULL), 0);
+	assert_int_equal(seat_fence_share(&s->maker, fence, R, token), 0);
+	assert_int_equal(seat_fence_open(&s->other, token, 0, &fence), 0);
+	id = wait_for(&s->other, ALL, fence, 1, fence, 2);
+	inproc_kill(s->maker.world, s->maker.client);
+	assert_true(seat_heard(&s->other, id));
+	assert_int_equal(s->other.reply.head.status, -ENODEV);
+	inproc_check(s->maker.world);
+	/* The openings of others keep the dead record until they go. */
+	assert_int_equal(world_state(s->maker.world)->n_fences, 2);
+}
+
+static void a_client_that_dies_waiting(void **state)
+{
+	struct stage *s = *state;
+
+	wait_for(&s->other, ALL, s->opened, 5, s->opened, 6);
+	wait_for(&s->other, 0, s->opened, 7, 0, 0);
+	inproc_kill(s->other.world, s->other.client);
+	inproc_check(s->maker.world);
+	assert_int_equal(seat_session(&s->maker)->n_fence_waits, 0);
+	assert_int_equal(seat_fence_signal(&s->maker, s->fence[0], 9), 0);
+}
+
+static void rights_of_openings(void **state)
+{
+	struct stage *s = *state;
+	uint64_t reader, token[2];
+
+	assert_unchanged(&s->other,
+			 seat_fence_open(&s->other, s->reader, RW, &reader),
+			 -EACCES, TENURE_REASON_RIGHTS_EXCEEDED);
+	assert_unchanged(&s->other,
+			 seat_fence_open(&s->other, s->reader, 2, &reader),
+			 -EINVAL, TENURE_REASON_RIGHTS_INVALID);
+	assert_int_equal(seat_fence_open(&s->other, s->reader, 0, &reader), 0);
+	assert_unchanged(&s->other, seat_fence_signal(&s->other, reader, 5),
+			 -EACCES, TENURE_REASON_RIGHTS_EXCEEDED);
+	assert_unchanged(&s->other,
+			 seat_fence_share(&s->other, reader, RW, token),
+			 -EACCES, TENURE_REASON_RIGHTS_EXCEEDED);
+	assert_unchanged(&s->other,
+			 seat_fence_share(&s->other, reader, 0, token), -EINVAL,
+			 TENURE_REASON_RIGHTS_INVALID);
+	assert_int_equal(seat_fence_share(&s->other, reader, R, token), 0);
+	assert_int_equal(value(&s->other, reader), 0);
+}
+
+/* A token names a resource or a fence, and each is opened as what it is. */
+static void tokens_of_another_kind(void **state)
+{
+	struct stage *s = *state;
+	uint64_t resource, token[2], handle;
+
+	assert_int_equal(seat_create(&s->maker, 0,
+				     TENURE_CREATE_RESOURCE |
+					     TENURE_CREATE_SHARED,
+				     1, &resource, NULL),
+			 0);
+	assert_int_equal(seat_share(&s->maker, resource, RW, token), 0);
+	assert_unchanged(&s->other,
+			 seat_fence_open(&s->other, token, 0, &handle), -EINVAL,
+			 TENURE_REASON_TOKEN_UNKNOWN);
+	assert_unchanged(&s->other,
+			 seat_open(&s->other, s->token, 1, &handle, NULL),
+			 -EINVAL, TENURE_REASON_TOKEN_UNKNOWN);
+	assert_unchanged(&s->maker,
+			 seat_share(&s->maker, s->fence[0], RW, token), -EINVAL,
+			 TENURE_REASON_WRONG_TYPE);
+}
+
+/* The status of a wait that is answered at once. */
+static int asked(struct seat *seat, uint32_t flags,
+		 const struct wire_fence_wait *list, uint32_t count)
+{
+	assert_int_equal(seat_fence_wait(seat, flags, list, count),
+			 BROKER_REPLY);
+	return seat->reply.head.status;
+}
+
+static void g3_what_is_refused(void **state)
+{
+	struct stage *s = *state;
+	struct seat *q = &s->maker;
+	struct wire_fence_wait list[65];
+
+	for (int i = 0; i < 65; i++)
+		list[i] = (struct wire_fence_wait){ s->fence[0], 5 };
+	assert_unchanged(q, asked(q, 2, list, 1), -EINVAL,
+			 TENURE_REASON_FLAGS_RESERVED);
+	assert_unchanged(q, asked(q, 0, list, 0), -EINVAL,
+			 TENURE_REASON_LIST_MISSING);
+	assert_unchanged(q, asked(q, 0, list, 65), -EINVAL,
+			 TENURE_REASON_WAIT_TOO_LONG);
+	list[3].fence = 0;
+	assert_unchanged(q, asked(q, 0, list, 5), -EINVAL,
+			 TENURE_REASON_FENCE_INVALID);
+	assert_int_equal(q->reply.head.index, 3);
+	list[3].fence = q->device;
+	assert_unchanged(q, asked(q, 0, list, 5), -EINVAL,
+			 TENURE_REASON_WRONG_TYPE);
+	list[3].fence = s->opened;
+	assert_unchanged(q, asked(q, 0, list, 5), -EINVAL,
+			 TENURE_REASON_FENCE_INVALID);
+	list[3].fence = s->fence[0];
+	for (int i = 0; i < 16; i++)
+		assert_int_equal(seat_fence_wait(q, ALL, list, 64),
+				 BROKER_LATER);
+	assert_unchanged(q, asked(q, 0, list, 1), -EDQUOT,
+			 TENURE_REASON_FENCE_WAITS);
+	list[0].fence = s->fence[1];
+	assert_unchanged(q, asked(q, 0, list, 1), -EDQUOT,
+			 TENURE_REASON_CLIENT_WAITS);
+	inproc_check(q->world);
+	assert_int_equal(seat_fence_signal(q, s->fence[0], 5), 0);
+	inproc_check(q->world);
+	assert_int_equal(seat_session(q)->account.used[CHARGE_WAITS], 0);
+}
+
+/* Against a plain table of who waits for what. */
+static void g1_g2_against_a_table(void **state)
+{
+	struct {
+		uint64_t id, value[2];
+		uint32_t fence[2], flags;
+	} open[32] = { 0 };
+	struct stage *s = *state;
+	struct random random = { 21 };
+	uint64_t now[3] = { 0 };
+
+	for (int round = 0; round < 6000; round++) {
+		uint32_t f = random_below(&random, 3);
+		uint32_t k = random_below(&random, 32);
+
+		if (random_chance(&random, 40)) {
+			now[f] += random_below(&random, 4);
+			assert_int_equal(seat_fence_signal(&s->maker,
+							   s->fence[f], now[f]),
+					 0);
+		} else if (open[k].id == 0) {
+			struct wire_fence_wait list[2];
+
+			open[k].flags = random_below(&random, 2);
+			for (int i = 0; i < 2; i++) {
+				open[k].fence[i] = random_below(&random, 3);
+				open[k].value[i] = now[open[k].fence[i]] + 1 +
+						   random_below(&random, 6);
+				list[i].fence = s->fence[open[k].fence[i]];
+				list[i].value = open[k].value[i];
+			}
+			assert_int_equal(seat_fence_wait(&s->maker,
+							 open[k].flags, list,
+							 2),
+					 BROKER_LATER);
+			open[k].id = s->maker.id;
+		}
+		for (k = 0; k < 32; k++) {
+			bool a = now[open[k].fence[0]] >= open[k].value[0];
+			bool b = now[open[k].fence[1]] >= open[k].value[1];
+			bool due = open[k].flags ? a && b : a || b;
+
+			if (open[k].id == 0)
+				continue;
+			assert_int_equal(seat_heard(&s->maker, open[k].id),
+					 due);
+			if (!due)
+				continue;
+			assert_int_equal(s->maker.reply.head.status, 0);
+			if (!open[k].flags)
+				assert_true(s->maker.reply.head.value[0] == 0 ?
+						    a :
+						    b);
+			open[k].id = 0;
+		}
+		if (round % 64 == 0)
+			inproc_check(s->maker.world);
+	}
+}
+
+#define on_stage(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		on_stage(g1_the_value_only_grows),
+		on_stage(a_first_value),
+		on_stage(waits_end_by_signal_and_by_word),
+		on_stage(what_is_there_is_answered_at_once),
+		on_stage(any_and_all),
+		on_stage(g1_a_wait_can_be_cancelled),
+		on_stage(g2_the_end_of_a_fence_is_no_success),
+		on_stage(g2_closing_an_opening_ends_its_own_waits),
+		on_stage(g2_device_and_death_of_the_maker),
+		on_stage(a_client_that_dies_waiting),
+		on_stage(rights_of_openings),
+		on_stage(tokens_of_another_kind),
+		on_stage(g3_what_is_refused),
+		on_stage(g1_g2_against_a_table),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

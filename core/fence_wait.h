@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Waits for fences: any or all of several. One thread. */
+#ifndef CORE_FENCE_WAIT_H
+#define CORE_FENCE_WAIT_H
+
+#include "core/env.h"
+#include "core/outcome.h"
+#include "core/session.h"
+#include "core/state.h"
+#include "core/wire/msg.h"
+
+struct wait_args {
+	uint64_t device;
+	const struct wire_fence_wait *list;
+	uint32_t count;
+	uint64_t list_bytes;
+	uint32_t flags; /* enum tenure_wait_flags */
+};
+
+/* Answers now, with the position of one that is there, or the request later. */
+struct outcome fence_wait(struct env *env, uint32_t session,
+			  const struct wait_args *args,
+			  const struct ticket *ticket, uint64_t *ret_position);
+
+/* Ends the wait that was asked for by request id: it is answered ECANCELED. */
+struct outcome fence_wait_cancel(struct env *env, uint32_t session,
+				 uint64_t id);
+
+/* The fence has come further. */
+void fence_wait_wake(struct env *env, uint32_t fence);
+
+/* Waits through that opening, or through any if 0, end with ENODEV. */
+void fence_wait_fail(struct env *env, uint32_t fence, uint32_t slot);
+
+/* The session ends: nobody is there to be told. */
+void fence_wait_forget(struct env *env, uint32_t session);
+
+#endif
