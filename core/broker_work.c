@@ -3,10 +3,10 @@
  * Broker: the requests about work, and the progress that comes without one.
  *
  * Each request only moves fields between the message and the module that
- * knows what they mean. The other way in is a word that a client stores: whoever runs the broker asks
- * whether anybody waits for a client's progress, and only then has that
- * client ring a bell when it stores. So a client whose memory nobody waits
- * for makes progress without a call of anything.
+ * knows what they mean. The other way in is a word that a client stores:
+ * whoever runs the broker asks whether anybody waits for a client's progress,
+ * and only then has that client ring a bell when it stores. So a client whose
+ * memory nobody waits for makes progress without a call of anything.
  *
  *	store word --> (armed?) --bell--> broker_progressed --> look at words
  *	                                                          | advance

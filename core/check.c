@@ -130,7 +130,7 @@ static void walk_tokens(struct check *c)
 		n++;
 		c->sessions[t->session].tokens++;
 		check_owe(c, t->session, CHARGE_TOKENS, 1);
-		if (t->object == 0) {
+		if (t->fence != 0) {
 			check_tally_fence(c, t->fence);
 			continue;
 		}
