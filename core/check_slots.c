@@ -120,6 +120,13 @@ static void tally_resource(struct check *c, uint32_t session, uint32_t index)
 			  block_units(r->private_bytes);
 	if (r->object != 0)
 		tally_opening(c, session, slot);
+	/* Set aside: it has a place in the stream that it comes back to. */
+	if (slot_state(slot) == SLOT_RETIRED && slot->use_who != 0) {
+		check_expect(c, "orphans of a resource set aside", index,
+			     slot->use_value > 0, 1);
+		c->sessions[session].streamed++;
+		c->items++;
+	}
 	for (uint32_t i = 0; i < r->count; i++) {
 		const struct slot *child = slot_at(c->region, run[i]);
 

@@ -101,6 +101,30 @@ static void g1_a_resource_waits_for_every_child(void **state)
 	assert_int_equal(allocations(s), 3);
 }
 
+/* An allocation destroyed out of a resource may outlive all the others. */
+static void an_orphan_keeps_only_the_shell(void **state)
+{
+	struct stage *s = *state;
+	struct seat *q = &s->seat;
+	struct checking *backend = inproc_backend(q->world, 0);
+	struct checking_record record;
+
+	assert_int_equal(seat_submit(q, s->a, 5, &s->child[1], 1), 0);
+	assert_int_equal(seat_destroy(q, 0, &s->child[1], 1, 0), 0);
+	assert_int_equal(seat_destroy(q, s->resource, NULL, 0, SYNC), 0);
+	assert_int_equal(allocations(s), 4);
+	assert_int_equal(checking_resources(backend), 1);
+	assert_true(checking_record(backend, 0, &record));
+	assert_int_equal(record.count, 3);
+	assert_int_equal(record.flags, 0);
+	assert_int_equal(seat_progress(q, s->a, 5), 0);
+	assert_int_equal(allocations(s), 3);
+	assert_int_equal(checking_resources(backend), 0);
+	assert_true(checking_record(backend, 0, &record));
+	assert_int_equal(record.count, 0);
+	assert_int_equal(record.flags, BACKEND_DESTROY_RESOURCE);
+}
+
 /* What others have open is let go of in the same way. */
 static void g1_openings_wait_for_their_own_client_only(void **state)
 {
@@ -309,6 +333,7 @@ int main(void)
 		on_stage(g1_nothing_goes_before_its_work),
 		on_stage(g1_g2_one_context_after_the_other),
 		on_stage(g1_a_resource_waits_for_every_child),
+		on_stage(an_orphan_keeps_only_the_shell),
 		on_stage(g1_openings_wait_for_their_own_client_only),
 		on_stage(flags_and_completion),
 		on_stage(g3_a_stalled_context_delays_nobody_else),

@@ -137,6 +137,7 @@ static void leave_run(const struct region *region, const struct slot *child)
 
 	run[position] = moved;
 	slot_at(region, moved)->allocation.position = position;
+	parent->use_value++; /* an orphan, see core/reclaim.c */
 }
 
 /* Takes an allocation out of its context's run, in the same way. */

@@ -18,6 +18,13 @@
  * concurrently for one client" (B25) means, and it makes the in/out value of a
  * resource (B20) well defined.
  *
+ * An allocation that was destroyed out of a private resource (A51) is an orphan
+ * until it is released, which may be later than its resource's destroy when
+ * work uses it. Its value belongs to the resource, whose own release must come
+ * after it. So what is still in a resource with orphans is released without
+ * the resource; the shell, which has no memory and which nobody waits for, is
+ * set aside, and goes when the last orphan has (B22).
+ *
  * Sessions with work stand in a ring and get a quantum in turn: garbage
  * delays only whoever made it. When its stream is empty a session's teardown
  * takes a step (core/teardown.c), which may refill the stream.
@@ -40,7 +47,13 @@
 #include "core/teardown.h"
 #include "core/uses.h"
 
-enum { QUANTUM = 256 };
+enum { QUANTUM = 256, SET_ASIDE = 1 };
+
+/* Whether allocations that were destroyed out of it are not yet released. */
+static bool has_orphans(const struct slot *resource)
+{
+	return resource->resource.object == 0 && resource->use_value > 0;
+}
 
 static void job_ready(struct env *env, uint32_t session)
 {
@@ -123,7 +136,7 @@ static void start_resource(struct env *env, uint32_t session,
 			   const struct slot *slot)
 {
 	struct job job = {
-		.kind = JOB_RESOURCE,
+		.kind = has_orphans(slot) ? JOB_CHILDREN : JOB_RESOURCE,
 		.items = 1,
 		.slots = slot->resource.count,
 	};
@@ -239,6 +252,52 @@ static void release_front(struct env *env, uint32_t session, uint32_t item)
 		let_go(env, session, slot);
 }
 
+/* A shell leaves the front: the release of its last orphan brings it back. */
+static void set_aside(struct env *env, uint32_t session, uint32_t resource)
+{
+	struct region *region = &env->region;
+	struct slot *slot = slot_at(region, resource);
+	uint32_t waiter = slot->waiter;
+
+	stream_pop(region, &session_at(region, session)->stream, 1);
+	/* Its place is kept. */
+	region_state(region)->n_items++;
+	slot->use_who = SET_ASIDE;
+	slot->waiter = 0;
+	waiter_done(env, waiter);
+}
+
+/* Whether the children of a private resource are released, and it is not. */
+static bool is_half_released(const struct env *env, const struct slot *slot)
+{
+	const uint32_t *run;
+
+	if (slot->resource.object != 0 || slot->resource.released ||
+	    slot->resource.count == 0)
+		return false;
+	run = block_at(&env->region, slot->resource.run);
+	return is_released(slot_at(&env->region, run[0]));
+}
+
+/* A resource at the front; false when the usual steps are to be taken. */
+static bool reclaim_half(struct env *env, uint32_t session, uint32_t item,
+			 uint32_t *budget, bool *ret_progress)
+{
+	struct slot *slot = slot_at(&env->region, item);
+
+	if (slot_kind(slot) != KIND_RESOURCE)
+		return false;
+	*ret_progress = true;
+	if (is_half_released(env, slot)) {
+		*ret_progress = free_children(env, session, slot, budget);
+		return true;
+	}
+	if (!has_orphans(slot) || slot->resource.count > 0)
+		return false;
+	set_aside(env, session, item);
+	return true;
+}
+
 /* One step at the front of a stream; false while a pin is in the way. */
 static bool reclaim_front(struct env *env, uint32_t session, uint32_t *budget)
 {
@@ -250,6 +309,9 @@ static bool reclaim_front(struct env *env, uint32_t session, uint32_t *budget)
 
 	stream_peek(region, &s->stream, &item, 1);
 	*budget -= (uint32_t)min_u64(*budget, 1);
+	if (!(item & ITEM_OBJECT) &&
+	    reclaim_half(env, session, item, budget, &freed))
+		return freed;
 	if ((item & ITEM_OBJECT) || !is_released(slot_at(region, item))) {
 		release_front(env, session, item);
 		*budget -= (uint32_t)min_u64(*budget, s->job.slots);
@@ -341,7 +403,8 @@ static void tell_resource(const struct env *env, const struct session *s,
 	ret->adapter = device_at(&env->region, r->device)->adapter;
 	ret->args.count = r->count;
 	ret->args.resource = r->backing;
-	ret->args.flags = BACKEND_DESTROY_RESOURCE;
+	if (s->job.kind == JOB_RESOURCE)
+		ret->args.flags = BACKEND_DESTROY_RESOURCE;
 }
 
 static void tell_object(const struct env *env, const struct session *s,
@@ -379,7 +442,7 @@ bool reclaim_next_job(struct env *env, struct release *ret)
 	};
 	if (s->job.kind == JOB_ALLOCATIONS)
 		tell_allocations(env, s, ret);
-	else if (s->job.kind == JOB_RESOURCE)
+	else if (s->job.kind == JOB_RESOURCE || s->job.kind == JOB_CHILDREN)
 		tell_resource(env, s, ret);
 	else
 		tell_object(env, s, ret);
@@ -408,6 +471,24 @@ static void allocation_released(struct env *env, uint32_t session,
 	slot->allocation.store = 0;
 }
 
+/* The last orphan of a shell that was set aside brings it back. */
+static void orphan_released(struct env *env, uint32_t session, uint32_t index)
+{
+	struct region *region = &env->region;
+	uint32_t parent = slot_at(region, index)->allocation.parent;
+	struct slot *slot;
+
+	if (parent == 0)
+		return;
+	slot = slot_at(region, parent);
+	assert(slot->use_value > 0);
+	if (--slot->use_value > 0 || slot->use_who != SET_ASIDE)
+		return;
+	slot->use_who = 0;
+	region_state(region)->n_items--;
+	stream_append(region, &session_at(region, session)->stream, parent);
+}
+
 static void allocations_released(struct env *env, uint32_t session,
 				 uint64_t resource)
 {
@@ -416,11 +497,14 @@ static void allocations_released(struct env *env, uint32_t session,
 	uint32_t n = stream_peek(&env->region, &s->stream, items, s->job.items);
 
 	keep_resource_value(env, items[0], resource);
-	for (uint32_t i = 0; i < n; i++)
+	for (uint32_t i = 0; i < n; i++) {
 		allocation_released(env, session, items[i]);
+		orphan_released(env, session, items[i]);
+	}
 }
 
-static void resource_released(struct env *env, uint32_t session)
+static void resource_released(struct env *env, uint32_t session,
+			      uint64_t resource)
 {
 	const struct session *s = session_at(&env->region, session);
 	struct slot *slot;
@@ -434,7 +518,8 @@ static void resource_released(struct env *env, uint32_t session)
 
 		allocation_released(env, session, run[i]);
 	}
-	slot->resource.released = 1;
+	slot->resource.released = s->job.kind == JOB_RESOURCE;
+	slot->resource.backing = resource;
 }
 
 static void object_released(struct env *env, struct session *s)
@@ -464,8 +549,8 @@ void reclaim_job_done(struct env *env, uint32_t session, int status,
 	s->freed_bytes += s->job.bytes;
 	if (s->job.kind == JOB_OBJECT)
 		object_released(env, s);
-	else if (s->job.kind == JOB_RESOURCE)
-		resource_released(env, session);
+	else if (s->job.kind == JOB_RESOURCE || s->job.kind == JOB_CHILDREN)
+		resource_released(env, session, resource);
 	else
 		allocations_released(env, session, resource);
 	s->job = (struct job){ 0 };

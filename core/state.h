@@ -102,6 +102,7 @@ enum job_kind {
 	JOB_NONE,
 	JOB_ALLOCATIONS, /* the first items of the stream, one parent */
 	JOB_RESOURCE, /* the first item: a private resource, or its shell */
+	JOB_CHILDREN, /* the first item: what is in it, but not the shell */
 	JOB_OBJECT, /* the first item: the last opening or a token's hold */
 };
 

@@ -80,7 +80,9 @@ struct slot_fence {
 struct slot {
 	atomic_u64 control;
 	uint32_t waiter; /* who waits for the reclaim, or 0 */
-	/* Which work uses it, of allocations only: core/uses.c. */
+	/* Which work uses it, of allocations: core/uses.c. Of a private
+	 * resource: whether it is set aside, and how many that were destroyed
+	 * out of it have not been released: core/reclaim.c. */
 	uint32_t use_who;
 	uint64_t use_value;
 	union {

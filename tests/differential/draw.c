@@ -49,7 +49,7 @@ static int draw_thing(struct run *run, int client, enum model_kind kind,
 	for (int i = 0; i < m->n_things; i++) {
 		const struct model_thing *t = &m->things[i];
 
-		if (t->kind == MODEL_NONE ||
+		if (t->kind == MODEL_NONE || t->ghost ||
 		    (client != MODEL_NOTHING && t->client != client) ||
 		    (kind != MODEL_NONE && t->kind != kind) ||
 		    (device != MODEL_NOTHING && t->device != device))
@@ -134,6 +134,12 @@ static void draw_token(struct run *run, uint64_t ret_value[2])
 		ret_value[below(run, 2)] ^= UINT64_C(1) << below(run, 64);
 }
 
+/* Whether there is room for one more request that may wait for ever. */
+static bool is_patient(struct run *run)
+{
+	return run->n_pending < PENDING_MAX / 2 && chance(run, 60);
+}
+
 /* ---- Adapters and devices ---- */
 
 static void step_adapter_open(struct run *run, int client)
@@ -168,6 +174,13 @@ static void step_device_destroy(struct run *run, int client)
 	struct wire_request q = { .opcode = WIRE_OP_DEVICE_DESTROY };
 
 	q.device = draw_handle(run, client, MODEL_DEVICE, MODEL_NOTHING);
+	/* A wait that cannot end waits for the end of its client. */
+	if (is_patient(run))
+		q.flags = 0;
+	else
+		q.flags = TENURE_END_TERMINATE;
+	if (is_bad(run) && chance(run, 10))
+		q.flags = UINT32_C(1) << below(run, 32);
 	run_request(run, client, &q, NULL, 0);
 }
 
@@ -338,6 +351,8 @@ static uint32_t draw_destroy_flags(struct run *run)
 {
 	if (is_bad(run) && chance(run, 20))
 		return UINT32_C(1) << below(run, 32);
+	if (run->n_pending >= PENDING_MAX / 2)
+		return 0;
 	return chance(run, 70) ? 0 : below(run, 4);
 }
 
@@ -350,7 +365,7 @@ static uint32_t draw_list(struct run *run, int client, int device, int resource,
 
 	for (int i = 0; i < m->n_things && n < LIST_ENTRIES_MAX; i++)
 		if (m->things[i].kind == MODEL_ALLOCATION &&
-		    m->things[i].client == client &&
+		    !m->things[i].ghost && m->things[i].client == client &&
 		    m->things[i].device == device &&
 		    m->things[i].resource == resource && chance(run, percent))
 			list[n++] = m->things[i].handle;
@@ -637,6 +652,174 @@ static void step_release_fault(struct run *run, int client)
 		      CHECKING_DESTROY, 1 + below(run, 3), -EIO);
 }
 
+/* ---- Work ---- */
+
+static void step_context_create(struct run *run, int client)
+{
+	struct wire_request q = { .opcode = WIRE_OP_CONTEXT_CREATE };
+
+	if (model_count(run->model, client, MODEL_CONTEXT) > 24)
+		return;
+	q.device = device_handle(run, client, draw_device(run, client));
+	run_request(run, client, &q, NULL, 0);
+}
+
+/* A context, and its device. */
+static int draw_context(struct run *run, int client, struct wire_request *q)
+{
+	int context = draw_thing(run, client, MODEL_CONTEXT, MODEL_NOTHING);
+
+	q->object = is_bad(run) ? draw_wrong_handle(run, client) :
+				  handle_of(run, context);
+	q->device = device_handle(run, client,
+				  context == MODEL_NOTHING ?
+					  draw_device(run, client) :
+					  run->model->things[context].device);
+	return context;
+}
+
+static void step_context_destroy(struct run *run, int client)
+{
+	struct wire_request q = { .opcode = WIRE_OP_CONTEXT_DESTROY };
+
+	draw_context(run, client, &q);
+	q.flags = is_patient(run) ? 0 : TENURE_END_TERMINATE;
+	if (is_bad(run) && chance(run, 10))
+		q.flags = UINT32_C(1) << below(run, 32);
+	run_request(run, client, &q, NULL, 0);
+}
+
+/* Up to a few allocations of the device, whoever's they are. */
+static uint32_t draw_used(struct run *run, int client, int device,
+			  uint64_t *list)
+{
+	uint32_t n = below(run, chance(run, 80) ? 6 : 60), used = 0;
+
+	for (uint32_t i = 0; i < n; i++) {
+		int thing = draw_thing(run, client, MODEL_ALLOCATION, device);
+
+		if (thing != MODEL_NOTHING)
+			list[used++] = handle_of(run, thing);
+	}
+	if (is_bad(run))
+		used = spoil_list(run, client, device, list, used);
+	return used;
+}
+
+static void step_submit(struct run *run, int client)
+{
+	static uint64_t list[LIST_ENTRIES_MAX];
+	struct wire_request q = { .opcode = WIRE_OP_CONTEXT_SUBMIT };
+	int context = draw_context(run, client, &q);
+	uint32_t sent;
+
+	if (run->model->n_uses > MODEL_USES / 2)
+		return;
+	if (context != MODEL_NOTHING) {
+		q.value[0] =
+			run->model->things[context].submitted + below(run, 3);
+		q.count = draw_used(run, client,
+				    run->model->things[context].device, list);
+	}
+	if (is_bad(run) && chance(run, 20))
+		q.value[0] = chance(run, 50) ? 0 : q.value[0] / 2;
+	sent = q.count;
+	if (is_bad(run) && chance(run, 10))
+		q.count += 1 + below(run, 2000);
+	run_request(run, client, &q, list, sent * sizeof(*list));
+}
+
+static void progress_of(struct run *run, int client, int context,
+			uint64_t value)
+{
+	const struct model_thing *t = &run->model->things[context];
+	struct wire_request q = { .opcode = WIRE_OP_CONTEXT_PROGRESS,
+				  .object = t->handle,
+				  .device =
+					  run->model->things[t->device].handle,
+				  .value = { value } };
+
+	run_request(run, client, &q, NULL, 0);
+}
+
+static void step_progress(struct run *run, int client)
+{
+	struct wire_request q = { .opcode = WIRE_OP_CONTEXT_PROGRESS };
+	int context = draw_context(run, client, &q);
+	const struct model_thing *t;
+
+	if (context != MODEL_NOTHING) {
+		t = &run->model->things[context];
+		q.value[0] = t->done + below(run, 4);
+		if (chance(run, 30))
+			q.value[0] = t->submitted;
+		if (is_bad(run))
+			q.value[0] = run_draw(run);
+	}
+	run_request(run, client, &q, NULL, 0);
+}
+
+/* The same by its word, and the bell. */
+static void step_word(struct run *run, int client)
+{
+	struct model *m = run->model;
+	int context = draw_thing(run, client, MODEL_CONTEXT, MODEL_NOTHING);
+	struct wire_request q = { .opcode = WIRE_OP_CONTEXT_PROGRESS };
+
+	if (context == MODEL_NOTHING || m->things[context].dying)
+		return;
+	q.object = m->things[context].handle;
+	/* A word that was ahead of the work would count once there is more. */
+	q.value[0] = min_u64(m->things[context].done + below(run, 4),
+			     m->things[context].submitted);
+	inproc_store_word(run->world, m->clients[client].id,
+			  m->things[context].position, q.value[0]);
+	inproc_ring_bell(run->world, m->clients[client].id);
+	model_apply(m, client, &q, NULL, &(struct wire_reply){ 0 }, NULL);
+}
+
+/* All work of a client ends: then all is known exactly. */
+static void step_finish(struct run *run, int client)
+{
+	for (int i = 0; i < run->model->n_things; i++) {
+		const struct model_thing *t = &run->model->things[i];
+
+		if (t->kind == MODEL_CONTEXT && t->client == client &&
+		    t->done < t->submitted)
+			progress_of(run, client, i, t->submitted);
+	}
+}
+
+static void step_allocate(struct run *run, int client)
+{
+	static struct wire_allocation sizes[LIST_ENTRIES_MAX];
+	struct wire_request q = { .opcode = WIRE_OP_CONTEXT_ALLOCATION_CREATE };
+
+	if (is_crowded(run, client))
+		return;
+	draw_context(run, client, &q);
+	q.flags = chance(run, 70) ? 0 : 1;
+	if (is_bad(run) && chance(run, 10))
+		q.flags = UINT32_C(1) << below(run, 32);
+	q.count = draw_count(run);
+	if (q.count > LIST_ENTRIES_MAX)
+		q.count = 3;
+	for (uint32_t i = 0; i < q.count; i++)
+		sizes[i] = (struct wire_allocation){ draw_size(run), 0 };
+	run_request(run, client, &q, sizes, q.count * sizeof(sizes[0]));
+}
+
+static void step_free(struct run *run, int client)
+{
+	struct wire_request q = { .opcode =
+					  WIRE_OP_CONTEXT_ALLOCATION_DESTROY };
+
+	q.object = draw_handle(run, client, MODEL_ADAPTER, MODEL_NOTHING);
+	q.value[0] = draw_handle(run, client, MODEL_CONTEXT_ALLOCATION,
+				 MODEL_NOTHING);
+	run_request(run, client, &q, NULL, 0);
+}
+
 const struct step steps[] = {
 	{ "connect", step_connect, 30, true, true },
 	{ "adapter open", step_adapter_open, 30, true, false },
@@ -663,6 +846,14 @@ const struct step steps[] = {
 	{ "pace", step_pace, 8, false, true },
 	{ "fault", step_fault, 15, false, false },
 	{ "release fault", step_release_fault, 5, false, true },
+	{ "context create", step_context_create, 40, false, false },
+	{ "context destroy", step_context_destroy, 15, false, false },
+	{ "submit", step_submit, 150, false, false },
+	{ "progress", step_progress, 60, false, false },
+	{ "word", step_word, 40, false, false },
+	{ "finish", step_finish, 30, true, false },
+	{ "context allocate", step_allocate, 20, false, false },
+	{ "context free", step_free, 20, false, false },
 };
 
 const uint32_t n_steps = ARRAY_SIZE(steps);

@@ -15,7 +15,7 @@
  */
 #include <sys/mman.h>
 
-#include "tests/model/model.h"
+#include "tests/model/model_work.h"
 
 struct model *model_new(const struct limits *limits)
 {
@@ -47,7 +47,7 @@ int model_find(const struct model *m, int client, uint64_t handle)
 	return MODEL_NOTHING;
 }
 
-static int new_thing(struct model *m, struct model_thing thing)
+int model_new_thing(struct model *m, struct model_thing thing)
 {
 	int i = 0;
 
@@ -60,8 +60,9 @@ static int new_thing(struct model *m, struct model_thing thing)
 	return i;
 }
 
-static void forget_thing(struct model *m, int thing)
+void model_forget_thing(struct model *m, int thing)
 {
+	model_forget_uses(m, thing);
 	m->things[thing] = (struct model_thing){ 0 };
 	while (m->n_things > 0 && m->things[m->n_things - 1].kind == MODEL_NONE)
 		m->n_things--;
@@ -82,9 +83,28 @@ uint64_t model_count(const struct model *m, int client, enum model_kind kind)
 	uint64_t n = 0;
 
 	for (int i = 0; i < m->n_things; i++)
-		n += counts(m, i) && m->things[i].kind == kind &&
+		n += counts(m, i) && !m->things[i].ghost &&
+		     (m->things[i].kind == kind ||
+		      (kind == MODEL_ALLOCATION &&
+		       m->things[i].kind == MODEL_CONTEXT_ALLOCATION)) &&
 		     (client == MODEL_NOTHING || m->things[i].client == client);
 	return n;
+}
+
+/* Everything that has, or had, a handle that is still paid for. */
+static uint64_t handles_of(const struct model *m, int client)
+{
+	uint64_t n = 0;
+
+	for (int i = 0; i < m->n_things; i++)
+		n += counts(m, i) && m->things[i].client == client;
+	return n;
+}
+
+static bool is_memory(const struct model_thing *t)
+{
+	return t->kind == MODEL_ALLOCATION ||
+	       t->kind == MODEL_CONTEXT_ALLOCATION;
 }
 
 bool model_is_held(const struct model *m, int object, int principal)
@@ -128,7 +148,7 @@ static uint64_t bytes_of(const struct model *m, int client, bool private_only)
 	uint64_t sum = 0;
 
 	for (int i = 0; i < m->n_things; i++)
-		if (counts(m, i) && m->things[i].kind == MODEL_ALLOCATION &&
+		if (counts(m, i) && is_memory(&m->things[i]) &&
 		    (client == MODEL_NOTHING ||
 		     m->things[i].client == client) &&
 		    (!private_only || m->things[i].object == MODEL_NOTHING))
@@ -165,10 +185,7 @@ uint64_t model_client_holds(const struct model *m, int client,
 	case CHARGE_BYTES:
 		return bytes_of(m, client, false);
 	case CHARGE_HANDLES:
-		return model_count(m, client, MODEL_ADAPTER) +
-		       model_count(m, client, MODEL_DEVICE) +
-		       model_count(m, client, MODEL_RESOURCE) +
-		       model_count(m, client, MODEL_ALLOCATION);
+		return handles_of(m, client);
 	case CHARGE_STORES:
 		return stores_of(m, client);
 	case CHARGE_TOKENS:
@@ -258,9 +275,9 @@ static void end_resource(struct model *m, int thing)
 		add_garbage(m, t->client, CHARGE_STORES, 1);
 }
 
-static void end_thing(struct model *m, int thing)
+void model_end_thing(struct model *m, int thing)
 {
-	if (m->things[thing].kind == MODEL_ALLOCATION)
+	if (is_memory(&m->things[thing]))
 		end_allocation(m, thing);
 	else if (m->things[thing].kind == MODEL_RESOURCE)
 		end_resource(m, thing);
@@ -269,41 +286,49 @@ static void end_thing(struct model *m, int thing)
 }
 
 /* Forgets objects that nobody holds. A token's principal pays as well. */
-static void drop_objects(struct model *m)
+void model_drop_objects(struct model *m)
 {
 	for (int i = 0; i < MODEL_OBJECTS; i++)
 		if (m->objects[i].used && !model_is_held(m, i, MODEL_NOTHING))
 			m->objects[i].used = false;
 }
 
-static void destroy_resource(struct model *m, int resource)
+static void destroy_resource(struct model *m, int resource,
+			     const struct wire_request *q)
 {
+	if (model_haunt(m, resource, q))
+		return;
 	for (int i = 0; i < m->n_things; i++) {
 		if (m->things[i].kind != MODEL_ALLOCATION ||
 		    m->things[i].resource != resource)
 			continue;
-		end_thing(m, i);
-		forget_thing(m, i);
+		model_end_thing(m, i);
+		model_forget_thing(m, i);
 	}
-	end_thing(m, resource);
-	forget_thing(m, resource);
-	drop_objects(m);
+	model_end_thing(m, resource);
+	model_forget_thing(m, resource);
+	model_drop_objects(m);
 }
 
 /* What a device owns starts to die; handles fail now or soon. */
+static bool is_of_device(const struct model_thing *t, int device)
+{
+	return (is_memory(t) || t->kind == MODEL_RESOURCE ||
+		t->kind == MODEL_CONTEXT) &&
+	       t->device == device;
+}
+
 static void empty_device(struct model *m, int device)
 {
 	for (int i = 0; i < m->n_things; i++) {
 		struct model_thing *t = &m->things[i];
 
-		if ((t->kind != MODEL_ALLOCATION &&
-		     t->kind != MODEL_RESOURCE) ||
-		    t->device != device || t->dying)
+		if (!is_of_device(t, device) || t->dying)
 			continue;
-		end_thing(m, i);
+		model_end_thing(m, i);
 		t->dying = true;
 	}
-	drop_objects(m);
+	model_drop_objects(m);
 }
 
 /* The device and whatever it had are no more. */
@@ -311,23 +336,41 @@ static void remove_device(struct model *m, int device)
 {
 	empty_device(m, device);
 	for (int i = 0; i < m->n_things; i++)
-		if ((m->things[i].kind == MODEL_ALLOCATION ||
-		     m->things[i].kind == MODEL_RESOURCE) &&
-		    m->things[i].device == device)
-			forget_thing(m, i);
+		if (is_of_device(&m->things[i], device))
+			model_forget_thing(m, i);
 	if (!m->things[device].dying)
-		end_thing(m, device);
-	forget_thing(m, device);
+		model_end_thing(m, device);
+	model_forget_thing(m, device);
 }
 
-static void start_removal(struct model *m, int device,
-			  enum model_device_state state)
+void model_settle_device(struct model *m, int device)
 {
+	struct model_thing *t = &m->things[device];
+
+	if (t->state == MODEL_DEVICE_LIVE || model_device_is_working(m, device))
+		return;
 	empty_device(m, device);
-	if (!m->things[device].dying)
-		end_thing(m, device);
-	m->things[device].dying = true;
+	if (t->state == MODEL_DEVICE_STOPPED || t->dying)
+		return;
+	model_end_thing(m, device);
+	t->dying = true;
+}
+
+/* Its contexts end; the rest follows when they have. */
+static void start_removal(struct model *m, int device,
+			  enum model_device_state state, bool terminate)
+{
 	m->things[device].state = state;
+	for (int i = 0; i < m->n_things; i++) {
+		struct model_thing *t = &m->things[i];
+
+		if (t->kind != MODEL_CONTEXT || t->device != device)
+			continue;
+		t->ending = true;
+		if (terminate)
+			t->done = t->submitted;
+	}
+	model_settle_work(m, m->things[device].client);
 }
 
 static void end_token(struct model *m, int token)
@@ -339,7 +382,7 @@ static void end_token(struct model *m, int token)
 	add_garbage(m, t->client, CHARGE_BYTES, m->objects[t->object].bytes);
 	add_garbage(m, t->client, CHARGE_STORES, 1);
 	*t = (struct model_token){ 0 };
-	drop_objects(m);
+	model_drop_objects(m);
 }
 
 /* ---- Clients and time ---- */
@@ -370,14 +413,14 @@ void model_die(struct model *m, int client)
 		    m->things[i].client != client)
 			continue;
 		if (!m->things[i].dying)
-			end_thing(m, i);
+			model_end_thing(m, i);
 		m->things[i].dying = true;
 	}
 	for (int i = m->n_things; i-- > 0;)
 		if (m->things[i].client == client &&
 		    m->things[i].kind != MODEL_NONE)
-			forget_thing(m, i);
-	drop_objects(m);
+			model_forget_thing(m, i);
+	model_drop_objects(m);
 	add_garbage(m, client, CHARGE_WAITS, m->clients[client].waits);
 	add_garbage(m, client, CHARGE_CLIENTS, 1);
 	m->clients[client].waits = 0;
@@ -390,18 +433,30 @@ void model_buried(struct model *m, int client)
 	m->clients[client].used = false;
 }
 
+/* What waits for work may wait longer than the model thinks. */
 void model_quiet(struct model *m)
 {
-	for (int c = 0; c < MODEL_CLIENTS; c++)
-		memset(m->clients[c].garbage, 0, sizeof(m->clients[c].garbage));
-	memset(m->principal_garbage, 0, sizeof(m->principal_garbage));
-	m->garbage_bytes = 0;
+	bool working[MODEL_PRINCIPALS] = { false };
+
+	for (int c = 0; c < MODEL_CLIENTS; c++) {
+		if (m->clients[c].used && model_is_working(m, c))
+			working[m->clients[c].principal] = true;
+		else
+			memset(m->clients[c].garbage, 0,
+			       sizeof(m->clients[c].garbage));
+	}
+	for (int p = 0; p < MODEL_PRINCIPALS; p++)
+		if (!working[p])
+			memset(m->principal_garbage[p], 0,
+			       sizeof(m->principal_garbage[p]));
+	if (!model_is_working(m, MODEL_NOTHING))
+		m->garbage_bytes = 0;
 	/* What was dying on a stopped device is dead; a device stays. */
 	for (int i = m->n_things; i-- > 0;)
-		if (m->things[i].dying &&
-		    (m->things[i].kind == MODEL_ALLOCATION ||
-		     m->things[i].kind == MODEL_RESOURCE))
-			forget_thing(m, i);
+		if (m->things[i].dying && m->things[i].kind != MODEL_DEVICE &&
+		    m->things[m->things[i].device].state ==
+			    MODEL_DEVICE_STOPPED)
+			model_forget_thing(m, i);
 }
 
 void model_acknowledge(struct model *m, int client, uint32_t fds)
@@ -410,26 +465,39 @@ void model_acknowledge(struct model *m, int client, uint32_t fds)
 	m->clients[client].fds_unacknowledged -= fds;
 }
 
-void model_answered(struct model *m, int client,
-		    const struct wire_request *request)
+const char *model_answered(struct model *m, int client,
+			   const struct wire_request *request,
+			   const struct wire_reply *reply)
 {
 	int thing = model_find(m, client, request->device);
 
 	m->clients[client].waits--;
 	add_garbage(m, client, CHARGE_WAITS, 1);
+	if (request->opcode == WIRE_OP_DESTROY ||
+	    request->opcode == WIRE_OP_CONTEXT_DESTROY)
+		return model_answer_of_work(m, client, request, reply);
+	if (reply->status != 0)
+		return "a late reply that is no success";
 	if (request->opcode == WIRE_OP_DEVICE_DESTROY) {
 		assert(thing != MODEL_NOTHING);
+		if (model_device_is_working(m, thing))
+			return "a device went before its work was done";
 		remove_device(m, thing);
-		return;
+		return NULL;
 	}
 	if (request->opcode != WIRE_OP_ADAPTER_CLOSE)
-		return;
-	for (int i = 0; i < m->n_things; i++)
-		if (m->things[i].kind == MODEL_DEVICE &&
-		    m->things[i].client == client &&
-		    m->things[i].state == MODEL_DEVICE_GOING_OR_GONE &&
-		    m->things[i].closed_by == request->id)
-			remove_device(m, i);
+		return NULL;
+	for (int i = 0; i < m->n_things; i++) {
+		if (m->things[i].kind != MODEL_DEVICE ||
+		    m->things[i].client != client ||
+		    m->things[i].state != MODEL_DEVICE_GOING_OR_GONE ||
+		    m->things[i].closed_by != request->id)
+			continue;
+		if (model_device_is_working(m, i))
+			return "a device went before its work was done";
+		remove_device(m, i);
+	}
+	return NULL;
 }
 
 /* ---- What a success changes ---- */
@@ -448,12 +516,12 @@ static const char *apply_adapter_open(struct model *m, int client,
 	if (model_find(m, client, reply->value[0]) != MODEL_NOTHING ||
 	    reply->value[0] == 0)
 		return "adapter_open gave a handle that is in use, or 0";
-	new_thing(m, (struct model_thing){
-			     .kind = MODEL_ADAPTER,
-			     .client = client,
-			     .handle = reply->value[0],
-			     .adapter = model_adapter_named(q),
-		     });
+	model_new_thing(m, (struct model_thing){
+				   .kind = MODEL_ADAPTER,
+				   .client = client,
+				   .handle = reply->value[0],
+				   .adapter = model_adapter_named(q),
+			   });
 	return NULL;
 }
 
@@ -467,8 +535,8 @@ static const char *apply_adapter_close(struct model *m, int client,
 
 	assert(closed != MODEL_NOTHING);
 	adapter = m->things[closed].adapter;
-	end_thing(m, closed);
-	forget_thing(m, closed);
+	model_end_thing(m, closed);
+	model_forget_thing(m, closed);
 	for (int i = 0; i < m->n_things; i++)
 		if (m->things[i].kind == MODEL_ADAPTER &&
 		    m->things[i].client == client &&
@@ -481,7 +549,8 @@ static const char *apply_adapter_close(struct model *m, int client,
 		if (t->kind != MODEL_DEVICE || t->client != client ||
 		    t->adapter != adapter)
 			continue;
-		if (reply && t->state == MODEL_DEVICE_GOING)
+		if (reply && (t->state == MODEL_DEVICE_GOING ||
+			      model_device_is_working(m, i)))
 			return "adapter close answered before a device on it "
 			       "has gone";
 		if (reply) {
@@ -490,8 +559,8 @@ static const char *apply_adapter_close(struct model *m, int client,
 		}
 		/* One that goes already has a reply of its own to come. */
 		if (t->state != MODEL_DEVICE_GOING) {
-			start_removal(m, i, MODEL_DEVICE_GOING_OR_GONE);
 			t->closed_by = q->id;
+			start_removal(m, i, MODEL_DEVICE_GOING_OR_GONE, false);
 		}
 	}
 	return NULL;
@@ -504,14 +573,15 @@ static const char *apply_device_create(struct model *m, int client,
 	if (model_find(m, client, reply->value[0]) != MODEL_NOTHING ||
 	    reply->value[0] == 0)
 		return "device_create gave a handle that is in use, or 0";
-	new_thing(m,
-		  (struct model_thing){
-			  .kind = MODEL_DEVICE,
-			  .client = client,
-			  .handle = reply->value[0],
-			  .adapter = m->things[model_find(m, client, q->object)]
-					     .adapter,
-		  });
+	model_new_thing(
+		m,
+		(struct model_thing){
+			.kind = MODEL_DEVICE,
+			.client = client,
+			.handle = reply->value[0],
+			.adapter = m->things[model_find(m, client, q->object)]
+					   .adapter,
+		});
 	return NULL;
 }
 
@@ -524,7 +594,8 @@ static const char *apply_device_destroy(struct model *m, int client,
 	if (reply)
 		remove_device(m, device);
 	else
-		start_removal(m, device, MODEL_DEVICE_GOING);
+		start_removal(m, device, MODEL_DEVICE_GOING,
+			      (q->flags & TENURE_END_TERMINATE) != 0);
 	return NULL;
 }
 
@@ -540,7 +611,7 @@ static int new_object(struct model *m, int adapter)
 	return i;
 }
 
-static int new_store(struct model *m, int client, uint32_t count)
+int model_new_store(struct model *m, int client, uint32_t count)
 {
 	int i = 0;
 
@@ -608,33 +679,33 @@ static const char *apply_create(struct model *m, int client,
 		object = new_object(m, m->things[device].adapter);
 		describe_object(&m->objects[object], q, args);
 	} else {
-		store = new_store(m, client, q->count);
+		store = model_new_store(m, client, q->count);
 	}
 	if (q->flags & TENURE_CREATE_RESOURCE)
-		resource =
-			new_thing(m, (struct model_thing){
-					     .kind = MODEL_RESOURCE,
-					     .client = client,
-					     .handle = reply->value[0],
-					     .device = device,
-					     .resource = MODEL_NOTHING,
-					     .object = object,
-					     .sealed = object != MODEL_NOTHING,
-					     .rights = TENURE_RIGHT_READ |
-						       TENURE_RIGHT_WRITE,
-				     });
+		resource = model_new_thing(
+			m, (struct model_thing){
+				   .kind = MODEL_RESOURCE,
+				   .client = client,
+				   .handle = reply->value[0],
+				   .device = device,
+				   .resource = MODEL_NOTHING,
+				   .object = object,
+				   .sealed = object != MODEL_NOTHING,
+				   .rights = TENURE_RIGHT_READ |
+					     TENURE_RIGHT_WRITE,
+			   });
 	for (uint32_t i = 0; i < q->count; i++)
-		new_thing(m, (struct model_thing){
-				     .kind = MODEL_ALLOCATION,
-				     .client = client,
-				     .handle = handles[i],
-				     .device = device,
-				     .resource = resource,
-				     .object = object,
-				     .position = i,
-				     .bytes = pages(sizes[i].size_bytes),
-				     .store = store,
-			     });
+		model_new_thing(m, (struct model_thing){
+					   .kind = MODEL_ALLOCATION,
+					   .client = client,
+					   .handle = handles[i],
+					   .device = device,
+					   .resource = resource,
+					   .object = object,
+					   .position = i,
+					   .bytes = pages(sizes[i].size_bytes),
+					   .store = store,
+				   });
 	return NULL;
 }
 
@@ -644,7 +715,7 @@ static void apply_destroy(struct model *m, int client,
 	const uint64_t *list = args;
 
 	if (q->object != 0) {
-		destroy_resource(m, model_find(m, client, q->object));
+		destroy_resource(m, model_find(m, client, q->object), q);
 		return;
 	}
 	if (!(q->form & WIRE_FORM_LIST))
@@ -652,8 +723,10 @@ static void apply_destroy(struct model *m, int client,
 	for (uint32_t i = 0; i < q->count; i++) {
 		int thing = model_find(m, client, list[i]);
 
-		end_thing(m, thing);
-		forget_thing(m, thing);
+		if (model_haunt(m, thing, q))
+			continue;
+		model_end_thing(m, thing);
+		model_forget_thing(m, thing);
 	}
 }
 
@@ -731,27 +804,27 @@ static const char *apply_open(struct model *m, int client,
 	if (judge_handles(m, client, handles, object->count) ||
 	    judge_handles(m, client, &reply->value[0], 1))
 		return "open: a handle that is in use, or 0";
-	resource = new_thing(m, (struct model_thing){
-					.kind = MODEL_RESOURCE,
-					.client = client,
-					.handle = reply->value[0],
-					.device = device,
-					.resource = MODEL_NOTHING,
-					.object = token->object,
-					.sealed = true,
-					.rights = rights,
-				});
+	resource = model_new_thing(m, (struct model_thing){
+					      .kind = MODEL_RESOURCE,
+					      .client = client,
+					      .handle = reply->value[0],
+					      .device = device,
+					      .resource = MODEL_NOTHING,
+					      .object = token->object,
+					      .sealed = true,
+					      .rights = rights,
+				      });
 	for (uint32_t i = 0; i < object->count; i++)
-		new_thing(m, (struct model_thing){
-				     .kind = MODEL_ALLOCATION,
-				     .client = client,
-				     .handle = handles[i],
-				     .device = device,
-				     .resource = resource,
-				     .object = token->object,
-				     .position = i,
-				     .bytes = object->sizes[i],
-			     });
+		model_new_thing(m, (struct model_thing){
+					   .kind = MODEL_ALLOCATION,
+					   .client = client,
+					   .handle = handles[i],
+					   .device = device,
+					   .resource = resource,
+					   .object = token->object,
+					   .position = i,
+					   .bytes = object->sizes[i],
+				   });
 	return NULL;
 }
 
@@ -832,8 +905,7 @@ static void apply_test_event(struct model *m, int client,
 		if (t->kind != MODEL_DEVICE || t->adapter != adapter ||
 		    t->state != MODEL_DEVICE_LIVE)
 			continue;
-		t->state = MODEL_DEVICE_STOPPED;
-		empty_device(m, i);
+		start_removal(m, i, MODEL_DEVICE_STOPPED, false);
 	}
 }
 
@@ -881,7 +953,9 @@ static const char *judge_stat(const struct model *m, int client,
 	    s.allocations != model_count(m, client, MODEL_ALLOCATION) ||
 	    s.devices != model_count(m, client, MODEL_DEVICE))
 		return "stat: too many";
-	return s.retired == 0 ? NULL : "stat: retired, though all is quiet";
+	return s.retired == 0 || model_is_working(m, client) ?
+		       NULL :
+		       "stat: retired, though all is quiet";
 }
 
 const char *model_apply(struct model *m, int client,
@@ -924,5 +998,5 @@ const char *model_apply(struct model *m, int client,
 		apply_test_event(m, client, q);
 		return NULL;
 	}
-	return NULL;
+	return model_apply_work(m, client, q, args, reply, data);
 }

@@ -31,6 +31,8 @@ enum {
 	MODEL_STORES = 2048,
 	MODEL_ANSWERS = 24,
 	MODEL_SIZES = LIST_ENTRIES_MAX,
+	MODEL_USES = 1 << 14,
+	MODEL_DEFERRALS = 256,
 	MODEL_NOTHING = -1,
 };
 
@@ -40,6 +42,8 @@ enum model_kind {
 	MODEL_DEVICE,
 	MODEL_RESOURCE,
 	MODEL_ALLOCATION,
+	MODEL_CONTEXT,
+	MODEL_CONTEXT_ALLOCATION,
 };
 
 enum model_device_state {
@@ -70,9 +74,28 @@ struct model_thing {
 	uint64_t bytes; /* allocations */
 	uint32_t maps;
 	int store; /* private allocations */
+	/* Destroyed, and kept by work that uses it: it has no handle. */
+	bool ghost;
+	uint64_t submitted, done; /* contexts */
+	bool ending; /* contexts: being destroyed */
+	int context; /* context allocations: MODEL_NOTHING for all of them */
 	/* What MAP said the first time. */
 	bool placed;
 	uint64_t place_store, place_offset;
+};
+
+/* Work of a context that uses an allocation, until it comes to value. */
+struct model_use {
+	bool used;
+	int thing, context;
+	uint64_t value;
+};
+
+/* A synchronous destroy of something that work used. */
+struct model_deferral {
+	bool used;
+	int client;
+	uint64_t id, device;
 };
 
 struct model_object {
@@ -117,6 +140,9 @@ struct model {
 	int n_things; /* places below are free or used, above are free */
 	struct model_object objects[MODEL_OBJECTS];
 	struct model_token tokens[MODEL_TOKENS];
+	struct model_use uses[MODEL_USES];
+	int n_uses; /* places above are free */
+	struct model_deferral deferrals[MODEL_DEFERRALS];
 	/* Private stores: how many living allocations each has. */
 	uint32_t stores[MODEL_STORES];
 	int store_client[MODEL_STORES];
@@ -172,9 +198,18 @@ const char *model_apply(struct model *m, int client,
 /* The client has said in a request that it received descriptors. */
 void model_acknowledge(struct model *m, int client, uint32_t fds);
 
-/* The late reply to a request has come. */
-void model_answered(struct model *m, int client,
-		    const struct wire_request *request);
+/* The late reply to a request has come. Returns a sentence when it should
+ * not have, or is wrong, or NULL. */
+const char *model_answered(struct model *m, int client,
+			   const struct wire_request *request,
+			   const struct wire_reply *reply);
+
+/* Whether a request may still wait for its answer though all is quiet. */
+bool model_may_still_wait(const struct model *m, int client,
+			  const struct wire_request *request);
+
+/* Whether any work of a client, or of anybody, has not ended. */
+bool model_is_working(const struct model *m, int client);
 
 /* What the client certainly holds now (all that it may hold is that plus its
  * garbage), by kind of charge. */

@@ -11,7 +11,7 @@
  * would be exceeded only together with garbage may refuse, because nobody can
  * say here whether that garbage has been given back yet.
  */
-#include "tests/model/model.h"
+#include "tests/model/model_work.h"
 
 static void may(struct model_answers *ret, int status,
 		enum tenure_reason reason, uint32_t index)
@@ -153,6 +153,25 @@ void model_judge_connect(const struct model *m, int principal,
 
 /* ---- Handles ---- */
 
+/* What a removed device had is hidden at once, and dies later. */
+static bool is_hidden(const struct model *m, int thing)
+{
+	const struct model_thing *t;
+
+	if (thing == MODEL_NOTHING)
+		return false;
+	t = &m->things[thing];
+	return t->kind != MODEL_ADAPTER && t->kind != MODEL_DEVICE &&
+	       m->things[t->device].state != MODEL_DEVICE_LIVE;
+}
+
+static int find_seen(const struct model *m, int client, uint64_t handle)
+{
+	int thing = model_find(m, client, handle);
+
+	return is_hidden(m, thing) ? MODEL_NOTHING : thing;
+}
+
 /*
  * A handle where a kind is expected. Returns the thing if it is one and
  * nothing has been refused.
@@ -160,7 +179,7 @@ void model_judge_connect(const struct model *m, int principal,
 static int judge_device(const struct model *m, int client, uint64_t handle,
 			struct model_answers *ret)
 {
-	int thing = model_find(m, client, handle);
+	int thing = find_seen(m, client, handle);
 	const struct model_thing *t = &m->things[thing < 0 ? 0 : thing];
 
 	if (thing == MODEL_NOTHING || (t->kind != MODEL_DEVICE && t->dying)) {
@@ -186,7 +205,7 @@ static int judge_device(const struct model *m, int client, uint64_t handle,
 static int judge_adapter(const struct model *m, int client, uint64_t handle,
 			 struct model_answers *ret)
 {
-	int thing = model_find(m, client, handle);
+	int thing = find_seen(m, client, handle);
 
 	if (thing == MODEL_NOTHING || m->things[thing].dying)
 		refuse(ret, -EINVAL, TENURE_REASON_ADAPTER_INVALID);
@@ -207,10 +226,10 @@ static int judge_owned(const struct model *m, int client, int device,
 		       enum tenure_reason garbage, uint32_t index,
 		       struct model_answers *ret)
 {
-	int thing = model_find(m, client, handle);
+	int thing = find_seen(m, client, handle);
 	const struct model_thing *t = &m->things[thing < 0 ? 0 : thing];
-	bool owned = thing != MODEL_NOTHING &&
-		     (t->kind == MODEL_RESOURCE || t->kind == MODEL_ALLOCATION);
+	bool owned = thing != MODEL_NOTHING && t->kind != MODEL_ADAPTER &&
+		     t->kind != MODEL_DEVICE;
 
 	if (thing == MODEL_NOTHING || t->dying)
 		may(ret, status, garbage, index);
@@ -316,8 +335,11 @@ static void judge_device_destroy(const struct model *m, int client,
 {
 	int thing = model_find(m, client, q->device);
 
-	if (thing != MODEL_NOTHING && m->things[thing].kind == MODEL_DEVICE &&
-	    m->things[thing].state == MODEL_DEVICE_STOPPED)
+	if (q->flags & ~(uint32_t)TENURE_END_TERMINATE)
+		refuse(ret, -EINVAL, TENURE_REASON_FLAGS_RESERVED);
+	else if (thing != MODEL_NOTHING &&
+		 m->things[thing].kind == MODEL_DEVICE &&
+		 m->things[thing].state == MODEL_DEVICE_STOPPED)
 		judge_wait(m, client, ret);
 	else if (judge_device(m, client, q->device, ret) != MODEL_NOTHING)
 		judge_wait(m, client, ret);
@@ -655,19 +677,227 @@ static void judge_open(const struct model *m, int client,
 	judge_backend(m, ret);
 }
 
+/* ---- Work ---- */
+
+/* A context of a request on a device that lives. */
+static int judge_context(const struct model *m, int client,
+			 const struct wire_request *q,
+			 struct model_answers *ret)
+{
+	int device = judge_device(m, client, q->device, ret), context;
+
+	if (device == MODEL_NOTHING)
+		return MODEL_NOTHING;
+	context = model_find(m, client, q->object);
+	if (context != MODEL_NOTHING &&
+	    m->things[context].kind == MODEL_CONTEXT &&
+	    m->things[context].device == device && m->things[context].ending) {
+		refuse(ret, -EINVAL, TENURE_REASON_CONTEXT_ENDING);
+		if (m->things[context].dying)
+			refuse(ret, -EINVAL, TENURE_REASON_CONTEXT_INVALID);
+		return MODEL_NOTHING;
+	}
+	return judge_owned(m, client, device, q->object, MODEL_CONTEXT, -EINVAL,
+			   TENURE_REASON_CONTEXT_INVALID, WIRE_NO_INDEX, ret);
+}
+
+static void judge_context_create(const struct model *m, int client,
+				 const struct wire_request *q,
+				 struct model_answers *ret)
+{
+	struct cost cost = cost_of(0, 1, 0);
+
+	if (judge_device(m, client, q->device, ret) != MODEL_NOTHING)
+		judge_cost(m, client, &cost, ret);
+}
+
+static void judge_context_destroy(const struct model *m, int client,
+				  const struct wire_request *q,
+				  struct model_answers *ret)
+{
+	if (q->flags & ~(uint32_t)TENURE_END_TERMINATE)
+		refuse(ret, -EINVAL, TENURE_REASON_FLAGS_RESERVED);
+	else if (judge_context(m, client, q, ret) != MODEL_NOTHING)
+		judge_wait(m, client, ret);
+}
+
+/* Heard also from a device that is going, while the context is there. */
+static void judge_progress(const struct model *m, int client,
+			   const struct wire_request *q,
+			   struct model_answers *ret)
+{
+	int device = model_find(m, client, q->device);
+	int context = model_find(m, client, q->object);
+	const struct model_thing *d = &m->things[device < 0 ? 0 : device];
+	const struct model_thing *c = &m->things[context < 0 ? 0 : context];
+
+	if (device == MODEL_NOTHING || d->kind != MODEL_DEVICE ||
+	    d->state == MODEL_DEVICE_LIVE) {
+		if (judge_device(m, client, q->device, ret) == MODEL_NOTHING)
+			return;
+		if (context != MODEL_NOTHING && c->dying &&
+		    c->kind == MODEL_CONTEXT && c->device == device)
+			succeed(ret);
+		if (judge_owned(m, client, device, q->object, MODEL_CONTEXT,
+				-EINVAL, TENURE_REASON_CONTEXT_INVALID,
+				WIRE_NO_INDEX, ret) != MODEL_NOTHING)
+			succeed(ret);
+		return;
+	}
+	if (d->state == MODEL_DEVICE_GOING_OR_GONE && d->dying)
+		refuse(ret, -EINVAL, TENURE_REASON_DEVICE_INVALID);
+	if (context != MODEL_NOTHING && c->device == device &&
+	    c->kind != MODEL_DEVICE && c->kind != MODEL_ADAPTER) {
+		if (c->kind == MODEL_CONTEXT)
+			succeed(ret);
+		else
+			refuse(ret, -EINVAL, TENURE_REASON_WRONG_TYPE);
+		if (d->dying || c->dying || d->state == MODEL_DEVICE_STOPPED)
+			refuse(ret, -EINVAL, TENURE_REASON_CONTEXT_INVALID);
+		return;
+	}
+	judge_owned(m, client, device, q->object, MODEL_CONTEXT, -EINVAL,
+		    TENURE_REASON_CONTEXT_INVALID, WIRE_NO_INDEX, ret);
+}
+
+static void judge_submit(const struct model *m, int client,
+			 const struct wire_request *q, const void *args,
+			 size_t args_bytes, struct model_answers *ret)
+{
+	const uint64_t *list = args;
+	int context;
+
+	if (q->count > LIST_ENTRIES_MAX)
+		refuse(ret, -EINVAL, TENURE_REASON_LIST_TOO_LONG);
+	else if (args_bytes < q->count * sizeof(*list))
+		refuse(ret, -EINVAL, TENURE_REASON_LIST_TRUNCATED);
+	if (ret->n > 0)
+		return;
+	context = judge_context(m, client, q, ret);
+	if (context == MODEL_NOTHING)
+		return;
+	if (q->value[0] == 0)
+		refuse(ret, -EINVAL, TENURE_REASON_VALUE_ZERO);
+	else if (q->value[0] < m->things[context].submitted)
+		refuse(ret, -EINVAL, TENURE_REASON_VALUE_BACKWARDS);
+	for (uint32_t i = 0; i < q->count && ret->n == 0; i++) {
+		int thing = MODEL_NOTHING;
+
+		if (list[i] == 0)
+			may(ret, -EINVAL, TENURE_REASON_ENTRY_ZERO, i);
+		else
+			thing = judge_owned(m, client,
+					    m->things[context].device, list[i],
+					    MODEL_ALLOCATION, -EINVAL,
+					    TENURE_REASON_ENTRY_INVALID, i,
+					    ret);
+		if (thing != MODEL_NOTHING &&
+		    model_users(m, thing, context) >= USERS_PER_ALLOCATION_MAX)
+			may(ret, -EDQUOT, TENURE_REASON_USERS_TOO_MANY, i);
+	}
+	if (ret->n > 0)
+		return;
+	may_lack_memory(m, ret);
+	succeed(ret);
+}
+
+static uint32_t context_allocations(const struct model *m, int context)
+{
+	uint32_t n = 0;
+
+	for (int i = 0; i < m->n_things; i++)
+		n += m->things[i].kind == MODEL_CONTEXT_ALLOCATION &&
+		     m->things[i].context == context && !m->things[i].ghost;
+	return n;
+}
+
+static void judge_allocate(const struct model *m, int client,
+			   const struct wire_request *q, const void *args,
+			   struct model_answers *ret)
+{
+	const struct wire_allocation *sizes = args;
+	struct cost cost;
+	uint64_t bytes = 0;
+	int context;
+
+	if (q->flags &
+	    ~(uint32_t)TENURE_CONTEXT_ALLOCATION_SHARED_ACROSS_CONTEXTS)
+		refuse(ret, -EINVAL, TENURE_REASON_FLAGS_RESERVED);
+	else if (q->count == 0)
+		refuse(ret, -EINVAL, TENURE_REASON_COUNT_ZERO);
+	else if (q->count > LIST_ENTRIES_MAX)
+		refuse(ret, -EINVAL, TENURE_REASON_COUNT_TOO_LARGE);
+	if (ret->n > 0)
+		return;
+	context = judge_context(m, client, q, ret);
+	if (context == MODEL_NOTHING)
+		return;
+	if (q->flags == 0 && context_allocations(m, context) + q->count >
+				     CONTEXT_ALLOCATIONS_MAX)
+		refuse(ret, -EINVAL, TENURE_REASON_CONTEXT_FULL);
+	else
+		judge_create_sizes(q, args, ret);
+	if (ret->n > 0)
+		return;
+	for (uint32_t i = 0; i < q->count; i++)
+		bytes += pages(sizes[i].size_bytes);
+	cost = cost_of(bytes, q->count, 1);
+	judge_cost(m, client, &cost, ret);
+	judge_backend(m, ret);
+}
+
+static void judge_free(const struct model *m, int client,
+		       const struct wire_request *q, struct model_answers *ret)
+{
+	int adapter = judge_adapter(m, client, q->object, ret);
+	int thing = model_find(m, client, q->value[0]);
+	const struct model_thing *t = &m->things[thing < 0 ? 0 : thing];
+
+	if (adapter == MODEL_NOTHING)
+		return;
+	if (thing == MODEL_NOTHING || t->dying)
+		refuse(ret, -EINVAL, TENURE_REASON_ALLOCATION_INVALID);
+	if (thing == MODEL_NOTHING)
+		return;
+	if (t->kind != MODEL_CONTEXT_ALLOCATION)
+		refuse(ret, -EINVAL, TENURE_REASON_WRONG_TYPE);
+	else if (is_hidden(m, thing))
+		refuse(ret, -ENODEV, TENURE_REASON_DEVICE_REMOVED);
+	else if (m->things[t->device].adapter != m->things[adapter].adapter)
+		refuse(ret, -EINVAL, TENURE_REASON_ADAPTER_INVALID);
+	else {
+		may_lack_memory(m, ret);
+		succeed(ret);
+	}
+	if (is_hidden(m, thing))
+		refuse(ret, -EINVAL, TENURE_REASON_ALLOCATION_INVALID);
+}
+
 /* ---- Memory ---- */
 
 static int judge_mappable(const struct model *m, int client,
 			  const struct wire_request *q,
 			  struct model_answers *ret)
 {
-	int device = judge_device(m, client, q->device, ret);
+	int device = judge_device(m, client, q->device, ret), thing;
 
 	if (device == MODEL_NOTHING)
 		return MODEL_NOTHING;
-	return judge_owned(m, client, device, q->object, MODEL_ALLOCATION,
-			   -EINVAL, TENURE_REASON_ALLOCATION_INVALID,
-			   WIRE_NO_INDEX, ret);
+	thing = model_find(m, client, q->object);
+	/* Its context is going, and it may not have died yet. */
+	if (thing != MODEL_NOTHING && m->things[thing].dying &&
+	    m->things[thing].kind == MODEL_CONTEXT_ALLOCATION &&
+	    m->things[thing].device == device) {
+		refuse(ret, -EINVAL, TENURE_REASON_ALLOCATION_INVALID);
+		return thing;
+	}
+	return judge_owned(
+		m, client, device, q->object,
+		thing != MODEL_NOTHING && m->things[thing].kind ==
+						  MODEL_CONTEXT_ALLOCATION ?
+			MODEL_CONTEXT_ALLOCATION :
+			MODEL_ALLOCATION,
+		-EINVAL, TENURE_REASON_ALLOCATION_INVALID, WIRE_NO_INDEX, ret);
 }
 
 static void judge_map(const struct model *m, int client,
@@ -677,6 +907,7 @@ static void judge_map(const struct model *m, int client,
 	uint32_t unacknowledged =
 		m->clients[client].fds_unacknowledged - q->fds_acked;
 	const struct model_thing *t;
+	uint32_t before;
 	int thing;
 
 	if (q->flags & ~known) {
@@ -687,6 +918,7 @@ static void judge_map(const struct model *m, int client,
 	if (thing == MODEL_NOTHING)
 		return;
 	t = &m->things[thing];
+	before = ret->n;
 	if ((q->flags & WIRE_MAP_WRITE) && t->resource != MODEL_NOTHING &&
 	    !(m->things[t->resource].rights & TENURE_RIGHT_WRITE))
 		refuse(ret, -EACCES, TENURE_REASON_RIGHTS_EXCEEDED);
@@ -695,7 +927,7 @@ static void judge_map(const struct model *m, int client,
 	if ((q->flags & WIRE_MAP_WANT_FD) &&
 	    unacknowledged >= FDS_UNACKNOWLEDGED_MAX)
 		refuse(ret, -EDQUOT, TENURE_REASON_FDS_UNACKNOWLEDGED);
-	if (ret->n == 0)
+	if (ret->n == before)
 		succeed(ret);
 }
 
@@ -779,6 +1011,24 @@ void model_judge(const struct model *m, int client,
 		break;
 	case WIRE_OP_UNMAP:
 		judge_unmap(m, client, q, ret);
+		break;
+	case WIRE_OP_CONTEXT_CREATE:
+		judge_context_create(m, client, q, ret);
+		break;
+	case WIRE_OP_CONTEXT_DESTROY:
+		judge_context_destroy(m, client, q, ret);
+		break;
+	case WIRE_OP_CONTEXT_SUBMIT:
+		judge_submit(m, client, q, args, args_bytes, ret);
+		break;
+	case WIRE_OP_CONTEXT_PROGRESS:
+		judge_progress(m, client, q, ret);
+		break;
+	case WIRE_OP_CONTEXT_ALLOCATION_CREATE:
+		judge_allocate(m, client, q, args, ret);
+		break;
+	case WIRE_OP_CONTEXT_ALLOCATION_DESTROY:
+		judge_free(m, client, q, ret);
 		break;
 	case WIRE_OP_TEST_EVENT:
 		judge_test_event(m, client, q, ret);

@@ -81,20 +81,28 @@ static void a63_used_by_queued_work(void **state)
 static void a70_deferred_if_in_use(void **state)
 {
 	struct worker w;
-	uint64_t list[4], resource, a, b;
+	uint64_t list[4], resource, context[2];
 
 	worker_take(&w, *state);
-	a = work_context(&w);
-	b = work_context(&w);
-	resource = work_create(&w, RESOURCE, 4, list);
-	assert_int_equal(work_submit(&w, a, 5, &list[1], 1), 0);
-	assert_int_equal(work_submit(&w, b, 9, &list[2], 2), 0);
-	assert_int_equal(work_destroy(&w, resource, NULL, 0, 0), 0);
-	assert_pages(*state, 4);
-	assert_int_equal(work_progress(&w, b, 9), 0);
-	assert_pages(*state, 4);
-	assert_int_equal(work_progress(&w, a, 5), 0);
-	assert_pages(*state, 0);
+	context[0] = work_context(&w);
+	context[1] = work_context(&w);
+	/* Whichever of the two comes first, the other is waited for. */
+	for (uint64_t first = 0; first < 2; first++) {
+		uint64_t value = 10 * (first + 1);
+
+		resource = work_create(&w, RESOURCE, 4, list);
+		assert_int_equal(
+			work_submit(&w, context[0], value, &list[1], 1), 0);
+		assert_int_equal(
+			work_submit(&w, context[1], value, &list[2], 2), 0);
+		assert_int_equal(work_destroy(&w, resource, NULL, 0, 0), 0);
+		assert_pages(*state, 4);
+		assert_int_equal(work_progress(&w, context[first], value), 0);
+		assert_pages(*state, 4);
+		assert_int_equal(work_progress(&w, context[1 - first], value),
+				 0);
+		assert_pages(*state, 0);
+	}
 	worker_leave(&w);
 	row_proved("A70");
 }

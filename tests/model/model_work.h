@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The model's own view of work in flight: what its parts share. */
+#ifndef TESTS_MODEL_MODEL_WORK_H
+#define TESTS_MODEL_MODEL_WORK_H
+
+#include "tests/model/model.h"
+
+/* model.c */
+int model_new_thing(struct model *m, struct model_thing thing);
+void model_end_thing(struct model *m, int thing);
+void model_forget_thing(struct model *m, int thing);
+void model_drop_objects(struct model *m);
+int model_new_store(struct model *m, int client, uint32_t count);
+/* A device that is going has no work left: what it has dies now or soon. */
+void model_settle_device(struct model *m, int device);
+
+/* model_work.c */
+/* How many contexts have unfinished work on it, without that one. */
+uint32_t model_users(const struct model *m, int thing, int but);
+bool model_device_is_working(const struct model *m, int device);
+void model_forget_uses(struct model *m, int thing);
+/* A destroy: becomes a ghost if it is in use; whether it did. */
+bool model_haunt(struct model *m, int thing, const struct wire_request *q);
+/* Progress may have ended ghosts, contexts and devices of the client. */
+void model_settle_work(struct model *m, int client);
+const char *model_apply_work(struct model *m, int client,
+			     const struct wire_request *q, const void *args,
+			     const struct wire_reply *reply, const void *data);
+/* The late answer to a destroy or a context destroy. */
+const char *model_answer_of_work(struct model *m, int client,
+				 const struct wire_request *q,
+				 const struct wire_reply *reply);
+/* Removal of a device: whether that request was a wait for its work. */
+bool model_was_deferred(const struct model *m, int client, uint64_t id);
+
+#endif
