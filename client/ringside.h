@@ -67,8 +67,8 @@ int ringside_free_waits(struct tenure *connection, uint64_t handle);
 
 /*
  * Waits until the daemon has carried out every destroy appended before the
- * call, and all that it refused of them is in connection->refusals. 0, or the status of a dead connection, which
- * has been remembered.
+ * call, and all that it refused of them is in connection->refusals. 0, or the
+ * status of a dead connection, which has been remembered.
  */
 int ringside_settle_waits(struct tenure *connection);
 

@@ -377,8 +377,7 @@ static struct outcome on_work(struct request *r)
 	const struct ticket ticket = ticket_of(r);
 
 	return work_request(r->broker, r->client, &ticket, &r->head, r->args,
-			    r->now_ns,
-			    &r->reply->head);
+			    r->now_ns, &r->reply->head);
 }
 
 static struct outcome on_ring(struct request *r)
@@ -435,6 +434,7 @@ static struct outcome (*const handlers[UINT8_MAX + 1])(struct request *r) = {
 	[WIRE_OP_RESOURCES] = on_inspect,
 	[WIRE_OP_LIMITS] = on_inspect,
 	[WIRE_OP_CHECK] = on_inspect,
+	[WIRE_OP_EVENTS] = on_inspect,
 	[WIRE_OP_CONTEXT_CREATE] = on_work,
 	[WIRE_OP_CONTEXT_DESTROY] = on_work,
 	[WIRE_OP_CONTEXT_SUBMIT] = on_work,
@@ -538,7 +538,8 @@ enum broker_verdict broker_receive(struct broker *broker, uint32_t client,
 	ret->head.index = outcome.index;
 	ret->quiet = outcome.status == 0 && ticket_of(&r).quiet;
 	if (outcome.status != 0)
-		region_state(&broker->env.region)->refused_total++;
+		session_note_refusal(&broker->env, client, r.head.opcode,
+				     &outcome, now_ns);
 	return outcome.kill ? BROKER_KILL : BROKER_REPLY;
 }
 

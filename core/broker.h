@@ -107,7 +107,7 @@ enum broker_verdict broker_receive(struct broker *broker, uint32_t client,
  * WIRE_OP_FREE in ret_refusals, which has room for count. Returns how many.
  */
 uint32_t broker_free(struct broker *broker, uint32_t client,
-		     const uint64_t *handles, uint32_t count,
+		     const uint64_t *handles, uint32_t count, uint64_t now_ns,
 		     struct wire_reply *ret_refusals);
 
 /*

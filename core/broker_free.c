@@ -72,7 +72,7 @@ static struct wire_reply refusal(uint64_t wire, const struct outcome *outcome)
 }
 
 uint32_t broker_free(struct broker *broker, uint32_t client,
-		     const uint64_t *handles, uint32_t count,
+		     const uint64_t *handles, uint32_t count, uint64_t now_ns,
 		     struct wire_reply *ret_refusals)
 {
 	struct env *env = &broker->env;
@@ -93,9 +93,10 @@ uint32_t broker_free(struct broker *broker, uint32_t client,
 			ask_for(region, client, handles[i + AHEAD]);
 		if (one.status == 0)
 			one = free_one(env, client, handles[i]);
-		if (one.status != 0)
-			ret_refusals[refused++] = refusal(handles[i], &one);
+		if (one.status == 0)
+			continue;
+		session_note_refusal(env, client, WIRE_OP_FREE, &one, now_ns);
+		ret_refusals[refused++] = refusal(handles[i], &one);
 	}
-	region_state(region)->refused_total += refused;
 	return refused;
 }

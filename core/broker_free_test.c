@@ -32,7 +32,7 @@ static uint32_t free_many(struct seat *s, const uint64_t *handles,
 			  uint32_t count)
 {
 	return broker_free(inproc_broker(s->world), s->client, handles, count,
-			   refusals);
+			   inproc_now_ns(s->world), refusals);
 }
 
 /* The status of freeing one; the refusal is the seat's reply. */

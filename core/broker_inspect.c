@@ -90,6 +90,9 @@ struct outcome inspect_request(struct broker *broker, uint32_t client,
 		answer_list(broker, INSPECT_LIMITS, cursor, now_ns, reply);
 		add_daemon_limits(broker, reply);
 		break;
+	case WIRE_OP_EVENTS:
+		answer_list(broker, INSPECT_EVENTS, cursor, now_ns, reply);
+		break;
 	case WIRE_OP_CHECK:
 		outcome = answer_check(broker, reply);
 		break;

@@ -266,8 +266,8 @@ static void add_wait(struct env *env, uint32_t waiter, uint32_t slot,
 
 static struct outcome begin(struct env *env, uint32_t session,
 			    const struct wait_args *args,
-			    const struct ticket *ticket,
-			    const uint32_t *slots, uint32_t missing)
+			    const struct ticket *ticket, const uint32_t *slots,
+			    uint32_t missing)
 {
 	struct region *region = &env->region;
 	struct outcome outcome = check_room(env, args, slots);

@@ -11,6 +11,7 @@
  *	clients     sessions
  *	resources   slots, tokens
  *	limits      principals, sessions
+ *	events      sessions, eight steps each
  *
  *	cursor      63        32 31         0
  *	           [ which area | next index ]
@@ -40,6 +41,7 @@
 #include "core/inspect.h"
 
 #include "core/retire.h"
+#include "core/uses.h"
 
 enum { AREAS_PER_LIST_MAX = 2 };
 
@@ -194,6 +196,7 @@ static void fill_resource(struct walk *w, uint32_t index,
 					   WIRE_SHARING_SHARED;
 		if (object == 0)
 			return;
+		row->memory = object;
 		row->bytes = object_at(w->region, object)->size_bytes;
 		row->holders = object_at(w->region, object)->refs;
 	}
@@ -212,6 +215,12 @@ static void fill_allocation(struct walk *w, const struct slot *slot,
 						   slot->allocation.size_bytes;
 }
 
+static bool is_released(const struct slot *slot)
+{
+	return slot_kind(slot) == KIND_RESOURCE ? slot->resource.released :
+						  slot->allocation.store == 0;
+}
+
 /* Whether an allocation's memory is part of its resource's row. */
 static bool is_child(const struct walk *w, uint32_t index)
 {
@@ -227,6 +236,24 @@ static bool is_child(const struct walk *w, uint32_t index)
 		return false;
 	run = block_at(w->region, parent->resource.run);
 	return run[slot->allocation.position] == index;
+}
+
+/* Which work a retired one waits for: the first, as far as it is known. */
+static void fill_wait(struct walk *w, uint32_t session, uint32_t index,
+		      struct wire_resource *row)
+{
+	struct pending p = uses_pending(w->region, session, index, 0);
+	const struct context *c;
+
+	if (p.context == 0)
+		return;
+	c = context_at(w->region, p.context);
+	row->context = handle_to_wire(slot_handle(slot_at(w->region, c->slot),
+						  c->slot),
+				      session_at(w->region, session)->secret);
+	row->value = p.value;
+	row->done = c->done;
+	spend(w, row->allocations);
 }
 
 static void list_slot(struct walk *w, uint32_t device, uint32_t index)
@@ -256,6 +283,8 @@ static void list_slot(struct walk *w, uint32_t device, uint32_t index)
 		fill_resource(w, index, &row);
 	else
 		fill_allocation(w, slot, &row);
+	if (state == SLOT_RETIRED && !is_released(slot))
+		fill_wait(w, d->session, index, &row);
 	add_row(w, &row, sizeof(row));
 }
 
@@ -289,6 +318,7 @@ static uint32_t visit_token(struct walk *w, uint32_t index)
 	row.rights = (uint8_t)t->rights;
 	row.age_s = seconds_since(w, o->born_s);
 	row.allocations = o->count;
+	row.memory = t->object;
 	row.holders = o->refs;
 	row.bytes = o->size_bytes;
 	add_row(w, &row, sizeof(row));
@@ -347,11 +377,39 @@ static uint32_t visit_client_limits(struct walk *w, uint32_t index)
 	return index + 1;
 }
 
+/* Number of a session and of one of its refusals, the newest first. */
+static uint32_t visit_event(struct walk *w, uint32_t index)
+{
+	uint32_t session = index / REFUSALS_KEPT, k = index % REFUSALS_KEPT;
+	const struct session *s = session_at(w->region, session);
+	const struct refusal *r;
+	struct wire_event row;
+
+	spend(w, 1);
+	if (!is_client(s) || k >= s->n_refusals)
+		return (session + 1) * REFUSALS_KEPT;
+	r = &s->refusals[(s->n_refusals - 1 - k) % REFUSALS_KEPT];
+	row = (struct wire_event){
+		.client = session,
+		.pid = s->pid,
+		.uid = principal_at(w->region, s->principal)->uid,
+		.principal = s->principal,
+		.age_s = seconds_since(w, r->at_s),
+		.opcode = r->opcode,
+		.status = r->status,
+		.reason = r->reason,
+		.index = r->index,
+	};
+	add_row(w, &row, sizeof(row));
+	return index + 1;
+}
+
 static const struct list {
 	size_t row_bytes;
 	struct {
 		enum area area;
 		visit_function *visit; /* NULL after the last one */
+		uint32_t each; /* steps for one record, 0: one */
 	} parts[AREAS_PER_LIST_MAX];
 } lists[] = {
 	[INSPECT_CLIENTS] = { sizeof(struct wire_client),
@@ -362,6 +420,8 @@ static const struct list {
 	[INSPECT_LIMITS] = { sizeof(struct wire_limits),
 			     { { AREA_PRINCIPALS, visit_principal },
 			       { AREA_SESSIONS, visit_client_limits } } },
+	[INSPECT_EVENTS] = { sizeof(struct wire_event),
+			     { { AREA_SESSIONS, visit_event, REFUSALS_KEPT } } },
 };
 
 /* Slots are handed out by the segment: their area does not count them. */
@@ -389,9 +449,10 @@ static uint64_t walk_on(struct walk *w, const struct list *list,
 	     part < AREAS_PER_LIST_MAX && list->parts[part].visit != NULL;
 	     part++, index = 0) {
 		enum area area = list->parts[part].area;
-		uint32_t end = end_of(w, area);
+		uint32_t each = (uint32_t)max_u64(list->parts[part].each, 1);
+		uint32_t end = end_of(w, area) * each;
 
-		index = (uint32_t)max_u64(index, start_of(area));
+		index = (uint32_t)max_u64(index, start_of(area) * each);
 		while (index < end) {
 			if (w->rows == rows_max || w->budget == 0)
 				return part << 32 | index;

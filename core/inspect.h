@@ -19,6 +19,7 @@ enum inspect_list {
 	INSPECT_CLIENTS, /* struct wire_client */
 	INSPECT_RESOURCES, /* struct wire_resource */
 	INSPECT_LIMITS, /* struct wire_limits */
+	INSPECT_EVENTS, /* struct wire_event */
 };
 
 struct inspect_page {

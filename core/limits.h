@@ -36,6 +36,8 @@ enum {
 	FENCES_PER_WAIT_MAX = 64,
 	/* Waits, of everybody, on one fence. */
 	WAITS_PER_FENCE_MAX = 1024,
+	/* The last refusals of each client that are kept for people. */
+	REFUSALS_KEPT = 8,
 	/* Descriptors a client may leave unacknowledged (H28). */
 	FDS_UNACKNOWLEDGED_MAX = 16,
 	/* Nested maps of one allocation that the daemon counts. */

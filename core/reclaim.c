@@ -257,14 +257,13 @@ static void set_aside(struct env *env, uint32_t session, uint32_t resource)
 {
 	struct region *region = &env->region;
 	struct slot *slot = slot_at(region, resource);
-	uint32_t waiter = slot->waiter;
 
 	stream_pop(region, &session_at(region, session)->stream, 1);
 	/* Its place is kept. */
 	region_state(region)->n_items++;
 	slot->use_who = SET_ASIDE;
+	waiter_done(env, slot->waiter);
 	slot->waiter = 0;
-	waiter_done(env, waiter);
 }
 
 /* Whether the children of a private resource are released, and it is not. */

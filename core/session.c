@@ -214,6 +214,21 @@ void session_free(struct env *env, uint32_t session)
 	state->n_sessions--;
 }
 
+void session_note_refusal(struct env *env, uint32_t session, uint8_t opcode,
+			  const struct outcome *outcome, uint64_t now_ns)
+{
+	struct session *s = session_at(&env->region, session);
+
+	region_state(&env->region)->refused_total++;
+	s->refusals[s->n_refusals++ % REFUSALS_KEPT] = (struct refusal){
+		.opcode = opcode,
+		.status = outcome->status,
+		.reason = outcome->reason,
+		.index = outcome->index,
+		.at_s = (uint32_t)(now_ns / NS_PER_S),
+	};
+}
+
 void session_wake(struct env *env, uint32_t session)
 {
 	struct state *state = region_state(&env->region);

@@ -47,6 +47,10 @@ void session_end(struct env *env, uint32_t session, uint64_t now_ns);
 uint32_t session_next_ended(struct env *env);
 void session_free(struct env *env, uint32_t session);
 
+/* Counts a refusal, and keeps it for those who ask what was refused. */
+void session_note_refusal(struct env *env, uint32_t session, uint8_t opcode,
+			  const struct outcome *outcome, uint64_t now_ns);
+
 /* There may be something to reclaim or to sweep: puts it on the ring. */
 void session_wake(struct env *env, uint32_t session);
 

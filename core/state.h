@@ -123,6 +123,15 @@ struct job {
 	uint64_t bytes; /* that it gives back */
 };
 
+/* What was refused, for people. */
+struct refusal {
+	uint32_t opcode;
+	int32_t status;
+	uint32_t reason; /* enum tenure_reason */
+	uint32_t index;
+	uint32_t at_s; /* on the caller's clock */
+};
+
 struct session {
 	struct record record;
 	uint8_t phase; /* enum session_phase */
@@ -152,6 +161,8 @@ struct session {
 	uint64_t connected_ns;
 	uint64_t ring_bytes; /* charged for its ring, or 0: it has none */
 	uint8_t doorbell; /* it has that, too */
+	struct refusal refusals[REFUSALS_KEPT]; /* a ring */
+	uint32_t n_refusals; /* ever */
 	/* for the obituary */
 	uint64_t began_ns, ended_ns, freed_bytes;
 	uint64_t held_devices, held_resources, held_allocations;

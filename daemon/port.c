@@ -224,7 +224,7 @@ static uint32_t execute_locked(struct port *port, struct port_bench *bench,
 		if (job->take == RING_TAKE_FREES) {
 			job->n_refusals = broker_free(broker, port->client,
 						      job->work.handles,
-						      job->work.frees,
+						      job->work.frees, now_ns,
 						      job->refusals);
 			done += job->work.frees;
 			continue;

@@ -283,6 +283,7 @@ static const struct uses uses[] = {
 	{ WIRE_OP_FENCE_VALUE, "do" },
 	{ WIRE_OP_FENCE_WAIT, "dfca" },
 	{ WIRE_OP_FENCE_WAIT_CANCEL, "v" },
+	{ WIRE_OP_EVENTS, "v" },
 	{ WIRE_OP_TEST_EVENT, "fdo" },
 };
 
@@ -326,6 +327,7 @@ static bool is_not_for_rings(const struct wire_request *q)
 	case WIRE_OP_MAP:
 		return q->flags & WIRE_MAP_WANT_FD;
 	case WIRE_OP_CREATE:
+	case WIRE_OP_CONTEXT_ALLOCATION_CREATE:
 		data = list;
 		break;
 	case WIRE_OP_OPEN:
@@ -343,6 +345,7 @@ static bool is_not_for_rings(const struct wire_request *q)
 	case WIRE_OP_CLIENTS:
 	case WIRE_OP_RESOURCES:
 	case WIRE_OP_LIMITS:
+	case WIRE_OP_EVENTS:
 		data = WIRE_DATA_BYTES_MAX;
 		break;
 	case WIRE_OP_CHECK:

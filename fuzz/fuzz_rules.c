@@ -461,9 +461,24 @@ static size_t copy_areas(uint8_t *to)
 	return sum;
 }
 
+/* What a refusal may change: it is noted for people. */
+static void forget_refusals(void)
+{
+	const struct region *region = &inproc_broker(world)->env.region;
+
+	for (uint32_t i = 1; i < region_area(region, AREA_SESSIONS)->used;
+	     i++) {
+		struct session *s = session_at(region, i);
+
+		memset(s->refusals, 0, sizeof(s->refusals));
+		s->n_refusals = 0;
+	}
+}
+
 static void take_image(struct image *ret, bool closely)
 {
 	memset(ret, 0, sizeof(*ret));
+	forget_refusals();
 	count(ret->counters);
 	for (uint32_t a = 0; a < INPROC_ADAPTERS; a++)
 		for (int call = 0; call < CHECKING_CALLS; call++)

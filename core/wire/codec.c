@@ -72,6 +72,7 @@ static const uint16_t fields[UINT8_MAX + 1] = {
 	[WIRE_OP_FENCE_WAIT] = FIELD_DEVICE | FIELD_FLAGS | FIELD_COUNT |
 			       FIELD_ARGS,
 	[WIRE_OP_FENCE_WAIT_CANCEL] = FIELD_VALUE0,
+	[WIRE_OP_EVENTS] = FIELD_VALUE0,
 	[WIRE_OP_TEST_EVENT] = FIELD_DEVICE | FIELD_OBJECT | FIELD_FLAGS,
 };
 
@@ -108,6 +109,7 @@ uint32_t wire_data_max(const struct wire_request *r)
 	case WIRE_OP_CLIENTS:
 	case WIRE_OP_RESOURCES:
 	case WIRE_OP_LIMITS:
+	case WIRE_OP_EVENTS:
 		return WIRE_DATA_BYTES_MAX;
 	case WIRE_OP_CHECK:
 		return WIRE_CHECK_BYTES_MAX;

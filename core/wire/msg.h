@@ -70,6 +70,8 @@ enum wire_op {
 	WIRE_OP_FENCE_VALUE = 43,
 	WIRE_OP_FENCE_WAIT = 44,
 	WIRE_OP_FENCE_WAIT_CANCEL = 45,
+	/* Inspection: what was refused lately. */
+	WIRE_OP_EVENTS = 46,
 	/* Answered only by a broker configured for tests. */
 	WIRE_OP_TEST_EVENT = 240,
 };
@@ -116,7 +118,7 @@ enum wire_test_event {
  *  MAP             device, object = allocation, flags = wire_map_flags
  *  UNMAP           device, object = allocation
  *  STAT, STATUS    -
- *  CLIENTS, RESOURCES, LIMITS
+ *  CLIENTS, RESOURCES, LIMITS, EVENTS
  *                  value[0] = cursor: 0, or what the last page gave
  *  CHECK           -
  *  RING, DOORBELL  - (by the socket)
@@ -190,6 +192,7 @@ static_assert(offsetof(struct wire_request, value) == 48, "layout");
  *  CLIENTS         count, value[0] = cursor of the next page, 0 after the
  *                  last; data: count * struct wire_client
  *  RESOURCES       likewise, struct wire_resource
+ *  EVENTS          likewise, struct wire_event
  *  LIMITS          likewise, struct wire_limits; value[1] = clients of the
  *                  daemon, value[2] = its limit of them
  *  CONTEXT_CREATE  value[0] = context, value[1] = its progress word
@@ -346,9 +349,31 @@ struct wire_resource {
 	uint8_t state; /* enum wire_resource_state */
 	uint8_t rights; /* enum tenure_rights */
 	uint8_t reserved[4];
+	/* Rows with the same number keep the same memory; 0 is private. */
+	uint32_t memory;
+	uint32_t spare;
+	/* What a retired one waits for: a context as its client knows it, the
+	 * value that it has to come to, and how far it is. 0: nothing. */
+	uint64_t context, value, done;
 };
 
-static_assert(sizeof(struct wire_resource) == 56, "layout");
+static_assert(sizeof(struct wire_resource) == 88, "layout");
+
+/* A request of a client that was refused: the last few of each. */
+struct wire_event {
+	uint32_t client;
+	int32_t pid;
+	uint32_t uid;
+	uint32_t principal;
+	uint32_t age_s;
+	uint32_t opcode; /* enum wire_op */
+	int32_t status;
+	uint32_t reason; /* enum tenure_reason */
+	uint32_t index; /* or WIRE_NO_INDEX */
+	uint32_t spare;
+};
+
+static_assert(sizeof(struct wire_event) == 40, "layout");
 
 /* What is limited, for each client and for each principal. */
 enum wire_quota {

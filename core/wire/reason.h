@@ -8,4 +8,10 @@
 /* One sentence that a person can act on; static, never NULL. */
 const char *reason_sentence(enum tenure_reason reason);
 
+/*
+ * The rules of docs/DESTROY.md that refuse for this reason, such as "A74" or
+ * "A04 A06", or "" where it is no rule but a limit or a fault; static.
+ */
+const char *reason_rules(enum tenure_reason reason);
+
 #endif

@@ -102,11 +102,21 @@ static void a_reason_of_a_later_version_has_a_sentence_too(void **state)
 	assert_non_null(reason_sentence((enum tenure_reason)INT32_MAX));
 }
 
+static void rules_of_reasons(void **state)
+{
+	(void)state;
+	assert_string_equal(reason_rules(TENURE_REASON_FLAGS_RESERVED), "A74");
+	assert_string_equal(reason_rules(TENURE_REASON_ENTRY_TWICE), "A60");
+	assert_string_equal(reason_rules(TENURE_REASON_CLIENT_BYTES), "");
+	assert_string_equal(reason_rules((enum tenure_reason) - 1), "");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_reason_has_a_sentence_of_its_own),
 		cmocka_unit_test(sentences_look_alike),
+		cmocka_unit_test(rules_of_reasons),
 		cmocka_unit_test(
 			a_reason_of_a_later_version_has_a_sentence_too),
 	};

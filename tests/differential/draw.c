@@ -596,7 +596,8 @@ static void step_stat(struct run *run, int client)
 	static const uint8_t ops[] = { WIRE_OP_STAT,	WIRE_OP_STAT,
 				       WIRE_OP_PING,	WIRE_OP_STATUS,
 				       WIRE_OP_CLIENTS, WIRE_OP_RESOURCES,
-				       WIRE_OP_LIMITS,	WIRE_OP_CHECK };
+				       WIRE_OP_LIMITS,	WIRE_OP_CHECK,
+				       WIRE_OP_EVENTS };
 	struct wire_request q = { .opcode = ops[below(run, ARRAY_SIZE(ops))] };
 
 	run_request(run, client, &q, NULL, 0);

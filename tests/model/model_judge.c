@@ -970,6 +970,36 @@ static void judge_inspection(const struct model *m, int client,
 		may_lack_memory(m, ret);
 }
 
+/* Whether it is a request about work. */
+static bool judge_work(const struct model *m, int client,
+		       const struct wire_request *q, const void *args,
+		       size_t args_bytes, struct model_answers *ret)
+{
+	switch (q->opcode) {
+	case WIRE_OP_CONTEXT_CREATE:
+		judge_context_create(m, client, q, ret);
+		break;
+	case WIRE_OP_CONTEXT_DESTROY:
+		judge_context_destroy(m, client, q, ret);
+		break;
+	case WIRE_OP_CONTEXT_SUBMIT:
+		judge_submit(m, client, q, args, args_bytes, ret);
+		break;
+	case WIRE_OP_CONTEXT_PROGRESS:
+		judge_progress(m, client, q, ret);
+		break;
+	case WIRE_OP_CONTEXT_ALLOCATION_CREATE:
+		judge_allocate(m, client, q, args, ret);
+		break;
+	case WIRE_OP_CONTEXT_ALLOCATION_DESTROY:
+		judge_free(m, client, q, ret);
+		break;
+	default:
+		return false;
+	}
+	return true;
+}
+
 void model_judge(const struct model *m, int client,
 		 const struct wire_request *q, const void *args,
 		 size_t args_bytes, struct model_answers *ret)
@@ -1012,24 +1042,6 @@ void model_judge(const struct model *m, int client,
 	case WIRE_OP_UNMAP:
 		judge_unmap(m, client, q, ret);
 		break;
-	case WIRE_OP_CONTEXT_CREATE:
-		judge_context_create(m, client, q, ret);
-		break;
-	case WIRE_OP_CONTEXT_DESTROY:
-		judge_context_destroy(m, client, q, ret);
-		break;
-	case WIRE_OP_CONTEXT_SUBMIT:
-		judge_submit(m, client, q, args, args_bytes, ret);
-		break;
-	case WIRE_OP_CONTEXT_PROGRESS:
-		judge_progress(m, client, q, ret);
-		break;
-	case WIRE_OP_CONTEXT_ALLOCATION_CREATE:
-		judge_allocate(m, client, q, args, ret);
-		break;
-	case WIRE_OP_CONTEXT_ALLOCATION_DESTROY:
-		judge_free(m, client, q, ret);
-		break;
 	case WIRE_OP_TEST_EVENT:
 		judge_test_event(m, client, q, ret);
 		break;
@@ -1038,9 +1050,11 @@ void model_judge(const struct model *m, int client,
 	case WIRE_OP_RESOURCES:
 	case WIRE_OP_LIMITS:
 	case WIRE_OP_CHECK:
+	case WIRE_OP_EVENTS:
 		judge_inspection(m, client, q, ret);
 		break;
 	default:
-		succeed(ret);
+		if (!judge_work(m, client, q, args, args_bytes, ret))
+			succeed(ret);
 	}
 }

@@ -278,6 +278,52 @@ static void resources_over_many_pages(void **state)
 	json_decref(rows);
 }
 
+/* Everything that is still told of memory that work keeps. */
+static void holders(void **state)
+{
+	struct stage *stage = *state;
+	struct tenure_resource shared = create(stage, TENURE_CREATE_SHARED);
+	struct tenure_token token;
+
+	assert_int_equal(tenure_resource_share(stage->t, stage->device, shared,
+					       TENURE_RIGHT_READ, &token),
+			 0);
+	assert_int_equal(
+		tenurectl("-s", stage->socket, "resources", "--holders"), 0);
+	assert_non_null(strstr(output, "WAITS FOR"));
+	assert_non_null(strstr(output, "resource"));
+	assert_int_equal(tenurectl("-s", stage->socket, "resources",
+				   "--holders", "--json"),
+			 0);
+	assert_non_null(strstr(output, "\"waits_for\": null"));
+	assert_int_equal(tenurectl("-s", stage->socket, "status", "--holders"),
+			 64);
+}
+
+/* Refusals in words, the last one first. */
+static void events(void **state)
+{
+	struct tenure_destroy destroy = { .flags = 4 };
+	struct stage *stage = *state;
+	json_t *rows, *row;
+
+	assert_int_equal(tenurectl("-s", stage->socket, "events"), 0);
+	destroy.device = stage->device;
+	for (int i = 0; i < 20; i++)
+		assert_int_equal(tenure_destroy(stage->t, &destroy), -EINVAL);
+	assert_int_equal(tenurectl("-s", stage->socket, "events"), 0);
+	assert_non_null(strstr(output, "A74"));
+	assert_non_null(strstr(output, "a reserved flag bit is set"));
+	assert_int_equal(tenurectl("-s", stage->socket, "events", "--json"), 0);
+	rows = parse("events");
+	assert_int_equal(json_array_size(rows), 8);
+	row = mine(stage, rows, 0);
+	assert_string_equal(string(row, "request"), "destroy");
+	assert_string_equal(string(row, "rules"), "A74");
+	assert_int_equal(number(row, "status"), -EINVAL);
+	json_decref(rows);
+}
+
 static void limits(void **state)
 {
 	struct stage *stage = *state;
@@ -317,9 +363,9 @@ static void check(void **state)
 
 static void quiet(void **state)
 {
-	static const char *const commands[] = { "status", "clients",
+	static const char *const commands[] = { "status",    "clients",
 						"resources", "limits",
-						"check" };
+						"events",    "check" };
 	struct stage *stage = *state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
@@ -820,6 +866,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(status, setup, teardown),
 		cmocka_unit_test_setup_teardown(clients, setup, teardown),
 		cmocka_unit_test_setup_teardown(resources, setup, teardown),
+		cmocka_unit_test_setup_teardown(holders, setup, teardown),
+		cmocka_unit_test_setup_teardown(events, setup, teardown),
 		cmocka_unit_test_setup_teardown(resources_over_many_pages,
 						setup, teardown),
 		cmocka_unit_test_setup_teardown(limits, setup, teardown),

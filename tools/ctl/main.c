@@ -34,6 +34,9 @@ static int show(const struct options *options)
 	case COMMAND_LIMITS:
 		code = show_limits(&link, &options->show);
 		break;
+	case COMMAND_EVENTS:
+		code = show_events(&link, &options->show);
+		break;
 	case COMMAND_CHECK:
 		code = show_check(&link, &options->show);
 		break;

@@ -13,12 +13,14 @@ enum {
 	OPTION_JSON = 256,
 	OPTION_BYTES,
 	OPTION_VERSION,
+	OPTION_HOLDERS,
 };
 
 static const struct option long_options[] = {
 	{ "socket", required_argument, NULL, 's' },
 	{ "json", no_argument, NULL, OPTION_JSON },
 	{ "bytes", no_argument, NULL, OPTION_BYTES },
+	{ "holders", no_argument, NULL, OPTION_HOLDERS },
 	{ "quiet", no_argument, NULL, 'q' },
 	{ "help", no_argument, NULL, 'h' },
 	{ "version", no_argument, NULL, OPTION_VERSION },
@@ -32,8 +34,10 @@ const char options_help[] =
 	"\n"
 	"  status     totals\n"
 	"  clients    who is connected\n"
-	"  resources  who holds what: bytes, age, state\n"
+	"  resources  who holds what: bytes, age, state; with --holders, which\n"
+	"             memory, since when, and whose progress it waits for\n"
 	"  limits     who may hold how much\n"
+	"  events     what was refused lately, and why\n"
 	"  check      prove every invariant of the daemon's state; the daemon\n"
 	"             serves nobody meanwhile\n"
 	"  run        start a private daemon, run PROGRAM with its socket in\n"
@@ -44,6 +48,7 @@ const char options_help[] =
 	"                     /run/tenured/tenured.sock\n"
 	"      --json         JSON, with exact numbers\n"
 	"      --bytes        sizes in bytes\n"
+	"      --holders      with resources: memory by its holders\n"
 	"  -q, --quiet        print nothing; the exit code tells\n"
 	"      --version      print the version\n"
 	"  -h, --help         print this text\n"
@@ -61,9 +66,13 @@ static const struct {
 	const char *name;
 	enum options_command command;
 } commands[] = {
-	{ "status", COMMAND_STATUS },	    { "clients", COMMAND_CLIENTS },
-	{ "resources", COMMAND_RESOURCES }, { "limits", COMMAND_LIMITS },
-	{ "check", COMMAND_CHECK },	    { "run", COMMAND_RUN },
+	{ "status", COMMAND_STATUS },
+	{ "clients", COMMAND_CLIENTS },
+	{ "resources", COMMAND_RESOURCES },
+	{ "limits", COMMAND_LIMITS },
+	{ "events", COMMAND_EVENTS },
+	{ "check", COMMAND_CHECK },
+	{ "run", COMMAND_RUN },
 	{ "help", COMMAND_HELP },
 };
 
@@ -87,6 +96,9 @@ static int take(int option, char **argv, struct options *options)
 		return 0;
 	case OPTION_BYTES:
 		options->show.exact = true;
+		return 0;
+	case OPTION_HOLDERS:
+		options->show.holders = true;
 		return 0;
 	case 'q':
 		options->show.quiet = true;
@@ -130,6 +142,8 @@ static enum options_command find_command(const char *word)
 /* The command has been read, and the options behind it. */
 static int take_rest(int argc, char **argv, struct options *options)
 {
+	if (options->show.holders && options->command != COMMAND_RESOURCES)
+		return wrong("--holders is for resources", NULL);
 	if (options->command != COMMAND_RUN)
 		return optind < argc ?
 			       wrong("unexpected argument", argv[optind]) :

@@ -12,6 +12,7 @@
  */
 #include "tools/ctl/show.h"
 
+#include "core/wire/reason.h"
 #include "tools/ctl/link.h"
 #include "tools/ctl/table.h"
 #include "tools/ctl/text.h"
@@ -260,6 +261,18 @@ int show_clients(struct link *link, const struct show_options *options)
 			 client_columns, ARRAY_SIZE(client_columns), "clients");
 }
 
+static json_t *wait_json(const struct wire_resource *r)
+{
+	json_t *object = json_object();
+	char context[TEXT_BYTES];
+
+	snprintf(context, sizeof(context), "0x%016" PRIx64, r->context);
+	put(object, "context", json_string(context));
+	put_number(object, "value", r->value);
+	put_number(object, "done", r->done);
+	return object;
+}
+
 static json_t *resource_json(const struct wire_resource *r)
 {
 	json_t *object = json_object();
@@ -280,6 +293,8 @@ static json_t *resource_json(const struct wire_resource *r)
 	put_number(object, "allocations", r->allocations);
 	put_number(object, "bytes", r->bytes);
 	put_number(object, "holders", r->holders);
+	put(object, "memory", r->memory ? json_integer(r->memory) : NULL);
+	put(object, "waits_for", r->context ? wait_json(r) : NULL);
 	return object;
 }
 
@@ -319,12 +334,171 @@ static void take_resource(void *context, const void *row)
 	add_size(c, r->bytes);
 }
 
+static const struct table_column holder_columns[] = {
+	{ "MEMORY", true },    { "CLIENT", false },  { "PID", false },
+	{ "DEVICE", false },   { "WHAT", true },     { "STATE", true },
+	{ "SINCE", false },    { "HOLDERS", false }, { "BYTES", false },
+	{ "WAITS FOR", true },
+};
+
+/* Private memory has one holder, and no number. */
+static void add_memory(struct table *t, const struct wire_resource *r)
+{
+	if (r->memory)
+		add_number(t, r->memory);
+	else
+		table_add(t, "private");
+	add_number(t, r->client);
+	add_pid(t, r->pid);
+	if (r->device)
+		add_number(t, r->device);
+	else
+		table_add(t, "-");
+}
+
+static void add_wait(struct table *t, const struct wire_resource *r)
+{
+	char text[4 * TEXT_BYTES];
+
+	if (r->context == 0) {
+		table_add(t, "-");
+		return;
+	}
+	snprintf(text, sizeof(text),
+		 "context 0x%016" PRIx64 " at %" PRIu64 " of %" PRIu64,
+		 r->context, r->done, r->value);
+	table_add_marked(t, text, TABLE_NOTICE);
+}
+
+static void take_holder(void *context, const void *row)
+{
+	struct collection *c = context;
+	const struct wire_resource *r = row;
+	struct table *t = &c->table;
+
+	if (c->options->json) {
+		json_array_append_new(c->array, resource_json(r));
+		return;
+	}
+	add_memory(t, r);
+	table_add(t, NAME_OF(whats, r->what));
+	table_add_marked(t, NAME_OF(states, r->state),
+			 r->state == WIRE_STATE_LIVE ? TABLE_PLAIN :
+						       TABLE_NOTICE);
+	add_age(t, r->age_s);
+	add_number(t, r->holders);
+	add_size(c, r->bytes);
+	add_wait(t, r);
+}
+
 int show_resources(struct link *link, const struct show_options *options)
 {
+	if (options->holders)
+		return show_list(link, options, WIRE_OP_RESOURCES,
+				 sizeof(struct wire_resource), take_holder,
+				 holder_columns, ARRAY_SIZE(holder_columns),
+				 "resources");
 	return show_list(link, options, WIRE_OP_RESOURCES,
 			 sizeof(struct wire_resource), take_resource,
 			 resource_columns, ARRAY_SIZE(resource_columns),
 			 "resources");
+}
+
+/* ---- Events ---- */
+
+static const char *const opcodes[] = {
+	[WIRE_OP_HELLO] = "hello",
+	[WIRE_OP_PING] = "ping",
+	[WIRE_OP_ADAPTER_OPEN] = "adapter open",
+	[WIRE_OP_ADAPTER_CLOSE] = "adapter close",
+	[WIRE_OP_DEVICE_CREATE] = "device create",
+	[WIRE_OP_DEVICE_DESTROY] = "device destroy",
+	[WIRE_OP_CREATE] = "create",
+	[WIRE_OP_DESTROY] = "destroy",
+	[WIRE_OP_SHARE] = "share",
+	[WIRE_OP_TOKEN_REVOKE] = "token revoke",
+	[WIRE_OP_QUERY] = "query",
+	[WIRE_OP_OPEN] = "open",
+	[WIRE_OP_MAP] = "map",
+	[WIRE_OP_UNMAP] = "unmap",
+	[WIRE_OP_STAT] = "stat",
+	[WIRE_OP_STATUS] = "status",
+	[WIRE_OP_CLIENTS] = "clients",
+	[WIRE_OP_RESOURCES] = "resources",
+	[WIRE_OP_LIMITS] = "limits",
+	[WIRE_OP_CHECK] = "check",
+	[WIRE_OP_CONTEXT_CREATE] = "context create",
+	[WIRE_OP_CONTEXT_DESTROY] = "context destroy",
+	[WIRE_OP_CONTEXT_SUBMIT] = "submit",
+	[WIRE_OP_CONTEXT_PROGRESS] = "progress",
+	[WIRE_OP_CONTEXT_ALLOCATION_CREATE] = "context allocate",
+	[WIRE_OP_CONTEXT_ALLOCATION_DESTROY] = "context free",
+	[WIRE_OP_FENCE_CREATE] = "fence create",
+	[WIRE_OP_FENCE_DESTROY] = "fence destroy",
+	[WIRE_OP_FENCE_SHARE] = "fence share",
+	[WIRE_OP_FENCE_OPEN] = "fence open",
+	[WIRE_OP_FENCE_SIGNAL] = "fence signal",
+	[WIRE_OP_FENCE_VALUE] = "fence value",
+	[WIRE_OP_FENCE_WAIT] = "fence wait",
+	[WIRE_OP_FENCE_WAIT_CANCEL] = "fence wait cancel",
+	[WIRE_OP_EVENTS] = "events",
+};
+
+static json_t *event_json(const struct wire_event *r)
+{
+	json_t *object = json_object();
+	enum tenure_reason reason = (enum tenure_reason)r->reason;
+
+	put_number(object, "client", r->client);
+	put(object, "pid", json_integer(r->pid));
+	put_number(object, "uid", r->uid);
+	put_number(object, "principal", r->principal);
+	put_number(object, "age_s", r->age_s);
+	put(object, "request", json_string(NAME_OF(opcodes, r->opcode)));
+	put(object, "status", json_integer(r->status));
+	put_number(object, "reason", r->reason);
+	put(object, "why", json_string(reason_sentence(reason)));
+	put(object, "rules", json_string(reason_rules(reason)));
+	put(object, "index",
+	    r->index == WIRE_NO_INDEX ? NULL : json_integer(r->index));
+	return object;
+}
+
+static const struct table_column event_columns[] = {
+	{ "CLIENT", false }, { "PID", false },	  { "UID", false },
+	{ "AGE", false },    { "REQUEST", true }, { "ENTRY", false },
+	{ "RULE", true },    { "WHY", true },
+};
+
+static void take_event(void *context, const void *row)
+{
+	struct collection *c = context;
+	const struct wire_event *r = row;
+	const char *rules = reason_rules((enum tenure_reason)r->reason);
+	struct table *t = &c->table;
+
+	if (c->options->json) {
+		json_array_append_new(c->array, event_json(r));
+		return;
+	}
+	add_number(t, r->client);
+	add_pid(t, r->pid);
+	add_number(t, r->uid);
+	add_age(t, r->age_s);
+	table_add(t, NAME_OF(opcodes, r->opcode));
+	if (r->index == WIRE_NO_INDEX)
+		table_add(t, "-");
+	else
+		add_number(t, r->index);
+	table_add(t, *rules ? rules : "-");
+	table_add(t, reason_sentence((enum tenure_reason)r->reason));
+}
+
+int show_events(struct link *link, const struct show_options *options)
+{
+	return show_list(link, options, WIRE_OP_EVENTS,
+			 sizeof(struct wire_event), take_event, event_columns,
+			 ARRAY_SIZE(event_columns), "events");
 }
 
 /* ---- Limits ---- */

@@ -15,12 +15,14 @@ struct show_options {
 	bool json;
 	bool quiet; /* nothing on stdout */
 	bool exact; /* sizes in bytes */
+	bool holders; /* of resources: who, since when, waiting for what */
 };
 
 /* Each asks and prints; the exit code of the program. */
 int show_status(struct link *link, const struct show_options *options);
 int show_clients(struct link *link, const struct show_options *options);
 int show_resources(struct link *link, const struct show_options *options);
+int show_events(struct link *link, const struct show_options *options);
 int show_limits(struct link *link, const struct show_options *options);
 int show_check(struct link *link, const struct show_options *options);
 
