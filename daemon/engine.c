@@ -46,6 +46,25 @@ static void on_released(void *context)
 	engine->notify(engine->context);
 }
 
+/* Who has no ring says by messages how far he has come. */
+static uint64_t read_word(void *context, uint32_t client, uint32_t word)
+{
+	const struct engine *engine = context;
+	struct engine_sink *sink = engine->sinks[client];
+
+	return sink ? sink->read(sink, word) : 0;
+}
+
+static void reset_word(void *context, uint32_t client, uint32_t word,
+		       uint64_t value)
+{
+	const struct engine *engine = context;
+	struct engine_sink *sink = engine->sinks[client];
+
+	if (sink)
+		sink->reset(sink, word, value);
+}
+
 static int start_releaser(struct engine *engine,
 			  const struct engine_config *config)
 {
@@ -61,6 +80,7 @@ static int start_releaser(struct engine *engine,
 
 int engine_init(struct engine *engine, const struct engine_config *config)
 {
+	struct broker_config broker = *config->broker;
 	int r;
 
 	memset(engine, 0, sizeof(*engine));
@@ -69,8 +89,9 @@ int engine_init(struct engine *engine, const struct engine_config *config)
 	engine->sinks = calloc(SESSIONS_MAX + 1, sizeof(*engine->sinks));
 	if (!engine->sinks)
 		return -ENOMEM;
+	broker.progress = (struct progress){ engine, read_word, reset_word };
 	r = broker_init(&engine->broker, config->pages, config->entropy,
-			config->broker, config->adapters, config->n_adapters);
+			&broker, config->adapters, config->n_adapters);
 	if (r < 0)
 		goto no_broker;
 	r = start_releaser(engine, config);

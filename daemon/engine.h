@@ -19,11 +19,14 @@ enum {
 	ENGINE_TICK_SLOTS = 4096,
 };
 
-/* Where late replies of a client go that came by its ring. */
+/* A client's ring, as the engine sees it. All inside the gate. */
 struct engine_sink {
-	/* Takes a reply, inside the gate; false: there is no room now. */
+	/* Takes a late reply; false: there is no room now. */
 	bool (*take)(struct engine_sink *sink,
 		     const struct broker_reply *reply);
+	/* A progress word: as it is, or as it shall be. */
+	uint64_t (*read)(struct engine_sink *sink, uint32_t word);
+	void (*reset)(struct engine_sink *sink, uint32_t word, uint64_t value);
 };
 
 enum engine_mail_kind {
@@ -101,7 +104,8 @@ struct engine_rest engine_pump_locked(struct engine *engine, uint64_t now_ns);
 /* Takes what waits for the loop thread; the loop thread only. */
 bool engine_next_mail(struct engine *engine, struct engine_mail *ret);
 
-/* Late replies of that client's ring go to the sink, until its end. */
+/* That client has a ring: from now until its end late replies go there, and its
+ * progress words are there. */
 void engine_attach_locked(struct engine *engine, uint32_t client,
 			  struct engine_sink *sink);
 

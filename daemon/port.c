@@ -22,6 +22,9 @@
  * raised `ended` inside the gate, in the same step in which the broker heard
  * of it, and what was taken is dropped.
  *
+ * Progress words are the exception: the broker reads them when it has to know,
+ * inside the gate, one load for each context that somebody waits for.
+ *
  * Late replies come from whichever thread made the broker say them. They wait
  * in a small box inside the gate and the worker, the only one to touch the
  * ring, fetches them. Completions were reserved for all of them.
@@ -91,6 +94,14 @@ static int map_ring(struct port *port)
 	return 0;
 }
 
+void port_poke_locked(struct port *port)
+{
+	if (port->late_told)
+		return;
+	port->late_told = true;
+	port->late_came(port);
+}
+
 static bool take_late(struct engine_sink *sink,
 		      const struct broker_reply *reply)
 {
@@ -102,10 +113,31 @@ static bool take_late(struct engine_sink *sink,
 		.head = reply->head,
 		.quiet = reply->quiet,
 	};
-	if (!port->late_told) {
-		port->late_told = true;
-		port->late_came(port);
-	}
+	port_poke_locked(port);
+	return true;
+}
+
+static uint64_t read_word(struct engine_sink *sink, uint32_t word)
+{
+	return ring_server_word(&port_of(sink)->server, word);
+}
+
+static void reset_word(struct engine_sink *sink, uint32_t word, uint64_t value)
+{
+	ring_server_word_reset(&port_of(sink)->server, word, value);
+}
+
+bool port_waits_locked(const struct port *port)
+{
+	return !port->ended &&
+	       broker_waits_for_progress(&port->engine->broker, port->client);
+}
+
+bool port_progressed_locked(struct port *port)
+{
+	if (!port_waits_locked(port))
+		return false;
+	broker_progressed(&port->engine->broker, port->client);
 	return true;
 }
 
@@ -130,6 +162,8 @@ int port_new(struct engine *engine, uint32_t client, uint64_t poll_ns,
 	if (!port)
 		return -ENOMEM;
 	port->sink.take = take_late;
+	port->sink.read = read_word;
+	port->sink.reset = reset_word;
 	port->engine = engine;
 	port->client = client;
 	port->memory_fd = -1;

@@ -39,8 +39,8 @@ struct port {
 	int memory_fd;
 	/* What the client writes to, to wake the worker; never read. */
 	int doorbell_fd;
-	/* Called inside the gate when late replies have come, by any thread;
-	 * not again before port_serve_late. */
+	/* Called inside the gate when late replies have come or the port is
+	 * to be looked at, by any thread; not again before port_serve_late. */
 	void (*late_came)(struct port *port);
 
 	/* Inside the gate. */
@@ -55,6 +55,7 @@ struct port {
 	uint64_t worked_ns; /* when it last had work */
 	uint64_t timer_ns; /* when the timer expires */
 	bool is_active, has_timer, is_faulty;
+	bool has_rung; /* its progress words are to be looked at */
 	/* The last reply of a client that is to be ended, and why. */
 	struct wire_reply farewell;
 	const char *cause;
@@ -112,6 +113,15 @@ enum port_served {
  * the requests and frees that were executed. The worker only. */
 enum port_served port_serve(struct port *port, struct port_bench *bench,
 			    uint64_t now_ns, uint32_t *ret_done);
+
+/* Makes the worker look at the port, which may be parked. */
+void port_poke_locked(struct port *port);
+
+/* Whether somebody waits for the progress of the client. */
+bool port_waits_locked(const struct port *port);
+
+/* Looks at its progress words, if somebody waits. Returns that. */
+bool port_progressed_locked(struct port *port);
 
 /* Writes the late replies that have come; then there may be room for work
  * that waited for it. The worker only. */

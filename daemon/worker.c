@@ -21,6 +21,10 @@
  * is one event, many writes before we look are one event too, and one that
  * writes for fun is parked again as often: it takes its turn like the others.
  *
+ * A client that stores progress rings only if it has been asked to: when its port
+ * is parked and somebody waits for it. While the port is active the worker looks
+ * at the words itself, as often as it asks for doorbells.
+ *
  * What it does leads to other work (reclaim, releases, late replies). It does
  * that itself, so that a busy client needs no second thread to be woken: when
  * enough has been done to be worth it, when some microseconds have passed, and
@@ -48,6 +52,7 @@
  *  G4  Without traffic no system call is made.
  *  G5  A free is taken within two periods of the timer, plus the time that
  *      the system takes to run the worker.
+ *  G6  Progress that somebody waits for is seen, parked or not.
  */
 #include "daemon/worker.h"
 
@@ -255,6 +260,7 @@ static void activate(struct worker *worker, struct port *port)
 	timer_stop(worker, port);
 	ring_server_unpark(&port->server);
 	port->worked_ns = worker->now_ns;
+	port->has_rung = true;
 	active_put(worker, port);
 }
 
@@ -267,14 +273,50 @@ static void give_up(struct worker *worker, struct port *port)
 	report_faulty(worker, port);
 }
 
+static bool waits_for_progress(struct worker *worker, struct port *port)
+{
+	bool waits;
+
+	engine_lock(worker->config.engine);
+	waits = port_waits_locked(port);
+	engine_unlock(worker->config.engine);
+	return waits;
+}
+
+/* Looks at the words of one port, and at what follows from them. */
+static void look_at_progress(struct worker *worker, struct port *port)
+{
+	engine_lock(worker->config.engine);
+	if (port_progressed_locked(port))
+		worker->pump_soon = true;
+	engine_unlock(worker->config.engine);
+}
+
+/* Those of all active ports: their clients have not been asked to ring. */
+static void look_at_all_progress(struct worker *worker)
+{
+	engine_lock(worker->config.engine);
+	for (struct port *port = worker->active.first; port;
+	     port = port->next_active)
+		if (port_progressed_locked(port))
+			worker->pump_soon = true;
+	engine_unlock(worker->config.engine);
+}
+
 /* Nothing was found; stops looking if that has lasted long enough. */
 static void park_if_idle(struct worker *worker, struct port *port)
 {
+	bool waits;
+
 	if (worker->now_ns - port->worked_ns <
 	    patience_window_ns(&port->patience))
 		return;
-	if (!ring_server_park(&port->server, false))
+	waits = waits_for_progress(worker, port);
+	if (!ring_server_park(&port->server, waits))
 		return;
+	/* What was stored before it was asked to ring. */
+	if (waits)
+		look_at_progress(worker, port);
 	patience_lost(&port->patience);
 	active_remove(worker, port);
 	if (ring_server_wants_timer(&port->server))
@@ -283,7 +325,12 @@ static void park_if_idle(struct worker *worker, struct port *port)
 
 static enum port_served serve(struct worker *worker, struct port *port)
 {
-	enum port_served served =
+	enum port_served served;
+
+	if (port->has_rung)
+		look_at_progress(worker, port);
+	port->has_rung = false;
+	served =
 		port_serve(port, &worker->bench, worker->now_ns, &worker->done);
 
 	if (served == PORT_FAULT)
@@ -501,8 +548,10 @@ static void work(struct worker *worker)
 		pump(worker);
 	else if (!any)
 		relax();
-	if (worker->now_ns - worker->listened_ns >= LISTEN_NS)
-		listen_for(worker, &at_once);
+	if (worker->now_ns - worker->listened_ns < LISTEN_NS)
+		return;
+	look_at_all_progress(worker);
+	listen_for(worker, &at_once);
 }
 
 static void *run(void *argument)

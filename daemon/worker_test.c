@@ -337,6 +337,70 @@ static void test_frees_in_time_g5(void **state)
 	leave(&member);
 }
 
+static uint64_t retired(struct member *member)
+{
+	const struct wire_request head = { .opcode = WIRE_OP_STAT };
+	struct broker_reply reply;
+	struct wire_stat stat;
+
+	assert_int_equal(engine_seat_ask(&seat, member->client, head, NULL,
+					 &reply),
+			 BROKER_REPLY);
+	memcpy(&stat, reply.data, sizeof(stat));
+	return stat.retired;
+}
+
+/* Work that uses an allocation ends by a store into shared memory. */
+static void test_progress_g6(void **state)
+{
+	struct wire_request head = { .opcode = WIRE_OP_CONTEXT_CREATE };
+	struct raw_reply reply;
+	struct member member;
+	uint64_t context, word;
+
+	(void)state;
+	join(&member, POLL_NS);
+	head.device = member.device;
+	assert_int_equal(raw_ring_call(&member.ring, &head, NULL, 0, &reply),
+			 0);
+	context = reply.head.value[0];
+	word = reply.head.value[1];
+	for (uint64_t i = 1; i <= 200; i++) {
+		uint64_t began = now_ns(),
+			 handle = engine_seat_create(&seat, member.client,
+						     member.device);
+
+		head = (struct wire_request){
+			.opcode = WIRE_OP_CONTEXT_SUBMIT,
+			.device = member.device,
+			.object = context,
+			.count = 1,
+			.value = { i },
+		};
+		assert_int_equal(raw_ring_call(&member.ring, &head, &handle,
+					       sizeof(handle), NULL),
+				 0);
+		head = engine_seat_destroy(member.device, 0, 0);
+		assert_int_equal(raw_ring_call(&member.ring, &head, &handle,
+					       sizeof(handle), NULL),
+				 0);
+		/* The worker is still awake, or has gone to sleep. */
+		if (i % 3)
+			usleep(i % 3 == 1 ? 20 : 1000);
+		engine_seat_settle(&seat);
+		assert_int_equal(retired(&member), 1);
+		if (ring_client_progress(member.ring.ring, (uint32_t)word, i))
+			raw_ring_knock(&member.ring);
+		while (retired(&member)) {
+			assert_true(now_ns() - began < 5 * NS_PER_S);
+			/* The loop's part, for what has been released. */
+			engine_seat_pump(&seat);
+			usleep(20);
+		}
+	}
+	leave(&member);
+}
+
 static uint64_t cpu_ns(void)
 {
 	struct timespec now;
@@ -376,6 +440,7 @@ int main(void)
 		TEST(test_faulty_before_closed_g3),
 		TEST(test_late_replies_g1),
 		TEST(test_frees_in_time_g5),
+		TEST(test_progress_g6),
 		TEST(test_idle_g4),
 	};
 

@@ -380,6 +380,13 @@ uint64_t ring_server_word(const struct ring_server *server, uint32_t word)
 	return ring_word_look(server->ring, word);
 }
 
+void ring_server_word_reset(const struct ring_server *server, uint32_t word,
+			    uint64_t value)
+{
+	assert(word < RING_WORDS);
+	ring_word_reset(server->ring, word, value);
+}
+
 void *ring_server_futex(const struct ring_server *server)
 {
 	return &server->ring->header.wake_sequence;

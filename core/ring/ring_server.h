@@ -121,6 +121,10 @@ bool ring_server_fq_expired(struct ring_server *server);
 /* A progress word, read once. Any thread. */
 uint64_t ring_server_word(const struct ring_server *server, uint32_t word);
 
+/* Writes one, before the client is told that it has it. Any thread. */
+void ring_server_word_reset(const struct ring_server *server, uint32_t word,
+			    uint64_t value);
+
 /* Where the client sleeps: for FUTEX_WAKE, shared, never to be read. */
 void *ring_server_futex(const struct ring_server *server);
 

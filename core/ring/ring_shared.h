@@ -283,6 +283,14 @@ static inline void ring_word_publish(struct ring *ring, uint32_t word,
 	exchange_seq_cst_u64(&ring->words[word], value);
 }
 
+/* Before the client learns that the word is its; the reply that says so orders
+ * the two. */
+static inline void ring_word_reset(struct ring *ring, uint32_t word,
+				   uint64_t value)
+{
+	store_relaxed_u64(&ring->words[word], value);
+}
+
 static inline uint64_t ring_word_look(const struct ring *ring, uint32_t word)
 {
 	/* order RING-PROGRESS: see ring_word_publish(). */
