@@ -26,6 +26,12 @@
 
 enum { ADAPTER = 1, FIRST_HANDLE = 1000, ALLOCATION_BASE = 1 << 20 };
 
+static void refuse(struct exchange *x, int status, enum tenure_reason reason)
+{
+	x->reply.status = status;
+	x->reply.reason = reason;
+}
+
 static struct fake_allocation *allocation_at(struct fake_daemon *fake,
 					     uint64_t handle)
 {
@@ -109,7 +115,6 @@ static void do_open(struct fake_daemon *fake, struct exchange *x)
 	};
 	uint64_t *handles = x->data;
 
-	assert(store > 0 && store <= fake->n_stores);
 	fake->n_resources++;
 	x->reply.value[0] = like.resource;
 	x->reply.value[1] = TENURE_RIGHT_READ | TENURE_RIGHT_WRITE;
@@ -195,8 +200,7 @@ static void do_destroy(struct fake_daemon *fake, struct exchange *x)
 	for (size_t i = 0; i < count; i++)
 		good &= is_live(fake, list[i]);
 	if (!good) {
-		x->reply.status = -EINVAL;
-		x->reply.reason = TENURE_REASON_ENTRY_INVALID;
+		refuse(x, -EINVAL, TENURE_REASON_ENTRY_INVALID);
 		return;
 	}
 	for (size_t i = 0; i < count; i++)
@@ -214,13 +218,17 @@ static void end_device(struct fake_daemon *fake, uint64_t device)
 
 static void do_map(struct fake_daemon *fake, struct exchange *x)
 {
-	struct fake_allocation *a = allocation_at(fake, x->request->object);
-	const struct fake_store *s = &fake->stores[a->store];
+	struct fake_allocation *a;
+	const struct fake_store *s;
 
-	if (!a->live ||
-	    ((x->request->flags & WIRE_MAP_WRITE) && a->read_only)) {
-		x->reply.status = a->live ? -EACCES : -EINVAL;
-		x->reply.reason = TENURE_REASON_ALLOCATION_INVALID;
+	if (!is_live(fake, x->request->object)) {
+		refuse(x, -EINVAL, TENURE_REASON_ALLOCATION_INVALID);
+		return;
+	}
+	a = allocation_at(fake, x->request->object);
+	s = &fake->stores[a->store];
+	if ((x->request->flags & WIRE_MAP_WRITE) && a->read_only) {
+		refuse(x, -EACCES, TENURE_REASON_ALLOCATION_INVALID);
 		return;
 	}
 	a->maps++;
@@ -238,14 +246,16 @@ static void do_map(struct fake_daemon *fake, struct exchange *x)
 
 static void do_unmap(struct fake_daemon *fake, struct exchange *x)
 {
-	struct fake_allocation *a = allocation_at(fake, x->request->object);
+	struct fake_allocation *a;
 
-	if (a->live && a->maps > 0) {
-		a->maps--;
-		return;
+	if (is_live(fake, x->request->object)) {
+		a = allocation_at(fake, x->request->object);
+		if (a->maps > 0) {
+			a->maps--;
+			return;
+		}
 	}
-	x->reply.status = -EINVAL;
-	x->reply.reason = TENURE_REASON_NOT_MAPPED;
+	refuse(x, -EINVAL, TENURE_REASON_NOT_MAPPED);
 }
 
 static void do_stat(struct fake_daemon *fake, struct exchange *x)
@@ -288,8 +298,7 @@ static void do_ring(struct fake_daemon *fake, struct exchange *x)
 {
 	x->fd = fake->ring ? fake_ring_fd(fake->ring, x->request->opcode) : -1;
 	if (x->fd < 0) {
-		x->reply.status = -EDQUOT;
-		x->reply.reason = TENURE_REASON_CLIENT_BYTES;
+		refuse(x, -EDQUOT, TENURE_REASON_CLIENT_BYTES);
 		return;
 	}
 	if (x->request->opcode == WIRE_OP_RING)
@@ -298,8 +307,21 @@ static void do_ring(struct fake_daemon *fake, struct exchange *x)
 	fake->fds_out++;
 }
 
+/* Whether that request's token names a store. */
+static bool is_token(const struct fake_daemon *fake,
+		     const struct wire_request *request)
+{
+	return request->value[0] > 0 && request->value[0] <= fake->n_stores;
+}
+
 static void answer(struct fake_daemon *fake, struct exchange *x)
 {
+	if ((x->request->opcode == WIRE_OP_OPEN ||
+	     x->request->opcode == WIRE_OP_QUERY) &&
+	    !is_token(fake, x->request)) {
+		refuse(x, -EINVAL, TENURE_REASON_TOKEN_UNKNOWN);
+		return;
+	}
 	switch (x->request->opcode) {
 	case WIRE_OP_RING:
 	case WIRE_OP_DOORBELL:
@@ -339,8 +361,9 @@ int fake_daemon_answer(struct fake_daemon *fake, struct exchange *x)
 {
 	fake->request = *x->request;
 	fake->n_requests++;
-	assert(x->request->fds_acked <= fake->fds_out);
-	fake->fds_out -= x->request->fds_acked;
+	assert(fake->is_hostile || x->request->fds_acked <= fake->fds_out);
+	fake->fds_out -=
+		(unsigned int)min_u64(x->request->fds_acked, fake->fds_out);
 	x->reply = (struct wire_reply){
 		.opcode = x->request->opcode,
 		.id = x->request->id,

@@ -46,6 +46,8 @@ struct fake_daemon {
 	unsigned int n_requests;
 	/* Descriptors sent and not yet acknowledged. */
 	unsigned int fds_out;
+	/* Its own lies may come back to it. */
+	bool is_hostile;
 	bool closed;
 	/* Live handles of each kind, as the daemon counts. */
 	unsigned int n_adapters, n_devices, n_resources, n_allocations;

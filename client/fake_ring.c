@@ -28,7 +28,7 @@ struct fake_ring {
 	struct ring_server server;
 	struct ring_work work;
 	uint64_t data[(WIRE_DATA_BYTES_MAX + 7) / 8];
-	bool stop, held;
+	bool stop, held, has_thread;
 	uint8_t delayed;
 	unsigned int kept;
 	struct wire_reply late[KEPT_MAX];
@@ -55,6 +55,10 @@ static void serve_request(struct fake_ring *r)
 	};
 
 	fake_daemon_answer(r->fake, &x);
+	if (x.fd >= 0)
+		close(x.fd);
+	if (x.reply.data_bytes > RING_BLOCK_BYTES)
+		x.reply.data_bytes = RING_BLOCK_BYTES;
 	if (r->delayed == request->opcode && r->kept < KEPT_MAX) {
 		assert(x.reply.data_bytes == 0);
 		r->late[r->kept++] = x.reply;
@@ -137,7 +141,7 @@ static void *serve(void *argument)
 	return NULL;
 }
 
-struct fake_ring *fake_ring_new(struct fake_daemon *fake)
+struct fake_ring *fake_ring_new_passive(struct fake_daemon *fake)
 {
 	struct fake_ring *r = mmap(NULL, sizeof(*r), PROT_READ | PROT_WRITE,
 				   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -157,8 +161,24 @@ struct fake_ring *fake_ring_new(struct fake_daemon *fake)
 	assert(ring != MAP_FAILED);
 	ring_server_init(&r->server, ring);
 	fake->ring = r;
-	assert(pthread_create(&r->thread, NULL, serve, r) == 0);
 	return r;
+}
+
+struct fake_ring *fake_ring_new(struct fake_daemon *fake)
+{
+	struct fake_ring *r = fake_ring_new_passive(fake);
+
+	assert(pthread_create(&r->thread, NULL, serve, r) == 0);
+	r->has_thread = true;
+	return r;
+}
+
+bool fake_ring_serve(struct fake_ring *r)
+{
+	while (serve_one(r))
+		wake_client(r);
+	wake_client(r);
+	return !r->server.fault;
 }
 
 void fake_ring_free(struct fake_ring *r)
@@ -167,7 +187,8 @@ void fake_ring_free(struct fake_ring *r)
 	r->stop = true;
 	r->fake->ring = NULL;
 	pthread_mutex_unlock(&r->fake->lock);
-	pthread_join(r->thread, NULL);
+	if (r->has_thread)
+		pthread_join(r->thread, NULL);
 	munmap(r->server.ring, sizeof(*r->server.ring));
 	close(r->memory);
 	close(r->doorbell);

@@ -12,6 +12,11 @@
 /* Gives the fake a ring, before the connection is made; then serves it. */
 struct fake_ring *fake_ring_new(struct fake_daemon *fake);
 
+/* The same without a thread: it is served when fake_ring_serve is called, by
+ * the thread that calls the library. False: the client has broken the ring. */
+struct fake_ring *fake_ring_new_passive(struct fake_daemon *fake);
+bool fake_ring_serve(struct fake_ring *ring);
+
 /* Stops serving. The connection has ended. */
 void fake_ring_free(struct fake_ring *ring);
 

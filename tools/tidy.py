@@ -237,7 +237,7 @@ def rule_atomic(source, tree):
         if match:
             yield number, "stand-alone fence " + match.group()
         if (source.path in ATOMIC_MODULES or source.is_test or
-                source.path.startswith(("bench/", "models/"))):
+                source.path.startswith(("bench/", "fuzz/", "models/"))):
             continue
         match = ATOMIC.search(line) or (
             tree.wrappers and tree.wrappers.search(line))
@@ -249,7 +249,8 @@ def rule_order(source, tree):
     """An operation with an order says in a comment "order TAG:" within the
     six lines before it what it publishes and with whom it pairs."""
     if (not source.is_c or source.path == "core/atomic.h" or
-            source.is_test or not tree.ordered):
+            source.is_test or source.path.startswith("fuzz/") or
+            not tree.ordered):
         return
     for number, line in enumerate(source.code, 1):
         match = tree.ordered.search(line)

@@ -126,7 +126,8 @@ void tenure_disconnect(struct tenure *connection);
 const char *tenure_socket_path(const struct tenure *connection);
 
 struct tenure_stat {
-	uint64_t bytes, bytes_limit; /* held by this connection */
+	/* Held by this connection, the ring of its requests included. */
+	uint64_t bytes, bytes_limit;
 	uint64_t handles, handles_limit;
 	uint64_t tokens, stores;
 	uint64_t devices, resources, allocations;
