@@ -128,6 +128,11 @@ int ring_client_free(struct ring_client *client, uint64_t handle)
 	need = ring_fq_need_glance(client->ring);
 	if (LIKELY(need == 0 || need == client->rung))
 		return 0;
+	if (look_at_fq_head(client) != 0)
+		return -EPROTO;
+	/* A ring for nothing would use up the wish. */
+	if (client->fq_head == client->fq_tail)
+		return 0;
 	client->rung = need;
 	return 1;
 }

@@ -44,15 +44,16 @@
  *	  +---------------------------------------------------------------+
  *	              nothing came for one whole period more
  *
- * A client that finds a new wish rings, once. One that finds 0 made its glance
- * before fq_need became n + 1, so its tail is visible at the end of the
- * lingering period: that needs only that a store becomes visible within a
- * period, a millisecond, and it takes microseconds. One ring for each wish is
- * enough, since whoever takes what was rung for starts the timer, and that sees
- * what came after. So a free is taken at the latest two periods after it was
+ * A client that finds a new wish, and that not all it has appended has been
+ * taken, rings, once. One that finds 0 made its glance before fq_need became
+ * n + 1, so its tail is visible at the end of the lingering period: that needs
+ * only that a store becomes visible within half a period, 500 us, and it takes
+ * less than one. One ring for each wish is enough: what a client rings for had
+ * not been taken when the wish was made, so it is taken after that, and then
+ * the timer runs. So a free is taken at the latest two periods after it was
  * appended, with neither a locked instruction nor a second thread, and while
- * nothing is freed no timer runs. A model checks this text, another one a
- * machine with store buffers.
+ * nothing is freed no timer runs. One model checks this text, another a machine
+ * with store buffers.
  *
  * Invariants:
  *
@@ -349,7 +350,9 @@ bool ring_server_wants_timer(const struct ring_server *server)
 /* Whether anything was appended since the timer last expired. */
 static bool frees_came(struct ring_server *server)
 {
-	bool came = server->came;
+	/* What has been taken is published before a wish, see RING-WISH. */
+	bool came = server->came ||
+		    server->published_fq_head != server->fq_head;
 
 	server->came = false;
 	return look_at_tails(server) && (came || has_frees(server));

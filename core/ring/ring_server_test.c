@@ -521,18 +521,18 @@ static void g7_the_timer_runs_while_frees_come(void **state)
 	assert_int_equal(pair_free(p, 1, 1), 1); /* the first one rings */
 	expect_timer(p, false);
 	pair_expect_frees(p, 1, 1);
-	ring_server_frees_done(&p->server, 1);
+	pair_frees_done(p, 1);
 	expect_timer(p, true);
 	assert_true(ring_server_park(&p->server, false));
 	assert_int_equal(pair_free(p, 2, 50), 0); /* the timer will see them */
 	assert_true(ring_server_fq_expired(&p->server));
 	pair_expect_frees(p, 2, 50);
-	ring_server_frees_done(&p->server, 50);
+	pair_frees_done(p, 50);
 	/* They came in this period. */
 	assert_true(ring_server_fq_expired(&p->server));
 	assert_int_equal(pair_free(p, 52, 1), 0);
 	pair_expect_frees(p, 52, 1);
-	ring_server_frees_done(&p->server, 1);
+	pair_frees_done(p, 1);
 	assert_true(ring_server_fq_expired(&p->server));
 	/* Nothing came: appends ring again, and it lingers once. */
 	assert_true(ring_server_fq_expired(&p->server));
@@ -552,7 +552,7 @@ static void g7_the_lingering_look_finds_a_late_store(void **state)
 
 	pair_free(p, 1, 1);
 	pair_expect_frees(p, 1, 1);
-	ring_server_frees_done(&p->server, 1);
+	pair_frees_done(p, 1);
 	assert_true(ring_server_fq_expired(&p->server));
 	p->ring->fq[1] = 77;
 	assert_true(ring_server_fq_expired(&p->server)); /* nothing, lingers */
@@ -571,7 +571,7 @@ static void g7_a_free_while_it_lingers(void **state)
 
 	pair_free(p, 1, 1);
 	pair_expect_frees(p, 1, 1);
-	ring_server_frees_done(&p->server, 1);
+	pair_frees_done(p, 1);
 	assert_true(ring_server_fq_expired(&p->server));
 	assert_true(ring_server_fq_expired(&p->server));
 	assert_int_equal(pair_free(p, 2, 1), 1);
@@ -588,7 +588,7 @@ static void g7_one_ring_is_enough(void **state)
 	for (uint64_t round = 0; round < 5; round++) {
 		assert_int_equal(pair_free(p, 1, 100), 1);
 		pair_expect_frees(p, 1, 100);
-		ring_server_frees_done(&p->server, 100);
+		pair_frees_done(p, 100);
 		while (ring_server_fq_expired(&p->server))
 			;
 		p->ring->header.fq_need = p->server.fq_need =
@@ -598,6 +598,36 @@ static void g7_one_ring_is_enough(void **state)
 	assert_int_equal(p->server.fq_need, 2); /* 0 is no wish */
 }
 
+/*
+ * A client that is held up between its append and its glance finds a wish that
+ * was made after its free had been taken: a ring would change nothing.
+ */
+static void g7_a_wish_is_not_wasted(void **state)
+{
+	struct ring_pair *p = *state;
+
+	p->ring->header.fq_head = 1; /* as it will be when it glances */
+	assert_int_equal(pair_free(p, 1, 1), 0);
+	assert_int_equal(pair_free(p, 2, 1), 1);
+	assert_int_equal(pair_free(p, 3, 1), 0);
+}
+
+/* Nor is one made while it is not known what has been taken. */
+static void g7_no_wish_before_heads_are_published(void **state)
+{
+	struct ring_pair *p = *state;
+
+	pair_free(p, 1, 1);
+	pair_expect_frees(p, 1, 1);
+	ring_server_frees_done(&p->server, 1);
+	for (int i = 0; i < 5; i++)
+		assert_true(ring_server_fq_expired(&p->server));
+	assert_int_equal(p->ring->header.fq_need, 0);
+	ring_server_publish(&p->server);
+	assert_true(ring_server_fq_expired(&p->server));
+	assert_int_equal(p->ring->header.fq_need, 2);
+}
+
 /* Frees that are found by whoever looks anyway end the lingering. */
 static void g7_frees_found_while_lingering(void **state)
 {
@@ -605,12 +635,12 @@ static void g7_frees_found_while_lingering(void **state)
 
 	pair_free(p, 1, 1);
 	pair_expect_frees(p, 1, 1);
-	ring_server_frees_done(&p->server, 1);
+	pair_frees_done(p, 1);
 	assert_true(ring_server_fq_expired(&p->server));
 	assert_true(ring_server_fq_expired(&p->server));
 	assert_int_equal(pair_free(p, 2, 1), 1);
 	pair_expect_frees(p, 2, 1);
-	ring_server_frees_done(&p->server, 1);
+	pair_frees_done(p, 1);
 	assert_int_equal(pair_free(p, 3, 1), 0);
 	assert_true(ring_server_fq_expired(&p->server));
 	pair_expect_frees(p, 3, 1);
@@ -749,6 +779,8 @@ int main(void)
 		PAIR_TEST(g7_the_lingering_look_finds_a_late_store),
 		PAIR_TEST(g7_a_free_while_it_lingers),
 		PAIR_TEST(g7_one_ring_is_enough),
+		PAIR_TEST(g7_a_wish_is_not_wasted),
+		PAIR_TEST(g7_no_wish_before_heads_are_published),
 		PAIR_TEST(g7_frees_found_while_lingering),
 		PAIR_TEST(g7_no_timer_without_room),
 		PAIR_TEST(g8_only_sleepers_are_woken),

@@ -244,18 +244,21 @@ static inline uint32_t ring_daemon_need_look(const struct ring *ring)
 }
 
 /*
- * Nothing hangs on the order of fq_need, which is what makes an append cheap:
- * a glance may be made before the append is visible, and the timer of
- * core/ring/ring_server.c allows for that.
+ * A glance may be made before the append in front of it is visible, which is
+ * what makes an append cheap; the timer of core/ring/ring_server.c allows for
+ * that.
  */
 static inline void ring_fq_need_store(struct ring *ring, uint32_t need)
 {
-	store_relaxed_u32(&ring->header.fq_need, need);
+	/* order RING-WISH: whoever sees the wish sees in fq_head what had been
+	 * taken before. */
+	store_release_u32(&ring->header.fq_need, need);
 }
 
 static inline uint32_t ring_fq_need_glance(const struct ring *ring)
 {
-	return load_relaxed_u32(&ring->header.fq_need);
+	/* order RING-WISH: see ring_fq_need_store(). */
+	return load_acquire_u32(&ring->header.fq_need);
 }
 
 /*

@@ -126,6 +126,12 @@ static inline uint32_t pair_free(struct ring_pair *p, uint64_t first,
 	return bells;
 }
 
+static inline void pair_frees_done(struct ring_pair *p, uint32_t frees)
+{
+	ring_server_frees_done(&p->server, frees);
+	ring_server_publish(&p->server);
+}
+
 static inline void pair_expect_frees(struct ring_pair *p, uint64_t first,
 				     uint32_t count)
 {
