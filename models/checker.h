@@ -15,7 +15,11 @@
 
 #include <relacy/relacy.hpp>
 
+#ifdef MODEL_U64 /* a model may have a word that checks more */
+typedef MODEL_U64 atomic_u64;
+#else
 typedef rl::atomic<uint64_t> atomic_u64;
+#endif
 typedef rl::atomic<uint32_t> atomic_u32;
 
 using rl::mo_acq_rel;

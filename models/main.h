@@ -17,6 +17,10 @@
 #include <iostream>
 #include <sstream>
 
+#ifndef MODEL_SCHEDULER
+#define MODEL_SCHEDULER rl::random_scheduler
+#endif
+
 struct model_options {
 	unsigned long executions;
 	bool every;
@@ -78,8 +82,8 @@ int model_run(const char *name, const model_options &options)
 	}
 #endif
 	return model_search<
-		model, rl::random_scheduler<model::params::thread_count> >(
-		name, params);
+		model, MODEL_SCHEDULER<model::params::thread_count> >(name,
+								      params);
 }
 
 #endif

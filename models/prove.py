@@ -1,19 +1,21 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""prove.py COMPILER [NAME...]: shows that each model can fail.
+"""prove.py COMPILER [PATTERN...]: shows that each model can fail.
 
 A mutant is a file models/mutants/NAME.mutant in the format of tools/mutants.py,
 with one line "model: NAME" in place of rows and tests: an order that is weaker,
 or a check that is missing, in the text that ships. It goes into a copy of the
 headers, the model is built against that copy and runs; the model must say that
 something does not hold. One that says that all holds has survived, which is a
-failure of this program, as is a mutant that does not apply or compile.
+failure of this program, as is a mutant that does not apply or compile. With
+patterns, only those whose names fit one; !PATTERN stands for all others.
 
 Every line of docs/MEMORY_MODEL.md that names a mutant in `models/mutants` must
 name one that is there, and each mutant must be named there.
 """
 
 import concurrent.futures
+import fnmatch
 import os
 import re
 import shutil
@@ -61,7 +63,7 @@ def verdict(compiler, mutant):
         for name in ("core", "models"):
             shutil.copytree(os.path.join(ROOT, name),
                             os.path.join(folder, name),
-                            ignore=shutil.ignore_patterns("*.c", "mutants"))
+                            ignore=shutil.ignore_patterns("*_test.c", "mutants"))
         for path, text in mutant.applied(folder).items():
             with open(os.path.join(folder, path), "w",
                       encoding="utf-8") as file:
@@ -84,6 +86,12 @@ def verdict(compiler, mutant):
                       (found.group(1), found.group(2)))
 
 
+def fits(name, pattern):
+    if pattern.startswith("!"):
+        return not fnmatch.fnmatchcase(name, pattern[1:])
+    return fnmatch.fnmatchcase(name, pattern)
+
+
 def undocumented(all_mutants):
     with open(DOCUMENT, encoding="utf-8") as file:
         named = set(re.findall(r"`models/mutants/([\w-]+)`", file.read()))
@@ -98,11 +106,12 @@ def main(arguments):
     if not arguments:
         print(__doc__, file=sys.stderr)
         return 64
-    compiler, names = arguments[0], arguments[1:]
+    compiler, patterns = arguments[0], arguments[1:]
     every = [Mutant(os.path.join(FOLDER, name))
              for name in sorted(os.listdir(FOLDER))
              if name.endswith(".mutant")]
-    chosen = [m for m in every if not names or m.name in names]
+    chosen = [m for m in every if not patterns or
+              any(fits(m.name, pattern) for pattern in patterns)]
     problems = list(undocumented(every))
     killed = 0
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:

@@ -51,6 +51,14 @@ NO_MODULE = re.compile(
     r"(^|/)main(_\w+)?\.c$|_none\.c$|/fake_\w+\.c$"
     r"|/(examples|demo)/")
 
+# A ring is looked into by these names of its fields, whatever the pointer.
+RING_SHARED = "core/ring/ring_shared.h"
+RING_ENDS = {"core/ring/ring_client.c", "core/ring/ring_server.c"}
+RING_FIELD = re.compile(
+    r"\bring(->|\.)(header|sq|cq|fq|words|arena)\b"
+    r"|\bheader\.(sq_|fq_|cq_|client_need|daemon_need|wake_sequence)")
+RING_FUTEX = re.compile(r"&(\w+->)+header\.wake_sequence\b")
+
 MARKERS = re.compile(r"\b(TO" r"DO|FIX" r"ME|XX" r"X|HA" r"CK)\b")
 MACHINE = re.compile(
     r"(?<![\w.}])/(work|root|home/\w+|mnt/\w+)/|/tmp/(brief|build-)")
@@ -245,6 +253,22 @@ def rule_atomic(source, tree):
             yield number, match.group() + " outside the atomic modules"
 
 
+def rule_shared(source, tree):
+    """Only core/ring/ring_shared.h looks into a ring, and only the two ends
+    include it; an address may be taken (of the word that a futex sleeps on).
+    Tests, models and fuzzers play the other side."""
+    if (not source.is_c or source.is_test or source.path == RING_SHARED or
+            source.path.startswith(("fuzz/", "models/"))):
+        return
+    for number, quote, name in source.includes():
+        if name == RING_SHARED and source.path not in RING_ENDS:
+            yield number, "%s is for the ends of a ring" % name
+    for number, line in enumerate(source.code, 1):
+        match = RING_FIELD.search(RING_FUTEX.sub("", line))
+        if match:
+            yield number, "looks into a ring: " + match.group().strip()
+
+
 def rule_order(source, tree):
     """An operation with an order says in a comment "order TAG:" within the
     six lines before it what it publishes and with whom it pairs."""
@@ -277,7 +301,7 @@ def rule_beside(source, tree):
 
 RULES = [rule_spdx, rule_essay, rule_include, rule_length, rule_columns,
          rule_space, rule_markers, rule_machine, rule_typedef, rule_atomic,
-         rule_order, rule_beside]
+         rule_shared, rule_order, rule_beside]
 
 
 def tree_tags(tree):

@@ -98,6 +98,11 @@ BAD = [
     ("atomic", "daemon/loop.c", module("int a = load_relaxed(&b);\n")),
     ("atomic", "core/table.c", TABLE_C +
      "atomic_thread_fence(memory_order_seq_cst);\n"),
+    ("shared", "daemon/loop.c",
+     module("int a(struct ring *r)\n{\n\treturn r->header.sq_tail;\n}\n")),
+    ("shared", "daemon/loop.c", module("int a = b.ring->sq[0];\n")),
+    ("shared", "daemon/loop.c",
+     module('#include "core/ring/ring_shared.h"\n')),
     ("order", "core/table.c", TABLE_C + "int g(int *a)\n{\n" + "\n" * 6 +
      "\treturn load_acquire(a);\n}\n"),
     ("tag", "core/table.c", TABLE_C + "/* order OTHER: unheard of */\n"),
