@@ -242,7 +242,8 @@ void check_depot(struct check *c)
 	uint32_t live = 0, free = 0, n = 0, segment = 0;
 
 	while (n <= SEGMENTS_MAX && c->result == 0 &&
-	       (segment = table_depot_next(c->region, false, segment)) != 0) {
+	       (segment = table_depot_next(c->region, DEPOT_WARM, segment)) !=
+		       0) {
 		expect_nobodys(c, segment);
 		walk_segment(c, 0, segment, &live, &free);
 		n++;
@@ -251,7 +252,15 @@ void check_depot(struct check *c)
 		     n);
 	n = segment = 0;
 	while (n++ <= SEGMENTS_MAX && c->result == 0 &&
-	       (segment = table_depot_next(c->region, true, segment)) != 0) {
+	       (segment = table_depot_next(c->region, DEPOT_WORN, segment)) !=
+		       0) {
+		expect_nobodys(c, segment);
+		walk_segment(c, 0, segment, &live, &free);
+	}
+	n = segment = 0;
+	while (n++ <= SEGMENTS_MAX && c->result == 0 &&
+	       (segment = table_depot_next(c->region, DEPOT_BARE, segment)) !=
+		       0) {
 		expect_nobodys(c, segment);
 		check_expect(c, "bare segment", segment,
 			     segment_at(c->region, segment)->bare, 1);

@@ -173,7 +173,7 @@ static void g2_the_depot(void **state)
 {
 	struct specimen *sp = *state;
 	struct region *region = world_region(sp->world);
-	uint32_t depot = table_depot_next(region, false, 0);
+	uint32_t depot = table_depot_next(region, DEPOT_WARM, 0);
 	struct segment *segment = segment_at(region, depot);
 	struct slot *slot = slot_at(region, depot << SEGMENT_SLOTS_LOG2);
 	atomic_u32 *owners = region_start(region, AREA_SEGMENT_OWNERS);
@@ -185,7 +185,7 @@ static void g2_the_depot(void **state)
 	      slot->control + (UINT64_C(1) << SLOT_STATE_SHIFT),
 	      "free bit of slot");
 	/* A segment that somebody has. */
-	BREAK(sp, world_state(sp->world)->depot.head,
+	BREAK(sp, world_state(sp->world)->depots[DEPOT_WARM].head,
 	      seat_session(&sp->maker)->owner.segments,
 	      "owner of segment in depot");
 }

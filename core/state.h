@@ -359,9 +359,8 @@ struct adapter_state {
 struct state {
 	struct region_head region;
 	uint32_t block_free[BLOCK_CLASSES];
-	struct depot depot; /* segments of nobody that have their memory */
-	struct depot bare; /* those whose memory has been given back */
-	atomic_u32 depot_count; /* of the first kind, for table_trim */
+	struct depot depots[DEPOT_KINDS]; /* segments of nobody */
+	atomic_u32 depot_count; /* of DEPOT_WARM, for table_trim */
 	uint32_t first_generation;
 	uint64_t next_store_serial;
 	uint64_t n_items, n_streams; /* of all streams and timelines */

@@ -21,13 +21,14 @@
  *	   | | trim                ^  collect                 +--> nowhere, when
  *	   | v                     |                               all are DEAD
  *	 bare, with a          bits that other
- *	 generation floor      threads have set
+ *	 generation floor;     threads have set
+ *	 or worn
  *
  * A segment that nobody owns may lose its memory: its slots then read as zero,
  * which is FREE at generation 0 and matches no handle. Before that the segment
  * notes a generation beyond all that its slots have had, and begins there when
  * it is used again. A segment with a DEAD slot keeps its memory: the word of
- * that slot is all that says so.
+ * that slot is all that says so. It is worn, and used before all others.
  *
  * Guarantees, cited by the tests:
  *
@@ -121,14 +122,19 @@ static void into_depot(const struct region *region, uint32_t segment)
 
 	/* relaxed: a number to trim by */
 	fetch_add_relaxed_u32(&state->depot_count, 1);
-	depot_push(&state->depot, segment_links(region), segment);
+	depot_push(&state->depots[DEPOT_WARM], segment_links(region), segment);
 }
 
+/* One that has its memory; those first that have to keep it anyway. */
 static uint32_t out_of_depot(const struct region *region)
 {
 	struct state *state = region_state(region);
-	uint32_t segment = depot_pop(&state->depot, segment_links(region));
+	atomic_u32 *links = segment_links(region);
+	uint32_t segment = depot_pop(&state->depots[DEPOT_WORN], links);
 
+	if (segment != 0)
+		return segment;
+	segment = depot_pop(&state->depots[DEPOT_WARM], links);
 	if (segment != 0)
 		/* relaxed: as above */
 		fetch_add_relaxed_u32(&state->depot_count, UINT32_MAX);
@@ -140,7 +146,8 @@ static uint32_t fresh_segment(struct region *region)
 {
 	struct state *state = region_state(region);
 	struct area_head *head = region_area(region, AREA_SEGMENTS);
-	uint32_t segment = depot_pop(&state->bare, segment_links(region));
+	uint32_t segment =
+		depot_pop(&state->depots[DEPOT_BARE], segment_links(region));
 
 	if (segment != 0) {
 		init_segment(region, segment);
@@ -406,32 +413,32 @@ static bool strip(struct region *region, uint32_t segment)
 uint32_t table_trim(struct region *region, uint32_t count)
 {
 	struct state *state = region_state(region);
+	atomic_u32 *links = segment_links(region);
 	uint32_t n = 0;
 
 	/* relaxed: about so many */
 	while (n < count &&
 	       load_relaxed_u32(&state->depot_count) > DEPOT_KEEP) {
-		uint32_t segment = out_of_depot(region);
+		uint32_t segment = depot_pop(&state->depots[DEPOT_WARM], links);
+		enum depot_kind kind = DEPOT_WORN;
 
 		if (segment == 0)
 			break;
-		if (!strip(region, segment)) {
-			into_depot(region, segment);
-			break;
-		}
-		depot_push(&state->bare, segment_links(region), segment);
+		/* relaxed: as in into_depot() */
+		fetch_add_relaxed_u32(&state->depot_count, UINT32_MAX);
+		if (strip(region, segment))
+			kind = DEPOT_BARE;
+		depot_push(&state->depots[kind], links, segment);
 		n++;
 	}
 	return n;
 }
 
-uint32_t table_depot_next(const struct region *region, bool bare,
+uint32_t table_depot_next(const struct region *region, enum depot_kind kind,
 			  uint32_t segment)
 {
-	const struct state *state = region_state(region);
-
 	if (segment == 0)
-		return depot_top(bare ? &state->bare : &state->depot);
+		return depot_top(&region_state(region)->depots[kind]);
 	return depot_below(segment_links(region), segment);
 }
 

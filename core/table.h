@@ -19,6 +19,13 @@
 #include "core/region.h"
 #include "core/remote.h"
 
+enum depot_kind {
+	DEPOT_WARM, /* have their memory */
+	DEPOT_BARE, /* have given it back */
+	DEPOT_WORN, /* cannot: there is no generation to go on from */
+	DEPOT_KINDS,
+};
+
 enum {
 	SEGMENT_SLOTS_LOG2 = 10,
 	SEGMENT_SLOTS = 1 << SEGMENT_SLOTS_LOG2,
@@ -273,14 +280,15 @@ void table_collect(struct region *region, struct owner *owner);
 void table_abandon(struct region *region, struct owner *owner);
 
 /*
- * Gives the memory of at most count segments back that nobody has owned since
- * they came to the depot, as long as it has more than DEPOT_KEEP; how many.
+ * Looks at up to count segments of the depot while it has more than DEPOT_KEEP,
+ * and gives the memory of those back that need not keep it. How many were
+ * looked at: 0 when there is nothing to do.
  */
 uint32_t table_trim(struct region *region, uint32_t count);
 
 /* For the checker, while nobody is at work: the segment behind another one in
- * the depot, or in that of the bare ones; the first one behind 0. */
-uint32_t table_depot_next(const struct region *region, bool bare,
+ * a depot; the first one behind 0. */
+uint32_t table_depot_next(const struct region *region, enum depot_kind kind,
 			  uint32_t segment);
 uint32_t table_depot_count(const struct region *region);
 

@@ -141,7 +141,7 @@ static void g1_a_segment_that_is_used_up(void **state)
 	assert_int_equal(owner.free, 0);
 	assert_int_equal(owner.roomy, 0);
 	table_abandon(&b.region, &owner);
-	assert_int_equal(table_depot_next(&b.region, false, 0), 0);
+	assert_int_equal(table_depot_next(&b.region, DEPOT_WARM, 0), 0);
 	handle = create(&b, &next, KIND_RESOURCE);
 	assert_int_equal(handle_index(handle) >> SEGMENT_SLOTS_LOG2, 2);
 	end(&b, &next, handle);
@@ -167,7 +167,7 @@ static void g1_another_owner_goes_on_counting(void **state)
 	assert_int_equal(first.id, 5);
 	assert_int_equal(first.segments, 0);
 	assert_int_equal(first.free, 0);
-	assert_int_equal(table_depot_next(&b.region, false, 0), 1);
+	assert_int_equal(table_depot_next(&b.region, DEPOT_WARM, 0), 1);
 	fresh = create(&b, &second, KIND_ALLOCATION);
 	assert_int_equal(handle_index(fresh), handle_index(old[0]));
 	assert_int_equal(handle_generation(fresh), 4);
@@ -469,12 +469,12 @@ static void g1_memory_that_went_and_came_back(void **state)
 	assert_int_equal(table_trim(&b.region, 9), 0);
 	assert_int_equal(b.memory.cleared_bytes,
 			 SEGMENT_SLOTS * sizeof(struct slot));
-	assert_int_equal(table_depot_next(&b.region, true, 0), segment);
+	assert_int_equal(table_depot_next(&b.region, DEPOT_BARE, 0), segment);
 	assert_int_equal(table_depot_count(&b.region), DEPOT_KEEP);
 	/* All that have memory are used before the one that has none. */
 	assert_int_equal(
 		table_reserve(&b.region, &next, DEPOT_KEEP * SEGMENT_SLOTS), 0);
-	assert_int_equal(table_depot_next(&b.region, true, 0), segment);
+	assert_int_equal(table_depot_next(&b.region, DEPOT_BARE, 0), segment);
 	fresh = create(&b, &owner, KIND_ALLOCATION);
 	assert_int_equal(handle_index(fresh), handle_index(old[0]));
 	assert_int_equal(handle_generation(fresh), 5);
@@ -488,6 +488,7 @@ static void g1_memory_that_went_and_came_back(void **state)
 static void g1_memory_with_a_dead_slot_stays(void **state)
 {
 	struct owner owner = { .id = 5 };
+	uint32_t segment;
 	struct bare b;
 
 	(void)state;
@@ -495,10 +496,15 @@ static void g1_memory_with_a_dead_slot_stays(void **state)
 	fill_depot(&b, DEPOT_KEEP + 1);
 	for (int i = 0; i < 2; i++)
 		end(&b, &owner, create(&b, &owner, KIND_ALLOCATION));
-	assert_int_equal(segment_at(&b.region, owner.segments)->dead, 1);
+	segment = owner.segments;
+	assert_int_equal(segment_at(&b.region, segment)->dead, 1);
 	table_abandon(&b.region, &owner);
-	assert_int_equal(table_trim(&b.region, 9), 0);
-	assert_int_equal(table_depot_count(&b.region), DEPOT_KEEP + 1);
+	assert_int_equal(table_trim(&b.region, 9), 1);
+	assert_int_equal(table_depot_count(&b.region), DEPOT_KEEP);
+	assert_int_equal(table_depot_next(&b.region, DEPOT_WORN, 0), segment);
+	/* It is used before the others. */
+	assert_int_equal(table_reserve(&b.region, &owner, 1), 0);
+	assert_int_equal(owner.segments, segment);
 	assert_int_equal(b.memory.cleared_bytes, 0);
 	bare_deinit(&b);
 }
