@@ -25,6 +25,8 @@ static const struct entry entries[] = {
 	  entry_whole_way },
 	{ "S1-list", "a destroy that is waited for, 1 to 1024 in a list",
 	  entry_lists },
+	{ "S2", "very many live, every step, and what others pay",
+	  entry_scale },
 	{ "S3a", "a free as the application sees it, and jemalloc's",
 	  entry_free },
 	{ "S4", "a destroy through library, socket and daemon",

@@ -9,6 +9,7 @@
  */
 #include "bench/world.h"
 
+#include "bench/clock.h"
 #include "core/create.h"
 #include "core/destroy.h"
 #include "core/device.h"
@@ -190,6 +191,7 @@ static void connect_client(struct world *world)
 struct world *world_new(size_t n, uint32_t batch, enum world_pages kind)
 {
 	struct world *world = calloc(1, sizeof(*world));
+	uint64_t start;
 
 	require(world != NULL, "no memory");
 	world->kind = kind;
@@ -198,12 +200,14 @@ struct world *world_new(size_t n, uint32_t batch, enum world_pages kind)
 	connect_client(world);
 	world->handles = malloc(n * sizeof(*world->handles));
 	require(world->handles != NULL, "no memory");
+	start = now_ns();
 	while (world->n_handles < n) {
 		uint32_t count = (uint32_t)min_u64(batch, n - world->n_handles);
 
 		world_create(world, world->handles + world->n_handles, count);
 		world->n_handles += count;
 	}
+	world->create_ns = (double)(now_ns() - start) / (double)n;
 	world_shuffle(world);
 	return world;
 }

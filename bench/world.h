@@ -28,6 +28,7 @@ struct world {
 	uint64_t secret, device; /* device: the wire handle */
 	uint64_t *handles; /* wire handles of all live allocations */
 	size_t n_handles;
+	double create_ns; /* what each of them took */
 	uint64_t random;
 	struct release release;
 };
