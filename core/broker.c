@@ -50,10 +50,10 @@ struct request {
 	struct broker_reply *reply;
 };
 
-int broker_init(struct broker *broker, const struct pages *pages,
-		const struct entropy *entropy,
-		const struct broker_config *config,
-		const struct broker_adapter *adapters, uint32_t n_adapters)
+/* All of a broker that is not its region; 0 or -EINVAL. */
+static int equip(struct broker *broker, const struct entropy *entropy,
+		 const struct broker_config *config,
+		 const struct broker_adapter *adapters, uint32_t n_adapters)
 {
 	struct env *env = &broker->env;
 
@@ -70,6 +70,21 @@ int broker_init(struct broker *broker, const struct pages *pages,
 	env->config = *config;
 	env->n_adapters = n_adapters;
 	memcpy(env->adapters, adapters, n_adapters * sizeof(*adapters));
+	entropy->fill(entropy->context, &broker->rules.multiplier,
+		      sizeof(broker->rules.multiplier));
+	return 0;
+}
+
+int broker_init(struct broker *broker, const struct pages *pages,
+		const struct entropy *entropy,
+		const struct broker_config *config,
+		const struct broker_adapter *adapters, uint32_t n_adapters)
+{
+	struct env *env = &broker->env;
+	int r = equip(broker, entropy, config, adapters, n_adapters);
+
+	if (r != 0)
+		return r;
 	if (region_init(&env->region, pages, sizeof(struct state)) != 0)
 		return -ENOMEM;
 	if (region_commit(&env->region, AREA_TOKEN_BUCKETS, TOKEN_BUCKETS) ||
@@ -77,9 +92,23 @@ int broker_init(struct broker *broker, const struct pages *pages,
 		region_deinit(&env->region);
 		return -ENOMEM;
 	}
-	entropy->fill(entropy->context, &broker->rules.multiplier,
-		      sizeof(broker->rules.multiplier));
 	return 0;
+}
+
+int broker_adopt(struct broker *broker, const struct pages *pages, void *start,
+		 uint64_t size_bytes, const struct entropy *entropy,
+		 const struct broker_config *config,
+		 const struct broker_adapter *adapters, uint32_t n_adapters)
+{
+	struct env *env = &broker->env;
+	int r = equip(broker, entropy, config, adapters, n_adapters);
+
+	if (r != 0)
+		return r;
+	r = region_adopt(&env->region, pages, start, size_bytes);
+	if (r == 0)
+		table_adopt(&env->region);
+	return r;
 }
 
 void broker_deinit(struct broker *broker)

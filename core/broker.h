@@ -39,6 +39,17 @@ int broker_init(struct broker *broker, const struct pages *pages,
 		const struct broker_config *config,
 		const struct broker_adapter *adapters, uint32_t n_adapters);
 
+/*
+ * A broker for a region that another one left between two calls, perhaps in a
+ * process that has ended, and that now lies at start: the adapters must be the
+ * same ones in the same order. A release job that was out is still out: its
+ * holder answers here. 0, or -EINVAL; then the region is as it was.
+ */
+int broker_adopt(struct broker *broker, const struct pages *pages, void *start,
+		 uint64_t size_bytes, const struct entropy *entropy,
+		 const struct broker_config *config,
+		 const struct broker_adapter *adapters, uint32_t n_adapters);
+
 /* Asserts that every client has gone: teardown is the leak test. */
 void broker_deinit(struct broker *broker);
 

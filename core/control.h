@@ -163,6 +163,17 @@ static inline void control_init(atomic_u64 *word, uint32_t generation)
 	store_relaxed_u64(word, control_make(generation, SLOT_FREE));
 }
 
+/* Whoever pinned it is gone with its process; nobody else looks yet. */
+static inline void control_adopt(atomic_u64 *word)
+{
+	/* relaxed: there is one thread */
+	uint64_t control = load_relaxed_u64(word);
+
+	if (control_pins(control) != 0)
+		/* relaxed: as above */
+		store_relaxed_u64(word, control & ~SLOT_PIN_MASK);
+}
+
 /* FREE to LIVE, after the fields have been written: the handle's generation.
  * The owner's thread only. */
 static inline uint32_t control_publish(atomic_u64 *word, enum kind kind)

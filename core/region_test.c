@@ -260,9 +260,86 @@ static void promises_of_the_caller(void **state)
 	bare_deinit(&b);
 }
 
+static void adopt_what_is_none(void **state)
+{
+	struct region_head *head, before;
+	struct region adopted = { 0 };
+	struct bare b;
+
+	(void)state;
+	bare_init(&b, 1);
+	head = b.region.head;
+	before = *head;
+	assert_int_equal(region_adopt(&adopted, &b.region.pages, head,
+				      head->size_bytes),
+			 0);
+	assert_ptr_equal(adopted.head, head);
+	assert_ptr_equal(adopted.slots, b.region.slots);
+	assert_ptr_equal(adopted.owners, b.region.owners);
+	assert_int_equal(region_adopt(&adopted, &b.region.pages, head, 100),
+			 -EINVAL);
+	assert_int_equal(region_adopt(&adopted, &b.region.pages, head,
+				      head->size_bytes - 4096),
+			 -EINVAL);
+#define SPOIL(field)                                                           \
+	do {                                                                   \
+		head->field++;                                                 \
+		assert_int_equal(region_adopt(&adopted, &b.region.pages, head, \
+					      before.size_bytes),              \
+				 -EINVAL);                                     \
+		*head = before;                                                \
+	} while (0)
+	SPOIL(magic);
+	SPOIL(size_bytes);
+	SPOIL(areas[AREA_SLOTS].offset);
+	SPOIL(areas[AREA_SESSIONS].record_bytes);
+	SPOIL(areas[AREA_TOKENS].capacity);
+	SPOIL(areas[AREA_SEGMENT_OWNERS].committed);
+	head->areas[AREA_CHUNKS].used = 5;
+	assert_int_equal(region_adopt(&adopted, &b.region.pages, head,
+				      before.size_bytes),
+			 -EINVAL);
+	*head = before;
+	assert_int_equal(region_adopt(&adopted, &b.region.pages, head,
+				      before.size_bytes),
+			 0);
+	bare_deinit(&b);
+}
+
+static void g4_a_region_at_another_address(void **state)
+{
+	struct region_head *old;
+	uint64_t size_bytes;
+	uint32_t token, block;
+	struct bare b;
+
+	(void)state;
+	bare_init(&b, 1);
+	assert_int_equal(pool_reserve(&b.region, AREA_TOKENS, 1), 0);
+	token = pool_take(&b.region, AREA_TOKENS);
+	token_at(&b.region, token)->value[1] = 4711;
+	assert_int_equal(block_new(&b.region, 100, &block), 0);
+	memset(block_at(&b.region, block), 0x5a, 100);
+	old = b.region.head;
+	size_bytes = old->size_bytes;
+	assert_int_equal(region_adopt(&b.region, &b.region.pages,
+				      test_pages_move(&b.memory, old),
+				      size_bytes),
+			 0);
+	assert_ptr_not_equal(b.region.head, old);
+	assert_int_equal(token_at(&b.region, token)->value[1], 4711);
+	assert_int_equal(((uint8_t *)block_at(&b.region, block))[99], 0x5a);
+	pool_give(&b.region, AREA_TOKENS, token);
+	assert_int_equal(pool_take(&b.region, AREA_TOKENS), token);
+	assert_int_equal(pool_reserve(&b.region, AREA_TOKENS, 100000), 0);
+	bare_deinit(&b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(adopt_what_is_none),
+		cmocka_unit_test(g4_a_region_at_another_address),
 		cmocka_unit_test(g1_what_is_reserved_can_be_taken),
 		cmocka_unit_test(g1_freed_records_count),
 		cmocka_unit_test(g2_a_failed_reserve_changes_nothing),

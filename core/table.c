@@ -457,3 +457,18 @@ bool table_is_freed(const struct region *region, uint32_t index)
 	/* relaxed: as above */
 	return load_relaxed_u64(&s->freed_bits[bit / 64]) >> (bit % 64) & 1;
 }
+
+void table_adopt(struct region *region)
+{
+	uint32_t used = region_area(region, AREA_SEGMENTS)->used;
+
+	for (uint32_t segment = 1; segment < used; segment++) {
+		struct slot *slots =
+			slot_at(region, segment << SEGMENT_SLOTS_LOG2);
+
+		if (segment_at(region, segment)->bare)
+			continue;
+		for (uint32_t i = 0; i < SEGMENT_SLOTS; i++)
+			control_adopt(&slots[i].control);
+	}
+}

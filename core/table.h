@@ -221,6 +221,9 @@ static inline void table_unpin(struct slot *slot)
 /* Prepares the table of a fresh region; 0 or -ENOMEM. */
 int table_init(struct region *region, uint32_t first_generation);
 
+/* Takes over a region whose threads are gone: forgets their pins. */
+void table_adopt(struct region *region);
+
 /*
  * Makes sure that the owner has count free slots: segments from the depot or
  * fresh ones. 0 or -ENOMEM.

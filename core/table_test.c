@@ -619,6 +619,26 @@ static void g4_a_remote_free_of_the_last_generation(void **state)
 	bare_deinit(&b);
 }
 
+static void g3_pins_end_with_their_process(void **state)
+{
+	struct owner owner = { .id = 5 };
+	struct handle handle;
+	struct bare b;
+
+	(void)state;
+	bare_init(&b, 1);
+	handle = create(&b, &owner, KIND_ALLOCATION);
+	assert_non_null(table_pin(&b.region, 5, handle));
+	table_retire(slot_at(&b.region, handle_index(handle)));
+	assert_false(
+		table_try_reclaim(&b.region, &owner, handle_index(handle)));
+	table_adopt(&b.region);
+	assert_int_equal(slot_pins(slot_at(&b.region, handle_index(handle))),
+			 0);
+	assert_true(table_try_reclaim(&b.region, &owner, handle_index(handle)));
+	bare_deinit(&b);
+}
+
 static void abandon_uncollected(void *argument)
 {
 	struct bare *b = argument;
@@ -838,6 +858,7 @@ int main(void)
 		cmocka_unit_test(g4_frees_of_another_thread),
 		cmocka_unit_test(g4_a_few_frees_are_not_worth_a_walk),
 		cmocka_unit_test(g4_a_remote_free_of_the_last_generation),
+		cmocka_unit_test(g3_pins_end_with_their_process),
 		cmocka_unit_test(g6_nobody_leaves_too_early),
 		cmocka_unit_test(stocked_segments_are_enough_or_not),
 		cmocka_unit_test(g1_g3_threads),

@@ -16,6 +16,7 @@ enum {
 	ISSUED_BYTES = (1 << ISSUED_LOG2) * 8,
 	ARGS_MAX = WIRE_ARGS_BYTES_MAX,
 	CHECK_PERIOD = 32, /* operations between two region checks */
+	MOVE_PERIOD = 600, /* and between two brokers on one region */
 };
 
 /* A request that will be answered later. */

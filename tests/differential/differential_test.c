@@ -147,6 +147,8 @@ static void make_run(const struct options *options, uint32_t index,
 	make_ground(&run);
 	for (run.op = 0; run.op < run.ops; run.op++) {
 		make_step(&run, weights, sum);
+		if (run.op % MOVE_PERIOD == run.seed % MOVE_PERIOD)
+			inproc_move(run.world);
 		if (run.op % CHECK_PERIOD == 0)
 			inproc_check(run.world);
 	}

@@ -169,7 +169,8 @@ void inproc_config_default(struct inproc_config *ret)
 	limits_default(&ret->limits);
 }
 
-static int start_broker(struct inproc *world)
+/* Starts a broker, or one for the region that lies at start. */
+static int start_broker(struct inproc *world, void *start, uint64_t size_bytes)
 {
 	static const char *const names[INPROC_ADAPTERS] = { "system", "other" };
 	struct broker_adapter adapters[INPROC_ADAPTERS];
@@ -187,8 +188,24 @@ static int start_broker(struct inproc *world)
 			.name = names[i],
 			.backend = checking_backend(world->backends[i]),
 		};
+	if (start)
+		return broker_adopt(&world->broker, &pages, start, size_bytes,
+				    &entropy, &config, adapters,
+				    INPROC_ADAPTERS);
 	return broker_init(&world->broker, &pages, &entropy, &config, adapters,
 			   INPROC_ADAPTERS);
+}
+
+void inproc_move(struct inproc *world)
+{
+	uint64_t size_bytes = world->broker.env.region.head->size_bytes;
+	void *start = test_pages_move(&world->pages, world->pages.start);
+	int r;
+
+	memset(&world->broker, 0xa5, sizeof(world->broker));
+	r = start_broker(world, start, size_bytes);
+	if (r != 0)
+		broken("broker_adopt: %s", strerror(-r));
 }
 
 static void free_parts(struct inproc *world)
@@ -227,7 +244,7 @@ struct inproc *inproc_try_new(const struct inproc_config *config,
 	for (uint32_t i = 0; i < INPROC_ADAPTERS; i++)
 		world->backends[i] = checking_new(world->config.seed * 2 + i,
 						  world->config.memfds);
-	r = start_broker(world);
+	r = start_broker(world, NULL, 0);
 	world->pages.fail_commit = 0;
 	world->pages.fail_reserve = 0;
 	if (r < 0 && !ret_status)

@@ -66,6 +66,12 @@ struct inproc *inproc_new(const struct inproc_config *config);
  * anything is left anywhere. */
 void inproc_free(struct inproc *world);
 
+/*
+ * The broker ends between two calls, its region comes to lie at another
+ * address, and a fresh broker adopts it.
+ */
+void inproc_move(struct inproc *world);
+
 struct broker *inproc_broker(struct inproc *world);
 struct test_pages *inproc_pages(struct inproc *world);
 /* The backend of adapter 0 ("system") or 1 ("other"). */

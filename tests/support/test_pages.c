@@ -8,6 +8,7 @@
  */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 
 #include "core/limits.h"
@@ -117,6 +118,46 @@ static void test_unreserve(void *context, void *start, size_t size_bytes)
 	munmap(range->is_committed, size_bytes / PAGE_BYTES);
 	*range = (struct test_range){ 0 };
 	p->start = p->ranges[0].start;
+}
+
+/* The run of committed pages from page i on; 0 when it is not committed. */
+static uint64_t run_of(const struct test_range *range, uint64_t i)
+{
+	uint64_t n = 0, all = range->size_bytes / PAGE_BYTES;
+
+	while (i + n < all && range->is_committed[i + n])
+		n++;
+	return n;
+}
+
+void *test_pages_move(struct test_pages *p, void *start)
+{
+	struct test_range *range = range_around(p, start);
+	uint64_t all = range->size_bytes / PAGE_BYTES;
+	uint8_t *from = start;
+	uint8_t *to = mmap(NULL, range->size_bytes, PROT_NONE,
+			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	assert(start == range->start && to != MAP_FAILED);
+	for (uint64_t i = 0; i < all;) {
+		uint64_t n = run_of(range, i), at = i * PAGE_BYTES;
+		const uint8_t *next;
+
+		if (n > 0) {
+			int r = mprotect(to + at, n * PAGE_BYTES,
+					 PROT_READ | PROT_WRITE);
+
+			assert(r == 0);
+			memcpy(to + at, from + at, n * PAGE_BYTES);
+		}
+		i += n;
+		next = memchr(range->is_committed + i, 1, all - i);
+		i = next ? (uint64_t)(next - range->is_committed) : all;
+	}
+	munmap(from, range->size_bytes);
+	range->start = to;
+	p->start = p->ranges[0].start;
+	return to;
 }
 
 struct pages test_pages_interface(struct test_pages *p)

@@ -29,6 +29,12 @@ struct test_pages {
 	uint64_t fail_reserve; /* likewise */
 };
 
+/*
+ * Moves the reservation that begins at start to another address, pages and
+ * all; whoever still looks at the old one ends. The new start.
+ */
+void *test_pages_move(struct test_pages *p, void *start);
+
 /* The interface of p, which must outlive the broker. */
 struct pages test_pages_interface(struct test_pages *p);
 
