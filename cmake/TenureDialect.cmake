@@ -21,7 +21,7 @@ if(NOT CMAKE_BUILD_TYPE)
 endif()
 
 # The C++ compiler only compiles tests: the public header is for C++ as well.
-if(BUILD_TESTING)
+if(BUILD_TESTING AND NOT TENURE_TESTS_IN_C)
 	enable_language(CXX)
 endif()
 

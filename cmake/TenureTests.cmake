@@ -26,6 +26,9 @@ set(tenure_timeout_factor 1)
 if(TENURE_SANITIZE OR TENURE_COVERAGE)
 	set(tenure_timeout_factor 4)
 endif()
+if(CMAKE_CROSSCOMPILING)
+	set(tenure_timeout_factor 20)
+endif()
 
 set(tenure_test_environment
 	"TENURE_BIN_DIR=${CMAKE_RUNTIME_OUTPUT_DIRECTORY}"
