@@ -40,7 +40,7 @@ static inline unsigned int bench_passes(const struct bench *bench)
 
 bool entry_floor(struct bench *bench);
 bool entry_destroy(struct bench *bench);
-bool entry_destroy_huge(struct bench *bench);
+bool entry_destroy_small(struct bench *bench);
 bool entry_round_trip(struct bench *bench);
 bool entry_whole_way(struct bench *bench);
 bool entry_free(struct bench *bench);
@@ -72,7 +72,7 @@ struct destroy_figures {
 };
 
 struct destroy_figures measure_destroy(const struct bench *bench, size_t n,
-				       bool huge);
+				       bool small);
 
 /* The floor program on so many lines: one visit. */
 bool measure_visit(const struct bench *bench, size_t lines, const char *pages,

@@ -90,10 +90,10 @@ static size_t pass_batches(size_t n)
 }
 
 struct destroy_figures measure_destroy(const struct bench *bench, size_t n,
-				       bool huge)
+				       bool small)
 {
 	struct world *world = world_new(
-		n, WORLD_BATCH, huge ? WORLD_PAGES_HUGE : WORLD_PAGES_DAEMON);
+		n, WORLD_BATCH, small ? WORLD_PAGES_SMALL : WORLD_PAGES_DAEMON);
 	struct batches b = { .count = pass_batches(n) };
 	struct passes both = { 0 }, retire = { 0 }, reclaim = { 0 };
 	struct destroy_figures figures = { .pages = world_page_name(world) };
@@ -153,17 +153,17 @@ static void add(struct bench *bench, const char *id, const char *suffix,
 	report_add(bench->report, &result);
 }
 
-static bool run(struct bench *bench, const char *id, size_t n, bool huge,
+static bool run(struct bench *bench, const char *id, size_t n, bool small,
 		double target)
 {
-	const char *pages = huge ? "thp" : "4k";
+	const char *pages = small ? "4k" : "thp";
 	struct quantiles before, after;
 	struct floor floor = { .visits = 2, .doubt = 1 };
 	struct destroy_figures f;
 
 	if (!measure_visit(bench, n, pages, "add", &before))
 		return false;
-	f = measure_destroy(bench, n, huge);
+	f = measure_destroy(bench, n, small);
 	if (strcmp(f.pages, pages) != 0 &&
 	    !measure_visit(bench, n, f.pages, "add", &before))
 		return false;
@@ -188,8 +188,8 @@ bool entry_destroy(struct bench *bench)
 	       run(bench, "S0-1e8", 10 * bench_live(bench), false, 0);
 }
 
-/* What S0 would be if the daemon's slots lay on huge pages. */
-bool entry_destroy_huge(struct bench *bench)
+/* What S0 is when the kernel gives no huge pages. */
+bool entry_destroy_small(struct bench *bench)
 {
-	return run(bench, "S0-huge", bench_live(bench), true, 0);
+	return run(bench, "S0-small", bench_live(bench), true, 0);
 }

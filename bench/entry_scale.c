@@ -163,6 +163,11 @@ bool entry_scale(struct bench *bench)
 	    &steps[STEP_DESTROY], floor, doubt, 0);
 	add(bench, "S2-core-reclaim", "core: reclaim", n, pages,
 	    &steps[STEP_RECLAIM], floor, doubt, 0);
+	/* Their tables would not fit beside 10^8 objects everywhere. */
+	n = bench_live(bench);
+	if (bench->full && !measure_visit(bench, n, "thp", "add", &visit[0]))
+		return false;
+	floor = bench->full ? visit[0].p50 : floor;
 	add_peer(bench, "urcu", "liburcu: call_rcu", n, 2 * floor);
 	add_peer(bench, "epoch", "Concurrency Kit: epoch", n, 2 * floor);
 	add_peer(bench, "mutex", "a mutex and a hash table", n, 2 * floor);

@@ -20,7 +20,7 @@ static const struct entry entries[] = {
 	{ "floor", "what the machine does at best", entry_floor },
 	{ "S0", "destroy and reclaim, the core alone, 10^7 live",
 	  entry_destroy },
-	{ "S0-huge", "S0 with the table on huge pages", entry_destroy_huge },
+	{ "S0-small", "S0 with the table on small pages", entry_destroy_small },
 	{ "S1a", "a destroy by the ring until its slot can be used again",
 	  entry_whole_way },
 	{ "S1-list", "a destroy that is waited for, 1 to 1024 in a list",

@@ -49,10 +49,6 @@ static void *reserve(void *context, size_t size_bytes)
 
 	if (!start)
 		return NULL;
-	if (world->kind == WORLD_PAGES_HUGE &&
-	    (mprotect(start, size_bytes, PROT_READ | PROT_WRITE) != 0 ||
-	     madvise(start, size_bytes, MADV_HUGEPAGE) != 0))
-		fprintf(stderr, "tenure-bench: no huge pages here\n");
 	world->start = start;
 	world->size_bytes = size_bytes;
 	return start;
@@ -63,8 +59,8 @@ static int commit(void *context, void *start, size_t size_bytes)
 	struct world *world = context;
 
 	world->committed_bytes += size_bytes;
-	if (world->kind == WORLD_PAGES_HUGE)
-		return 0;
+	if (world->kind == WORLD_PAGES_SMALL)
+		return mprotect(start, size_bytes, PROT_READ | PROT_WRITE);
 	return world->inner.commit(world->inner.context, start, size_bytes);
 }
 

@@ -13,7 +13,7 @@ enum { WORLD_BATCH = LIST_ENTRIES_MAX };
 
 enum world_pages {
 	WORLD_PAGES_DAEMON, /* as daemon/pages.c gives them */
-	WORLD_PAGES_HUGE, /* the whole reservation asks for huge ones */
+	WORLD_PAGES_SMALL, /* the same without asking for huge ones */
 };
 
 struct world {

@@ -185,19 +185,48 @@ static enum tenure_reason judge_parent(const struct region *region,
 	return TENURE_REASON_ENTRY_OTHER_RESOURCE;
 }
 
-static enum tenure_reason judge_entry(const struct region *region,
-				      uint32_t session, uint64_t entry,
-				      uint32_t position,
-				      struct rules_scratch *scratch,
-				      struct destroy_verdict *ret)
+/* What is the same for all entries of a list. */
+struct list {
+	const struct region *region;
+	uint32_t session, device, owner;
+	uint64_t secret;
+	struct rules_scratch *scratch;
+};
+
+static void prefetch_entry(const struct list *list, uint64_t entry)
 {
+	table_prefetch(list->region, list->owner,
+		       handle_from_wire(entry, list->secret));
+}
+
+/* rules_find for an allocation of the device; nearly always it is one, and
+ * then a look at the slot says so. */
+static struct slot *find_entry(const struct list *list, uint64_t entry,
+			       enum tenure_reason *ret_reason)
+{
+	struct handle handle = handle_from_wire(entry, list->secret);
+	struct slot *slot = NULL;
+
+	if (LIKELY(handle_kind(handle) == KIND_ALLOCATION))
+		slot = table_peek(list->region, list->owner, handle);
+	if (LIKELY(slot != NULL))
+		return slot;
+	return rules_find(list->region, list->session, list->device,
+			  KIND_ALLOCATION, entry, TENURE_REASON_ENTRY_INVALID,
+			  ret_reason);
+}
+
+static enum tenure_reason judge_entry(const struct list *list, uint64_t entry,
+				      uint32_t position)
+{
+	struct rules_scratch *scratch = list->scratch;
+	const struct region *region = list->region;
 	enum tenure_reason reason;
 	struct slot *slot;
 
 	if (entry == 0)
 		return TENURE_REASON_ENTRY_ZERO;
-	slot = rules_find(region, session, ret->device, KIND_ALLOCATION, entry,
-			  TENURE_REASON_ENTRY_INVALID, &reason);
+	slot = find_entry(list, entry, &reason);
 	if (slot == NULL)
 		return reason;
 	scratch->slots[position] = slot_index(region, slot);
@@ -209,31 +238,29 @@ static enum tenure_reason judge_entry(const struct region *region,
 	return TENURE_REASON_NONE;
 }
 
-static void prefetch_entry(const struct region *region, uint32_t device,
-			   uint64_t secret, uint64_t entry)
-{
-	table_prefetch(region, owner_of_device(device),
-		       handle_from_wire(entry, secret));
-}
-
 static void judge_list(const struct region *region, uint32_t session,
 		       const struct destroy_args *args,
 		       struct rules_scratch *scratch,
 		       struct destroy_verdict *ret)
 {
-	const uint64_t secret = session_at(region, session)->secret;
+	const struct list list = {
+		.region = region,
+		.session = session,
+		.device = ret->device,
+		.owner = owner_of_device(ret->device),
+		.secret = session_at(region, session)->secret,
+		.scratch = scratch,
+	};
 
 	forget_slots(scratch, args->count);
 	for (uint32_t i = 0; i < min_u64(args->count, PREFETCH_AHEAD); i++)
-		prefetch_entry(region, ret->device, secret, args->list[i]);
+		prefetch_entry(&list, args->list[i]);
 	for (uint32_t i = 0; i < args->count; i++) {
 		enum tenure_reason reason;
 
 		if (args->count - i > PREFETCH_AHEAD)
-			prefetch_entry(region, ret->device, secret,
-				       args->list[i + PREFETCH_AHEAD]);
-		reason = judge_entry(region, session, args->list[i], i, scratch,
-				     ret);
+			prefetch_entry(&list, args->list[i + PREFETCH_AHEAD]);
+		reason = judge_entry(&list, args->list[i], i);
 		if (reason != TENURE_REASON_NONE) {
 			ret->outcome = refuse_entry(-EINVAL, reason, i);
 			return;
