@@ -128,7 +128,7 @@ struct depot_reuse : rl::test_suite<depot_reuse, 2> {
 
 int main(int argc, char **argv)
 {
-	model_options n = model_parse(argc, argv, 1000000);
+	model_options n = model_parse(argc, argv, 500000);
 	int failed = model_run<depot_passing>("depot", n);
 
 	return failed + model_run<depot_reuse>("depot, numbers again", n);
