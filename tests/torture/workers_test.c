@@ -154,12 +154,19 @@ static void leave(struct worker *w)
 	table_abandon(region, &w->owner);
 }
 
+/* On a busy machine the others may not have had a turn yet. */
+static bool all_took_part(const struct hall *hall)
+{
+	return load_relaxed_u64(&hall->pinned) > 0 &&
+	       load_relaxed_u64(&hall->trimmed) > 0;
+}
+
 static void *work(void *argument)
 {
 	struct worker *w = argument;
 	struct random random = { w->number + 100 };
 
-	for (uint64_t n = 0; n < creates; n++) {
+	for (uint64_t n = 0; n < creates || !all_took_part(w->hall); n++) {
 		uint32_t i = random_below(&random, PLACES);
 
 		if (w->live[i].value != 0)
