@@ -476,6 +476,9 @@ static bool carry_on(struct dispenser_op *op, struct dispenser_ask *ret_ask,
 	case OP_ENLISTED:
 		alloc_enlisted(op);
 		return false;
+	case OP_HAND_OUT:
+		alloc_hand_out(op);
+		return false;
 	case OP_RESET:
 		op_enter(op, OP_RESET_DONE);
 		*ret_turn = ask(op, DISPENSER_RESET, op->item, ret_ask);
@@ -498,7 +501,8 @@ static bool carry_on(struct dispenser_op *op, struct dispenser_ask *ret_ask,
 	case OP_DONE:
 		break;
 	}
-	assert(!"a step of an operation that is not under way");
+	/* A step of an operation that is not under way. */
+	assert(false);
 	return true;
 }
 

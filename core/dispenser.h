@@ -134,7 +134,7 @@ struct dispenser_op {
 	struct dispenser_holder *holder;
 	struct dispenser_answer answer;
 	int state;
-	bool waiting, fresh;
+	bool waiting, fresh, enlisted;
 	bool quiet; /* nobody who began it asked for its victims' end */
 	uint64_t now_ns, type, transaction, budget;
 	struct dispenser_item *item, *best, *victims, *dying;

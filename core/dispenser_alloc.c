@@ -5,13 +5,17 @@
  *	SEARCH (parked) -> RATE -> RATED -+-> RATE the next one
  *	SEARCH (free)   -> ...            +-> nothing better: the best
  *	CREATE -> CREATED                 +-> nothing at all: the next stage
- *	      \-> ENLIST -> ENLISTED -> LEAVE
+ *
+ *	-> ENLIST -> ENLISTED -> HAND_OUT -> LEAVE
  *
  * A search holds at most two claims: the candidate that the driver is rating
  * and the best so far. The candidate's place in its bin is the place where the
  * search stands, so the next one is found before the candidate is let go of.
  * When the candidate has left the stage meanwhile (its transaction ended), the
  * rest of its bin is passed over.
+ *
+ * Whatever is condemned before the operation has ended is not handed out; the
+ * operation then makes a new one.
  */
 #include "core/dispenser_priv.h"
 
@@ -154,23 +158,14 @@ static void abandon(struct dispenser_op *op)
 	op_enter(op, OP_LEAVE);
 }
 
-/* Out of the inventory, unless it has just been made. */
-static void take_out(struct dispenser_op *op, struct dispenser_item *item)
-{
-	if (item->state == ITEM_IN_USE)
-		return;
-	item_enter(op->holder, item, ITEM_IN_USE);
-	op->holder->stat.hits++;
-}
-
-/* The item becomes the caller's. */
+/* Out of the inventory, unless it has just been made. It stays claimed until
+ * the operation ends: nobody may free what its caller does not know yet. */
 static void hand_out(struct dispenser_op *op, struct dispenser_item *item)
 {
-	take_out(op, item);
-	op->id = item_id(item);
-	op->item = NULL;
-	item_release(op, item);
-	op_enter(op, OP_LEAVE);
+	if (item->state != ITEM_IN_USE)
+		item_enter(op->holder, item, ITEM_IN_USE);
+	op->item = item;
+	op_enter(op, OP_HAND_OUT);
 }
 
 /* Enlists what has been chosen, unless it cannot or need not be. */
@@ -438,16 +433,33 @@ void alloc_enlisted(struct dispenser_op *op)
 		not_enlisted(op, item);
 		return;
 	}
-	if (status == NOT_TRANSACTIONAL)
-		item->not_transactional = true;
-	if (item->doomed && !op->fresh) {
-		op->item = NULL;
-		item_release(op, item);
+	item->not_transactional = status == NOT_TRANSACTIONAL;
+	op->enlisted = status == 0;
+	hand_out(op, item);
+}
+
+/* ---- The end ---- */
+
+void alloc_hand_out(struct dispenser_op *op)
+{
+	struct dispenser_item *item = op->item;
+
+	if (op->holder->closed) {
+		abandon(op);
+		return;
+	}
+	op->item = NULL;
+	if (item->doomed) {
+		item_condemn(op, item, DISPENSER_END_REQUEST);
+		op->fresh = op->enlisted = false;
 		op_enter(op, OP_CREATE);
 		return;
 	}
-	take_out(op, item);
-	if (status == 0)
+	if (op->enlisted)
 		enlist(op, item);
-	hand_out(op, item);
+	if (!op->fresh)
+		op->holder->stat.hits++;
+	op->id = item_id(item);
+	item_release(op, item);
+	op_enter(op, OP_LEAVE);
 }

@@ -109,6 +109,7 @@ enum op_state {
 	OP_CREATED,
 	OP_ENLIST,
 	OP_ENLISTED,
+	OP_HAND_OUT,
 	OP_RESET,
 	OP_RESET_DONE,
 	OP_COMPLETE,
@@ -194,6 +195,7 @@ void alloc_rated(struct dispenser_op *op);
 void alloc_create(struct dispenser_op *op);
 void alloc_created(struct dispenser_op *op);
 void alloc_enlisted(struct dispenser_op *op);
+void alloc_hand_out(struct dispenser_op *op);
 
 /* ---- dispenser_end.c ---- */
 

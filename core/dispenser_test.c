@@ -1184,7 +1184,7 @@ static void one_that_is_doomed_while_it_enlists(void **state)
 	assert_int_equal(run(f, &op), 0);
 	assert_int_equal(number_of(op.id), id + 1);
 	assert_int_equal(asked(f, DISPENSER_DESTROY, id), 1);
-	/* A new one that is doomed then is in use: at its free. */
+	/* So it is with a new one. */
 	f->rating[id + 1] = 0;
 	begin_alloc(f, &op, 8);
 	step_to(&op, DISPENSER_CREATE);
@@ -1194,9 +1194,47 @@ static void one_that_is_doomed_while_it_enlists(void **state)
 	assert_int_equal(request(f, 70), 0);
 	tell(&op, 0);
 	assert_int_equal(run(f, &op), 0);
-	assert_int_equal(number_of(op.id), 70);
-	assert_int_equal(give_back(f, 70), 0);
+	assert_int_equal(number_of(op.id), id + 2);
 	assert_int_equal(asked(f, DISPENSER_DESTROY, 70), 1);
+	assert_int_equal(stat_of(f).enlisted, 2);
+}
+
+/* Between the choice and the end of an alloc, when it has a victim. */
+static void what_is_chosen_is_nobodys_yet(void **state)
+{
+	struct fixture *f = *state;
+	struct dispenser_op op;
+	uint64_t first = stock(f, 1, 2);
+
+	begin_alloc(f, &op, 0);
+	step_to(&op, DISPENSER_RATE); /* the second one */
+	assert_int_equal(request(f, first + 1), 0);
+	tell(&op, 1);
+	step_to(&op, DISPENSER_DESTROY);
+	tell(&op, 0);
+	step_to(&op, DISPENSER_RATE);
+	tell(&op, 100);
+	assert_int_equal(run(f, &op), 0);
+	assert_int_equal(number_of(op.id), first);
+	assert_int_equal(give_back(f, first), 0);
+	/* The same with the victim asked about last. */
+	f->rating[first] = 0;
+	must_alloc(f, 1);
+	f->rating[first] = 50;
+	assert_int_equal(give_back(f, first + 2), 0);
+	begin_alloc(f, &op, 0);
+	step_to(&op, DISPENSER_RATE);
+	tell(&op, 50);
+	step_to(&op, DISPENSER_RATE);
+	assert_int_equal(request(f, first), 0);
+	tell(&op, 0);
+	step_to(&op, DISPENSER_DESTROY);
+	assert_int_equal(give_back(f, first + 2), -EINVAL);
+	assert_int_equal(request(f, first + 2), 0);
+	tell(&op, 0);
+	assert_int_equal(run(f, &op), 0);
+	assert_int_equal(number_of(op.id), first + 3);
+	assert_int_equal(asked(f, DISPENSER_DESTROY, first + 2), 1);
 }
 
 static void a_transaction_that_ends_during_a_search(void **state)
@@ -1374,6 +1412,7 @@ int main(void)
 		plain(a_candidate_that_is_doomed_is_not_handed_out),
 		plain(the_best_that_is_doomed_is_not_handed_out),
 		plain(one_that_is_doomed_while_it_enlists),
+		plain(what_is_chosen_is_nobodys_yet),
 		plain(a_transaction_that_ends_during_a_search),
 		plain(an_id_may_come_again_while_its_end_is_awaited),
 		plain(a_close_during_each_call_of_the_driver),
