@@ -104,6 +104,7 @@ enum dispenser_end {
 	DISPENSER_END_IDLE, /* longer free than its timeout */
 	DISPENSER_END_REQUEST, /* request_destroy */
 	DISPENSER_END_RESET, /* its reset failed, so it cannot be pooled */
+	DISPENSER_END_ROOM, /* idle, and the holder was full */
 	DISPENSER_END_CLOSE, /* with its holder */
 	DISPENSER_ENDS,
 };
@@ -159,8 +160,9 @@ int dispenser_register(struct dispenser *dispenser,
 /*
  * Hands out a resource for a type: the best rated of those that are free and
  * enlisted in the transaction (0: none), else of those that are free and not
- * enlisted, else a new one. -EINVAL: no such holder, or the driver's new id is
- * empty or not new; -EDQUOT: resources_max; -ENOMEM; -EIO: the driver failed;
+ * enlisted, else a new one; a full holder destroys what has been free for the
+ * longest time first. -EINVAL: no such holder, or the driver's new id is empty
+ * or not new; -EDQUOT: resources_max are in use; -ENOMEM; -EIO: the driver failed;
  * or what it said when it could not create.
  */
 int dispenser_alloc(struct dispenser *dispenser, struct dispenser_op *op,

@@ -292,12 +292,30 @@ static bool reserve_item(struct dispenser_op *op)
 	return false;
 }
 
+/* Condemns what has been free for the longest time, so that a full holder has
+ * room for another type; false when all is in use. */
+static bool make_room(struct dispenser_op *op)
+{
+	struct chain *list = &op->holder->states[ITEM_FREE];
+
+	for (struct chain *link = list->next; link != list; link = link->next) {
+		if (item_of_link(link)->op)
+			continue;
+		item_condemn(op, item_of_link(link), DISPENSER_END_ROOM);
+		return true;
+	}
+	return false;
+}
+
 void alloc_create(struct dispenser_op *op)
 {
 	struct dispenser_holder *holder = op->holder;
 
 	if (holder->closed)
 		op->status = -EINVAL;
+	else if (holder_size(holder) >= holder->options.resources_max &&
+		 make_room(op))
+		return;
 	else if (holder_size(holder) >= holder->options.resources_max)
 		op->status = -EDQUOT;
 	else if (!reserve_item(op))

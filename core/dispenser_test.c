@@ -705,6 +705,36 @@ static void resources_are_limited(void **state)
 	assert_int_equal(alloc_status(f), 0);
 }
 
+static void a_full_holder_makes_room(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t id;
+
+	shut(f);
+	assert_int_equal(dispenser_register(&f->dispenser,
+					    &(struct dispenser_options){
+						    .resources_max = 3 },
+					    &f->holder),
+			 0);
+	assert_int_equal(stock(f, 1, 2), 1);
+	for (id = 1; id <= 2; id++)
+		f->rating[id] = 0;
+	must_alloc(f, 2);
+	/* Full now: what has been free the longest goes, then the other. */
+	must_alloc(f, 2);
+	assert_int_equal(asked(f, DISPENSER_DESTROY, 1), 1);
+	assert_int_equal(asked(f, DISPENSER_DESTROY, 2), 0);
+	must_alloc(f, 2);
+	assert_int_equal(stat_of(f).destroyed[DISPENSER_END_ROOM], 2);
+	assert_int_equal(alloc_status(f), -EDQUOT);
+	/* What cannot be destroyed makes no room. */
+	assert_int_equal(give_back(f, 3), 0);
+	f->rating[3] = 0;
+	f->destroy_status = -EIO;
+	assert_int_equal(alloc_status(f), -EDQUOT);
+	assert_int_equal(stat_of(f).broken, 1);
+}
+
 static void holders_are_limited(void **state)
 {
 	const struct dispenser_options options = { 0 };
@@ -1389,6 +1419,7 @@ int main(void)
 		both(a_duplicate_id_is_refused),
 		both(a_failed_creation_says_why),
 		both(resources_are_limited),
+		plain(a_full_holder_makes_room),
 		plain(holders_are_limited),
 		both(free_resets_first),
 		plain(what_cannot_be_reset_is_destroyed),

@@ -196,6 +196,9 @@ static int create(struct naive *naive, uint64_t type,
 	struct dispenser_answer answer;
 	struct naive_item *item;
 
+	while (size_of(naive) >= naive->options.resources_max &&
+	       next_idle(naive, 0))
+		destroy(naive, next_idle(naive, 0), DISPENSER_END_ROOM);
 	if (size_of(naive) >= naive->options.resources_max)
 		return -EDQUOT;
 	naive->totals.misses++;

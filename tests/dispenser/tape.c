@@ -20,7 +20,7 @@
 
 #include "tests/dispenser/naive.h"
 
-enum { HOLDERS = 2, LANES = 4, IDS = TAPE_RECORDS_MAX + 2, STRING = 16 };
+enum { HOLDERS = 2, LANES = 4, IDS = TAPE_RECORDS_MAX + 2, STRING = 24 };
 
 enum verb {
 	VERB_ALLOC,

@@ -109,7 +109,8 @@ struct tenure_driver {
 struct tenure_dispenser_options {
 	/* Between two inventory scans: 10 s. */
 	uint64_t scan_period_ns;
-	/* Resources that there may be at a time: 2^26. */
+	/* Resources that there may be at a time: 2^26. When there are, what
+	 * has been free for the longest time goes for a new one. */
 	uint64_t resources_max;
 	/* Free resources that one search asks the driver about, 64, and those
 	 * of one type, 32; UINT64_MAX: all. The best one of these is taken. */
@@ -227,6 +228,7 @@ struct tenure_dispenser_stat {
 	uint64_t hits, misses; /* allocs served from the inventory, or not */
 	uint64_t created;
 	uint64_t destroyed_idle, destroyed_on_request, destroyed_unreset;
+	uint64_t destroyed_for_room;
 	uint64_t destroy_failures, driver_failures;
 	uint64_t nonsense; /* results that no driver may give */
 };
