@@ -9,6 +9,7 @@
 
 #pragma GCC visibility push(default)
 #include "tenure/dispenser.h"
+#include "tenure/pool.h"
 #include "tenure/tenure.h"
 #pragma GCC visibility pop
 

@@ -104,6 +104,7 @@ static void test_exports_the_headers(void **state)
 			 34);
 	assert_int_equal(exported(library, "client/include/tenure/dispenser.h"),
 			 17);
+	assert_int_equal(exported(library, "client/include/tenure/pool.h"), 7);
 	assert_null(dlsym(library, "dispenser_alloc"));
 	assert_null(dlsym(library, "connection_new"));
 	assert_null(dlsym(library, "connection_request"));

@@ -20,6 +20,7 @@ install(TARGETS tenure EXPORT TenureTargets
 	LIBRARY DESTINATION "${CMAKE_INSTALL_LIBDIR}")
 install(FILES
 	"${PROJECT_SOURCE_DIR}/client/include/tenure/dispenser.h"
+	"${PROJECT_SOURCE_DIR}/client/include/tenure/pool.h"
 	"${PROJECT_SOURCE_DIR}/client/include/tenure/tenure.h"
 	"${PROJECT_SOURCE_DIR}/core/wire/include/tenure/types.h"
 	DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}/tenure")

@@ -36,7 +36,8 @@ WIRE_HEADERS = re.compile(
     r"|ring/ring(_client|_sizes)?\.h)$")
 
 # The few modules that own a lock-free structure.
-ATOMIC_MODULES = {"core/atomic.h", "core/control.h", "core/depot.h",
+ATOMIC_MODULES = {"client/word.h", "core/atomic.h", "core/control.h",
+                  "core/depot.h",
                   "core/region.c", "core/remote.h", "core/ring/ring.h",
                   "core/ring/ring_shared.h", "core/state.h",
                   "core/table.c", "core/table.h"}

@@ -318,6 +318,9 @@ static const char *dispenser_sentence(enum tenure_reason reason)
 		       "says how";
 	case TENURE_REASON_IN_DRIVER:
 		return "a driver cannot destroy the dispenser that called it";
+	case TENURE_REASON_POOL_SIZE:
+		return "the size is 0, or above that of the pool's largest "
+		       "buffer";
 	}
 	return NULL;
 }

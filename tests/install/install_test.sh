@@ -74,7 +74,7 @@ library_dynamic() {
 
 quietly cmake --install "$build" --prefix "$prefix"
 has sbin/tenured include/tenure/tenure.h include/tenure/types.h \
-	include/tenure/dispenser.h \
+	include/tenure/dispenser.h include/tenure/pool.h \
 	share/bash-completion/completions/tenurectl \
 	share/doc/tenure/README.md share/doc/tenure/docs/PROTOCOL.md
 [ -x "$prefix/sbin/tenured" ] || fail "tenured cannot be executed"
@@ -110,7 +110,7 @@ diff "$work/declared" "$work/exported" >&2 || fail "exports (> only there)"
 
 # --- Headers alone
 
-for header in tenure.h types.h dispenser.h; do
+for header in tenure.h types.h dispenser.h pool.h; do
 	echo "#include <tenure/$header>" >"$work/alone.c"
 	for compiler in "cc -std=c11 -x c" "cc -std=c17 -x c" \
 			"c++ -std=c++11 -x c++" "c++ -std=c++20 -x c++"; do

@@ -1,0 +1,554 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Pools of warm memory
+ *
+ * A dispenser whose driver makes private allocations, mapped and populated.
+ * The daemon is asked when a buffer is made and when it goes; in between a
+ * buffer is taken and given back without a message, a system call or a page
+ * fault. So the daemon needs to trust nobody: a buffer that is free in a pool
+ * is a live allocation of this client like any other, charged to it, and dies
+ * with it.
+ *
+ *	alloc --> dispenser: rate by size and warmth --> buffer
+ *	free  --> dispenser: reset (keep, zero, drop) --> inventory
+ *	free_after --> queue --(progress reached)--> free
+ *
+ * A type of the dispenser is a size class: whole pages, from four pages on
+ * four classes for each power of two, so that sizes that are nearly alike
+ * share buffers and less than a quarter is wasted.
+ *
+ * Memory is used again only within one process. A forked child must not see
+ * what its parent does with a buffer later, so each buffer is taken out of
+ * what fork copies (MADV_DONTFORK) before it is handed out for the first time;
+ * one for which that failed is never used a second time.
+ *
+ * The queue of buffers in flight is looked through a few at a time, each time
+ * from where the last look ended, so that one whose work never ends holds up
+ * none of the others.
+ *
+ * Guarantees, cited by the tests:
+ *
+ *  G1  A buffer is in one hand at a time, and after free_after in none before
+ *      its progress was reached.
+ *  G2  In the steady state neither alloc nor free makes a system call on
+ *      behalf of memory, a message or a page fault.
+ *  G3  A child of fork has no mapping of a buffer.
+ *  G4  Whatever fails, the pool has what it had, and nothing leaks.
+ */
+#include "client/pool.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+#include "client/api.h"
+#include "client/error.h"
+#include "client/forkmark.h"
+#include "client/keymap.h"
+#include "client/word.h"
+#include "core/limits.h"
+
+enum {
+	COUNT_DEFAULT = 64,
+	/* Buffers in flight that an alloc or a free looks at. */
+	LOOKS = 8,
+	RATING_BEST = 100,
+	RATING_COLD = 30, /* subtracted from what is not populated */
+};
+
+enum whose { POOLS, IN_HAND, IN_FLIGHT };
+
+struct buffer {
+	struct keymap_node node; /* in pool->buffers; the allocation */
+	void *pointer;
+	size_t size_bytes;
+	bool cold; /* its pages have been given back */
+	bool inherited; /* a child of fork may have it */
+	enum whose whose;
+	/* In flight, until *progress has reached value. */
+	struct buffer *next;
+	const uint64_t *progress;
+	uint64_t value;
+};
+
+struct tenure_pool {
+	struct tenure *connection;
+	struct forkmark mark;
+	struct tenure_adapter adapter; /* 0: the device is not the pool's */
+	struct tenure_device device;
+	struct tenure_dispenser *dispenser;
+	struct tenure_holder holder;
+	size_t size_bytes;
+	enum tenure_pool_reset reset;
+	uint64_t idle_timeout_ns;
+	pthread_mutex_t lock; /* of all that follows; a leaf */
+	struct keymap buffers;
+	struct buffer *first, **last; /* in flight */
+	uint64_t n_in_flight, bytes;
+};
+
+/* Why the driver's last create in this thread failed. */
+static _Thread_local struct tenure_refusal create_refusal;
+
+static struct buffer *find_locked(struct tenure_pool *pool, uint64_t id)
+{
+	return (struct buffer *)keymap_find(&pool->buffers, id);
+}
+
+/* Neither moves nor ends while its resource is claimed or in use. */
+static struct buffer *find(struct tenure_pool *pool, uint64_t id)
+{
+	struct buffer *buffer;
+
+	pthread_mutex_lock(&pool->lock);
+	buffer = find_locked(pool, id);
+	pthread_mutex_unlock(&pool->lock);
+	return buffer;
+}
+
+/* ---- The driver ---- */
+
+uint64_t pool_class(uint64_t size_bytes)
+{
+	uint64_t pages = (size_bytes + PAGE_BYTES - 1) / PAGE_BYTES;
+	unsigned int log2 = 63 - (unsigned int)__builtin_clzll(pages | 1);
+	uint64_t step = log2 > 2 ? UINT64_C(1) << (log2 - 2) : 1;
+
+	return align_up_u64(pages, step) * PAGE_BYTES;
+}
+
+int pool_rating(uint64_t wanted, uint64_t size_bytes, bool cold)
+{
+	int rating;
+
+	if (size_bytes < wanted || size_bytes / 2 > wanted)
+		return 0;
+	rating = RATING_BEST -
+		 (int)((size_bytes - wanted) * (RATING_BEST / 2) / wanted);
+	return cold ? rating - RATING_COLD : rating;
+}
+
+static int rate(void *context, uint64_t type,
+		const struct tenure_resource_id *id, int needs_enlist)
+{
+	struct tenure_pool *pool = context;
+	const struct buffer *buffer = find(pool, id->number);
+
+	(void)needs_enlist;
+	return pool_rating(type, buffer->size_bytes, buffer->cold);
+}
+
+/* Makes an allocation, mapped and populated, or nothing. */
+static int make_memory(struct tenure_pool *pool, struct buffer *buffer,
+		       struct tenure_allocation *ret_allocation)
+{
+	const unsigned int flags = TENURE_MAP_READ | TENURE_MAP_WRITE |
+				   TENURE_MAP_POPULATE;
+	struct tenure_allocation allocation;
+	int status = tenure_allocation_create(pool->connection, pool->device,
+					      &buffer->size_bytes, 1,
+					      &allocation);
+
+	if (status < 0)
+		return status;
+	status = tenure_map(pool->connection, pool->device, allocation, flags,
+			    &buffer->pointer, &buffer->size_bytes);
+	if (status < 0) {
+		tenure_last_refusal(&create_refusal);
+		tenure_allocation_destroy(pool->connection, pool->device,
+					  allocation, 0);
+		refusal_restore(&create_refusal);
+		return status;
+	}
+	buffer->inherited =
+		madvise(buffer->pointer, buffer->size_bytes, MADV_DONTFORK) < 0;
+	*ret_allocation = allocation;
+	return 0;
+}
+
+static int create(void *context, uint64_t type, struct tenure_made *ret_made)
+{
+	struct tenure_pool *pool = context;
+	struct buffer *buffer = calloc(1, sizeof(*buffer));
+	struct tenure_allocation allocation = { 0 };
+	int status;
+
+	if (!buffer) {
+		status = refusal_set(-ENOMEM, TENURE_REASON_LIBRARY_MEMORY);
+	} else {
+		buffer->size_bytes = type;
+		status = make_memory(pool, buffer, &allocation);
+	}
+	if (status < 0) {
+		tenure_last_refusal(&create_refusal);
+		free(buffer);
+		return status;
+	}
+	buffer->node.key = allocation.value;
+	pthread_mutex_lock(&pool->lock);
+	keymap_insert(&pool->buffers, &buffer->node);
+	pool->bytes += buffer->size_bytes;
+	pthread_mutex_unlock(&pool->lock);
+	ret_made->id = allocation.value;
+	ret_made->idle_timeout_ns = pool->idle_timeout_ns;
+	return 0;
+}
+
+static int reset(void *context, const struct tenure_resource_id *id)
+{
+	struct tenure_pool *pool = context;
+	struct buffer *buffer = find(pool, id->number);
+
+	if (buffer->inherited)
+		return -EPERM;
+	switch (pool->reset) {
+	case TENURE_POOL_KEEP:
+		break;
+	case TENURE_POOL_ZERO:
+		memset(buffer->pointer, 0, buffer->size_bytes);
+		break;
+	case TENURE_POOL_DROP:
+		if (madvise(buffer->pointer, buffer->size_bytes, MADV_REMOVE) <
+		    0)
+			return -errno;
+		buffer->cold = true;
+		break;
+	}
+	return 0;
+}
+
+static int destroy(void *context, uint64_t id)
+{
+	struct tenure_pool *pool = context;
+	struct tenure_allocation allocation = { id };
+	struct buffer *buffer = find(pool, id);
+	int status = tenure_allocation_destroy(pool->connection, pool->device,
+					       allocation, 0);
+
+	if (status < 0)
+		return status;
+	pthread_mutex_lock(&pool->lock);
+	keymap_remove(&pool->buffers, &buffer->node);
+	pool->bytes -= buffer->size_bytes;
+	pthread_mutex_unlock(&pool->lock);
+	free(buffer);
+	return 0;
+}
+
+static const struct tenure_driver driver = {
+	.create_resource = create,
+	.rate_resource = rate,
+	.reset_resource = reset,
+	.destroy_resource = destroy,
+};
+
+/* ---- Birth and end of a pool ---- */
+
+/* A device of the pool's own, unless it was given one. */
+static int need_device(struct tenure_pool *pool)
+{
+	struct tenure_refusal refusal;
+	int status;
+
+	if (pool->device.value != 0)
+		return 0;
+	status = tenure_adapter_open(pool->connection, NULL, &pool->adapter);
+	if (status < 0)
+		return status;
+	status = tenure_device_create(pool->connection, pool->adapter,
+				      &pool->device);
+	if (status == 0)
+		return 0;
+	tenure_last_refusal(&refusal);
+	tenure_adapter_close(pool->connection, pool->adapter);
+	refusal_restore(&refusal);
+	return status;
+}
+
+static void drop_device(struct tenure_pool *pool)
+{
+	if (pool->adapter.value == 0)
+		return;
+	tenure_device_destroy(pool->connection, pool->device);
+	tenure_adapter_close(pool->connection, pool->adapter);
+}
+
+static int pool_init(struct tenure_pool *pool,
+		     const struct tenure_pool_options *options)
+{
+	struct tenure_dispenser_options inventory = {
+		.resources_max = options->count ? options->count :
+						  COUNT_DEFAULT,
+		.scan_period_ns = options->idle_timeout_ns / 2,
+	};
+	int status = tenure_dispenser_create(&pool->dispenser);
+
+	if (status < 0)
+		return status;
+	status = tenure_dispenser_register(pool->dispenser, &driver, pool,
+					   &inventory, &pool->holder);
+	if (status == 0)
+		status = need_device(pool);
+	if (status < 0)
+		tenure_dispenser_destroy(pool->dispenser);
+	return status;
+}
+
+int tenure_pool_create(struct tenure *connection,
+		       const struct tenure_pool_options *options,
+		       struct tenure_pool **ret_pool)
+{
+	struct tenure_pool *pool;
+	int status;
+
+	if (!connection || !options || !ret_pool || options->size == 0 ||
+	    options->size > ALLOCATION_BYTES_MAX ||
+	    options->reset > TENURE_POOL_DROP)
+		return refusal_set(-EINVAL, TENURE_REASON_ARGUMENT);
+	pool = calloc(1, sizeof(*pool));
+	if (!pool)
+		return refusal_set(-ENOMEM, TENURE_REASON_LIBRARY_MEMORY);
+	pool->connection = connection;
+	pool->device = options->device;
+	pool->size_bytes = options->size;
+	pool->reset = (enum tenure_pool_reset)options->reset;
+	pool->idle_timeout_ns = options->idle_timeout_ns ?
+					options->idle_timeout_ns :
+					TENURE_DISPENSER_NEVER;
+	status = pool_init(pool, options);
+	if (status < 0) {
+		free(pool);
+		return status;
+	}
+	forkmark_init(&pool->mark);
+	pthread_mutex_init(&pool->lock, NULL);
+	keymap_init(&pool->buffers);
+	pool->last = &pool->first;
+	*ret_pool = pool;
+	return 0;
+}
+
+static void free_buffer(void *context, struct keymap_node *node)
+{
+	(void)context;
+	free(node);
+}
+
+int tenure_pool_destroy(struct tenure_pool *pool)
+{
+	int status;
+
+	if (!pool)
+		return 0;
+	if (forkmark_forked(&pool->mark))
+		return refusal_set(-EOWNERDEAD, TENURE_REASON_FORKED);
+	status = tenure_dispenser_destroy(pool->dispenser);
+	drop_device(pool);
+	keymap_each(&pool->buffers, free_buffer, NULL);
+	keymap_deinit(&pool->buffers);
+	pthread_mutex_destroy(&pool->lock);
+	forkmark_deinit(&pool->mark);
+	free(pool);
+	return status;
+}
+
+/* ---- In flight ---- */
+
+/*
+ * Takes the next buffer whose work has ended out of the queue, of the next
+ * looks ones; NULL when there is none. Who is looked at in vain goes behind
+ * the others.
+ */
+static struct buffer *landed(struct tenure_pool *pool, unsigned int looks)
+{
+	struct buffer *buffer = NULL;
+	uint64_t n;
+
+	pthread_mutex_lock(&pool->lock);
+	for (n = min_u64(looks, pool->n_in_flight); n > 0; n--) {
+		buffer = pool->first;
+		pool->first = buffer->next;
+		if (!pool->first)
+			pool->last = &pool->first;
+		buffer->next = NULL;
+		if (word_reached(buffer->progress, buffer->value)) {
+			buffer->whose = POOLS;
+			pool->n_in_flight--;
+			break;
+		}
+		*pool->last = buffer;
+		pool->last = &buffer->next;
+	}
+	pthread_mutex_unlock(&pool->lock);
+	return n > 0 ? buffer : NULL;
+}
+
+static void collect(struct tenure_pool *pool, unsigned int looks)
+{
+	struct tenure_refusal refusal;
+	struct buffer *buffer;
+
+	tenure_last_refusal(&refusal);
+	while ((buffer = landed(pool, looks)))
+		tenure_dispenser_free(pool->dispenser, pool->holder,
+				      buffer->node.key);
+	refusal_restore(&refusal);
+}
+
+/* ---- Use ---- */
+
+static int refuse_alloc(int status)
+{
+	/* The daemon's reason says more than that the driver failed. */
+	if (create_refusal.status == status)
+		refusal_restore(&create_refusal);
+	return status;
+}
+
+int tenure_pool_alloc(struct tenure_pool *pool, size_t size,
+		      struct tenure_buffer *ret_buffer)
+{
+	struct buffer *buffer;
+	uint64_t id, type;
+	int status;
+
+	if (!pool || !ret_buffer)
+		return refusal_set(-EINVAL, TENURE_REASON_ARGUMENT);
+	if (size == 0 || size > pool->size_bytes)
+		return refusal_set(-EINVAL, TENURE_REASON_POOL_SIZE);
+	if (forkmark_forked(&pool->mark))
+		return refusal_set(-EOWNERDEAD, TENURE_REASON_FORKED);
+	type = min_u64(pool_class(size),
+		       align_up_u64(pool->size_bytes, PAGE_BYTES));
+	collect(pool, LOOKS);
+	create_refusal.status = 0;
+	status = tenure_dispenser_alloc(pool->dispenser, pool->holder, type, 0,
+					&id);
+	if (status < 0)
+		return refuse_alloc(status);
+	pthread_mutex_lock(&pool->lock);
+	buffer = find_locked(pool, id);
+	buffer->cold = false;
+	buffer->whose = IN_HAND;
+	pthread_mutex_unlock(&pool->lock);
+	*ret_buffer = (struct tenure_buffer){
+		.pointer = buffer->pointer,
+		.size = buffer->size_bytes,
+		.device = pool->device,
+		.allocation = { id },
+	};
+	return 0;
+}
+
+static bool is_nothing(const struct tenure_buffer *buffer)
+{
+	return !buffer->pointer && buffer->allocation.value == 0;
+}
+
+/* Takes a buffer out of its user's hand; NULL when it was in none. */
+static struct buffer *take_locked(struct tenure_pool *pool,
+				  const struct tenure_buffer *buffer,
+				  enum whose whose)
+{
+	struct buffer *own = find_locked(pool, buffer->allocation.value);
+
+	if (!own || own->whose != IN_HAND)
+		return NULL;
+	own->whose = whose;
+	return own;
+}
+
+int tenure_pool_free(struct tenure_pool *pool, struct tenure_buffer *buffer)
+{
+	struct buffer *own;
+	int status;
+
+	if (!pool || !buffer)
+		return refusal_set(-EINVAL, TENURE_REASON_ARGUMENT);
+	if (is_nothing(buffer))
+		return 0;
+	if (forkmark_forked(&pool->mark))
+		return refusal_set(-EOWNERDEAD, TENURE_REASON_FORKED);
+	pthread_mutex_lock(&pool->lock);
+	own = take_locked(pool, buffer, POOLS);
+	pthread_mutex_unlock(&pool->lock);
+	if (!own)
+		return refusal_set(-EINVAL, TENURE_REASON_ID_UNKNOWN);
+	status = tenure_dispenser_free(pool->dispenser, pool->holder,
+				       buffer->allocation.value);
+	/* It was in use, so all that can fail is its destruction, which is
+	 * counted; it has been given back all the same. */
+	assert(status == 0 || status == -EIO);
+	*buffer = (struct tenure_buffer){ 0 };
+	collect(pool, LOOKS);
+	return 0;
+}
+
+int tenure_pool_free_after(struct tenure_pool *pool,
+			   struct tenure_buffer *buffer,
+			   const uint64_t *progress, uint64_t value)
+{
+	struct buffer *own;
+
+	if (!pool || !buffer || !progress)
+		return refusal_set(-EINVAL, TENURE_REASON_ARGUMENT);
+	if (is_nothing(buffer))
+		return 0;
+	if (forkmark_forked(&pool->mark))
+		return refusal_set(-EOWNERDEAD, TENURE_REASON_FORKED);
+	pthread_mutex_lock(&pool->lock);
+	own = take_locked(pool, buffer, IN_FLIGHT);
+	if (own) {
+		own->progress = progress;
+		own->value = value;
+		*pool->last = own;
+		pool->last = &own->next;
+		pool->n_in_flight++;
+	}
+	pthread_mutex_unlock(&pool->lock);
+	if (!own)
+		return refusal_set(-EINVAL, TENURE_REASON_ID_UNKNOWN);
+	*buffer = (struct tenure_buffer){ 0 };
+	collect(pool, LOOKS);
+	return 0;
+}
+
+int tenure_pool_trim(struct tenure_pool *pool)
+{
+	if (!pool)
+		return refusal_set(-EINVAL, TENURE_REASON_ARGUMENT);
+	if (forkmark_forked(&pool->mark))
+		return refusal_set(-EOWNERDEAD, TENURE_REASON_FORKED);
+	collect(pool, UINT32_MAX);
+	return tenure_dispenser_scan(pool->dispenser, pool->holder);
+}
+
+int tenure_pool_stat(struct tenure_pool *pool,
+		     struct tenure_pool_stat *ret_stat)
+{
+	struct tenure_dispenser_stat stat;
+	int status;
+
+	if (!pool || !ret_stat)
+		return refusal_set(-EINVAL, TENURE_REASON_ARGUMENT);
+	status = tenure_dispenser_stat(pool->dispenser, pool->holder, &stat);
+	if (status < 0)
+		return status;
+	pthread_mutex_lock(&pool->lock);
+	*ret_stat = (struct tenure_pool_stat){
+		.free = stat.free,
+		/* A buffer may be landing between the two looks. */
+		.in_use = stat.in_use - min_u64(stat.in_use, pool->n_in_flight),
+		.in_flight = pool->n_in_flight,
+		.bytes = pool->bytes,
+		.hits = stat.hits,
+		.misses = stat.misses,
+		.created = stat.created,
+		.destroyed_idle = stat.destroyed_idle,
+		.destroyed_for_room = stat.destroyed_for_room,
+		.destroyed_unfit = stat.destroyed_unreset,
+		.destroy_failures = stat.destroy_failures,
+	};
+	pthread_mutex_unlock(&pool->lock);
+	return 0;
+}

@@ -1,0 +1,567 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Pools of warm memory: their guarantees, on the fake daemon. */
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "client/pool.h"
+#include "client/world_test.h"
+
+enum { KIB = 1024, THREADS = 4, ROUNDS = 400 };
+
+static bool no_dontfork, no_remove;
+
+int __real_madvise(void *start, size_t size, int advice);
+int __wrap_madvise(void *start, size_t size, int advice);
+
+int __wrap_madvise(void *start, size_t size, int advice)
+{
+	if ((no_dontfork && advice == MADV_DONTFORK) ||
+	    (no_remove && advice == MADV_REMOVE)) {
+		errno = EINVAL;
+		return -1;
+	}
+	return __real_madvise(start, size, advice);
+}
+
+struct fixture {
+	struct world w;
+	struct tenure_pool *pool;
+};
+
+static void begin(struct fixture *f, unsigned int reset, unsigned int count,
+		  uint64_t idle_timeout_ns)
+{
+	const struct tenure_pool_options options = {
+		.size = 1024 * KIB,
+		.count = count,
+		.reset = reset,
+		.idle_timeout_ns = idle_timeout_ns,
+	};
+
+	assert_int_equal(
+		tenure_pool_create(f->w.connection, &options, &f->pool), 0);
+}
+
+static int set_up(void **state)
+{
+	static struct fixture f;
+
+	no_dontfork = no_remove = false;
+	world_open(&f.w);
+	f.pool = NULL;
+	*state = &f;
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(tenure_pool_destroy(f->pool), 0);
+	assert_int_equal(f->w.fake->n_allocations, 2);
+	assert_int_equal(f->w.fake->n_devices, 1);
+	assert_int_equal(f->w.fake->n_adapters, 1);
+	world_check_fds(&f->w);
+	world_close(&f->w);
+	return 0;
+}
+
+static struct tenure_buffer must_alloc(struct fixture *f, size_t size)
+{
+	struct tenure_buffer buffer;
+
+	assert_int_equal(tenure_pool_alloc(f->pool, size, &buffer), 0);
+	assert_true(buffer.size >= size);
+	return buffer;
+}
+
+static void must_free(struct fixture *f, struct tenure_buffer *buffer)
+{
+	assert_int_equal(tenure_pool_free(f->pool, buffer), 0);
+	assert_null(buffer->pointer);
+}
+
+static struct tenure_pool_stat stat_of(struct fixture *f)
+{
+	struct tenure_pool_stat stat;
+
+	assert_int_equal(tenure_pool_stat(f->pool, &stat), 0);
+	return stat;
+}
+
+/* ---- Choice ---- */
+
+static void classes_waste_little(void **state)
+{
+	uint64_t before = 0;
+
+	(void)state;
+	for (uint64_t size = 1; size < 40 * PAGE_BYTES; size += 97) {
+		uint64_t class = pool_class(size);
+
+		assert_true(class >= size && class % PAGE_BYTES == 0);
+		assert_true(class < size + PAGE_BYTES || class * 4 < size * 5);
+		assert_true(class >= before);
+		assert_int_equal(pool_class(class), class);
+		before = class;
+	}
+	assert_int_equal(pool_class(1), PAGE_BYTES);
+	assert_int_equal(pool_class(8 * PAGE_BYTES + 1), 10 * PAGE_BYTES);
+}
+
+static void ratings(void **state)
+{
+	(void)state;
+	assert_int_equal(pool_rating(4096, 4096, false), 100);
+	assert_int_equal(pool_rating(8192, 4096, false), 0);
+	assert_int_equal(pool_rating(4096, 12288, false), 0);
+	assert_int_equal(pool_rating(4096, 8192, false), 50);
+	assert_true(pool_rating(16384, 20480, false) >
+		    pool_rating(16384, 24576, false));
+	assert_true(pool_rating(4096, 4096, true) > 0);
+	assert_true(pool_rating(4096, 4096, true) <
+		    pool_rating(16384, 20480, false));
+	assert_int_equal(pool_rating(4096, 8192, true), 20);
+}
+
+static void the_closest_fit_is_taken(void **state)
+{
+	struct fixture *f = *state;
+	struct tenure_buffer small, middle, large, got;
+	void *wanted;
+
+	begin(f, TENURE_POOL_KEEP, 0, 0);
+	small = must_alloc(f, 40 * KIB);
+	middle = must_alloc(f, 80 * KIB);
+	large = must_alloc(f, 112 * KIB);
+	wanted = middle.pointer;
+	must_free(f, &small);
+	must_free(f, &middle);
+	must_free(f, &large);
+	got = must_alloc(f, 64 * KIB);
+	assert_ptr_equal(got.pointer, wanted);
+	/* Nothing is more than twice as large as it need be. */
+	must_alloc(f, 20 * KIB + 1);
+	assert_int_equal(stat_of(f).misses, 3);
+	must_alloc(f, 4 * KIB);
+	assert_int_equal(stat_of(f).misses, 4);
+	must_free(f, &got);
+}
+
+/* ---- Use ---- */
+
+static void g2_a_warm_buffer_costs_no_message(void **state)
+{
+	struct fixture *f = *state;
+	struct tenure_buffer buffer;
+	unsigned int requests;
+	void *pointer;
+
+	begin(f, TENURE_POOL_KEEP, 0, 0);
+	buffer = must_alloc(f, 100 * KIB);
+	pointer = buffer.pointer;
+	memset(pointer, 7, buffer.size);
+	must_free(f, &buffer);
+	requests = f->w.fake->n_requests;
+	for (int i = 0; i < 100; i++) {
+		buffer = must_alloc(f, 100 * KIB);
+		assert_ptr_equal(buffer.pointer, pointer);
+		/* Kept as it was. */
+		assert_int_equal(((char *)pointer)[i * KIB], 7);
+		must_free(f, &buffer);
+	}
+	assert_int_equal(f->w.fake->n_requests, requests);
+	assert_int_equal(stat_of(f).hits, 100);
+	assert_int_equal(stat_of(f).created, 1);
+	assert_int_equal(stat_of(f).free, 1);
+}
+
+static void zero_is_zero(void **state)
+{
+	struct fixture *f = *state;
+
+	for (unsigned int reset = TENURE_POOL_ZERO; reset <= TENURE_POOL_DROP;
+	     reset++) {
+		struct tenure_buffer buffer;
+		void *pointer;
+
+		begin(f, reset, 0, 0);
+		buffer = must_alloc(f, 10 * KIB);
+		pointer = buffer.pointer;
+		for (int round = 0; round < 3; round++) {
+			assert_ptr_equal(buffer.pointer, pointer);
+			for (size_t i = 0; i < buffer.size; i++)
+				assert_int_equal(((char *)pointer)[i], 0);
+			memset(pointer, 0x55, buffer.size);
+			must_free(f, &buffer);
+			buffer = must_alloc(f, 10 * KIB);
+		}
+		assert_int_equal(tenure_pool_destroy(f->pool), 0);
+	}
+	f->pool = NULL;
+}
+
+static void what_cannot_be_dropped_is_destroyed(void **state)
+{
+	struct fixture *f = *state;
+	struct tenure_buffer buffer;
+
+	begin(f, TENURE_POOL_DROP, 0, 0);
+	buffer = must_alloc(f, 1);
+	no_remove = true;
+	must_free(f, &buffer);
+	assert_int_equal(stat_of(f).destroyed_unfit, 1);
+	assert_int_equal(stat_of(f).bytes, 0);
+}
+
+static void a_pool_has_room_for_count(void **state)
+{
+	struct fixture *f = *state;
+	struct tenure_buffer a, b, c = { 0 };
+
+	begin(f, TENURE_POOL_KEEP, 2, 0);
+	a = must_alloc(f, 4 * KIB);
+	b = must_alloc(f, 4 * KIB);
+	assert_int_equal(tenure_pool_alloc(f->pool, 4 * KIB, &c), -EDQUOT);
+	assert_int_equal(world_reason(), TENURE_REASON_HOLDER_FULL);
+	assert_null(c.pointer);
+	/* A free one of another size makes room. */
+	must_free(f, &a);
+	c = must_alloc(f, 100 * KIB);
+	assert_int_equal(stat_of(f).destroyed_for_room, 1);
+	must_free(f, &b);
+	must_free(f, &c);
+}
+
+static void idle_buffers_go(void **state)
+{
+	const struct timespec moment = { .tv_nsec = 3000000 };
+	struct fixture *f = *state;
+	struct tenure_buffer buffer;
+
+	begin(f, TENURE_POOL_KEEP, 0, 1000000);
+	buffer = must_alloc(f, 4 * KIB);
+	must_free(f, &buffer);
+	nanosleep(&moment, NULL);
+	assert_int_equal(tenure_pool_trim(f->pool), 0);
+	assert_int_equal(stat_of(f).destroyed_idle, 1);
+	assert_int_equal(stat_of(f).free, 0);
+	assert_int_equal(f->w.fake->n_allocations, 2);
+}
+
+static void a_device_of_the_callers(void **state)
+{
+	struct fixture *f = *state;
+	struct tenure_buffer buffer;
+
+	assert_int_equal(
+		tenure_pool_create(f->w.connection,
+				   &(struct tenure_pool_options){
+					   .size = 1, .device = f->w.device },
+				   &f->pool),
+		0);
+	assert_int_equal(f->w.fake->n_devices, 1);
+	buffer = must_alloc(f, 1);
+	assert_int_equal(buffer.device.value, f->w.device.value);
+	assert_int_equal(buffer.size, WORLD_PAGE);
+	assert_int_equal(fake_daemon_maps(f->w.fake, buffer.allocation), 1);
+}
+
+/* ---- In flight (G1) ---- */
+
+static void g1_not_before_its_work_has_ended(void **state)
+{
+	struct fixture *f = *state;
+	struct tenure_buffer a, b, c, copy;
+	uint64_t progress = 4, stalled = 0;
+	void *pointer;
+
+	begin(f, TENURE_POOL_KEEP, 0, 0);
+	a = must_alloc(f, 4 * KIB);
+	b = must_alloc(f, 4 * KIB);
+	copy = a;
+	pointer = a.pointer;
+	/* The first one never ends; the second is not held up by it. */
+	assert_int_equal(tenure_pool_free_after(f->pool, &b, &stalled, 1), 0);
+	assert_int_equal(tenure_pool_free_after(f->pool, &a, &progress, 5), 0);
+	assert_null(a.pointer);
+	assert_int_equal(stat_of(f).in_flight, 2);
+	assert_int_equal(stat_of(f).in_use, 0);
+	/* It is nobody's meanwhile. */
+	assert_int_equal(tenure_pool_free(f->pool, &copy), -EINVAL);
+	assert_int_equal(world_reason(), TENURE_REASON_ID_UNKNOWN);
+	assert_int_equal(tenure_pool_free_after(f->pool, &copy, &progress, 0),
+			 -EINVAL);
+	c = must_alloc(f, 4 * KIB);
+	assert_ptr_not_equal(c.pointer, pointer);
+	progress = 5;
+	a = must_alloc(f, 4 * KIB);
+	assert_ptr_equal(a.pointer, pointer);
+	assert_int_equal(stat_of(f).in_flight, 1);
+	/* What has been reached already is free at once. */
+	assert_int_equal(tenure_pool_free_after(f->pool, &a, &progress, 5), 0);
+	assert_int_equal(stat_of(f).free, 1);
+	must_free(f, &c);
+}
+
+static void many_in_flight_are_looked_at_in_turn(void **state)
+{
+	struct fixture *f = *state;
+	struct tenure_buffer buffers[40];
+	uint64_t progress = 0, stalled = 0;
+
+	begin(f, TENURE_POOL_KEEP, 0, 0);
+	for (int i = 0; i < 40; i++)
+		buffers[i] = must_alloc(f, 1);
+	for (int i = 0; i < 40; i++)
+		assert_int_equal(tenure_pool_free_after(
+					 f->pool, &buffers[i],
+					 i < 30 ? &stalled : &progress, 1),
+				 0);
+	progress = 1;
+	/* A few with each call, and all of them in the end. */
+	for (int i = 0; i < 8; i++) {
+		buffers[0] = must_alloc(f, 1);
+		must_free(f, &buffers[0]);
+	}
+	assert_int_equal(stat_of(f).in_flight, 30);
+	stalled = 1;
+	assert_int_equal(tenure_pool_trim(f->pool), 0);
+	assert_int_equal(stat_of(f).in_flight, 0);
+	/* A pool with some in flight ends as any other. */
+	for (int i = 0; i < 3; i++) {
+		buffers[i] = must_alloc(f, 1);
+		assert_int_equal(tenure_pool_free_after(f->pool, &buffers[i],
+							&progress, 9),
+				 0);
+	}
+}
+
+/* ---- Fork (G3) ---- */
+
+static int in_child(struct fixture *f, struct tenure_buffer *buffer)
+{
+	struct tenure_buffer other;
+
+	if (world_is_mapped(buffer->pointer))
+		return 1;
+	if (tenure_pool_alloc(f->pool, 1, &other) != -EOWNERDEAD ||
+	    tenure_pool_free(f->pool, buffer) != -EOWNERDEAD ||
+	    tenure_pool_trim(f->pool) != -EOWNERDEAD ||
+	    tenure_pool_destroy(f->pool) != -EOWNERDEAD)
+		return 2;
+	return 0;
+}
+
+static void g3_a_child_has_no_buffers(void **state)
+{
+	struct fixture *f = *state;
+	struct tenure_buffer buffer;
+	int status;
+	pid_t pid;
+
+	begin(f, TENURE_POOL_KEEP, 0, 0);
+	buffer = must_alloc(f, 4 * KIB);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0)
+		_exit(in_child(f, &buffer));
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	assert_true(world_is_mapped(buffer.pointer));
+	must_free(f, &buffer);
+	assert_int_equal(stat_of(f).free, 1);
+}
+
+static void what_a_child_may_have_is_not_used_again(void **state)
+{
+	struct fixture *f = *state;
+	struct tenure_buffer buffer;
+
+	begin(f, TENURE_POOL_KEEP, 0, 0);
+	no_dontfork = true;
+	buffer = must_alloc(f, 4 * KIB);
+	must_free(f, &buffer);
+	assert_int_equal(stat_of(f).free, 0);
+	assert_int_equal(stat_of(f).destroyed_unfit, 1);
+}
+
+/* ---- Refusals (G4) ---- */
+
+static void refusals_say_why(void **state)
+{
+	struct tenure_pool_options options = { .size = 0 };
+	struct fixture *f = *state;
+	struct tenure_buffer buffer = { 0 }, wrong;
+	struct tenure_pool *pool;
+	uint64_t progress = 0;
+
+	assert_int_equal(tenure_pool_create(f->w.connection, &options, &pool),
+			 -EINVAL);
+	options = (struct tenure_pool_options){ .size = 1, .reset = 3 };
+	assert_int_equal(tenure_pool_create(f->w.connection, &options, &pool),
+			 -EINVAL);
+	assert_int_equal(tenure_pool_create(f->w.connection, NULL, &pool),
+			 -EINVAL);
+	begin(f, TENURE_POOL_KEEP, 0, 0);
+	assert_int_equal(tenure_pool_alloc(f->pool, 0, &buffer), -EINVAL);
+	assert_int_equal(world_reason(), TENURE_REASON_POOL_SIZE);
+	assert_int_equal(tenure_pool_alloc(f->pool, 1024 * KIB + 1, &buffer),
+			 -EINVAL);
+	assert_int_equal(world_reason(), TENURE_REASON_POOL_SIZE);
+	assert_int_equal(tenure_pool_alloc(f->pool, 1, NULL), -EINVAL);
+	assert_int_equal(tenure_pool_free(f->pool, NULL), -EINVAL);
+	assert_int_equal(tenure_pool_free(f->pool, &buffer), 0);
+	assert_int_equal(tenure_pool_free_after(f->pool, &buffer, &progress, 1),
+			 0);
+	assert_int_equal(tenure_pool_free_after(f->pool, &buffer, NULL, 1),
+			 -EINVAL);
+	assert_int_equal(tenure_pool_stat(f->pool, NULL), -EINVAL);
+	assert_int_equal(tenure_pool_trim(NULL), -EINVAL);
+	/* What it has not handed out, or has got back. */
+	buffer = must_alloc(f, 1);
+	wrong = buffer;
+	must_free(f, &buffer);
+	assert_int_equal(tenure_pool_free(f->pool, &wrong), -EINVAL);
+	wrong.allocation = f->w.allocations[0];
+	assert_int_equal(tenure_pool_free(f->pool, &wrong), -EINVAL);
+	assert_int_equal(world_reason(), TENURE_REASON_ID_UNKNOWN);
+}
+
+static void g4_whatever_the_daemon_refuses(void **state)
+{
+	static const uint8_t opcodes[] = { WIRE_OP_CREATE, WIRE_OP_MAP };
+	struct fixture *f = *state;
+	struct tenure_buffer buffer;
+	struct tenure_pool *pool;
+
+	f->w.fake->refuse_opcode = WIRE_OP_DEVICE_CREATE;
+	f->w.fake->refuse_status = -EDQUOT;
+	assert_int_equal(
+		tenure_pool_create(f->w.connection,
+				   &(struct tenure_pool_options){ .size = 1 },
+				   &pool),
+		-EDQUOT);
+	assert_int_equal(f->w.fake->n_adapters, 1);
+	begin(f, TENURE_POOL_KEEP, 0, 0);
+	for (size_t i = 0; i < ARRAY_SIZE(opcodes); i++) {
+		f->w.fake->refuse_opcode = opcodes[i];
+		f->w.fake->refuse_status = -ENOMEM;
+		assert_int_equal(tenure_pool_alloc(f->pool, 1, &buffer),
+				 -ENOMEM);
+		assert_int_not_equal(world_reason(),
+				     TENURE_REASON_DRIVER_FAILED);
+		assert_int_equal(f->w.fake->n_allocations, 2);
+		assert_int_equal(stat_of(f).bytes, 0);
+	}
+	/* A destroy that is refused is tried again with the pool's end. */
+	no_dontfork = true;
+	buffer = must_alloc(f, 1);
+	f->w.fake->refuse_opcode = WIRE_OP_DESTROY;
+	f->w.fake->refuse_status = -EINVAL;
+	must_free(f, &buffer);
+	assert_int_equal(stat_of(f).destroy_failures, 1);
+	assert_int_equal(f->w.fake->n_allocations, 3);
+}
+
+/* ---- Threads ---- */
+
+struct worker {
+	pthread_t thread;
+	struct tenure_pool *pool;
+	char number;
+	const char *failed;
+};
+
+static const char *one_round(struct worker *worker, uint64_t *progress, int i)
+{
+	struct tenure_buffer buffer;
+	size_t size = (size_t)(1 + i % 5) * 8 * KIB;
+	int status;
+
+	if (tenure_pool_alloc(worker->pool, size, &buffer) < 0)
+		return "alloc";
+	memset(buffer.pointer, worker->number, buffer.size);
+	for (size_t at = 0; at < buffer.size; at += 512) {
+		if (((char *)buffer.pointer)[at] != worker->number)
+			return "somebody else writes to it";
+	}
+	if (i % 3 == 0) {
+		status = tenure_pool_free_after(worker->pool, &buffer, progress,
+						(uint64_t)i + 2);
+		__atomic_store_n(progress, (uint64_t)i, __ATOMIC_RELEASE);
+	} else {
+		status = tenure_pool_free(worker->pool, &buffer);
+	}
+	return status < 0 ? "free" : NULL;
+}
+
+static void *work(void *argument)
+{
+	/* The words live as long as the pool. */
+	static uint64_t progress[THREADS];
+	struct worker *worker = argument;
+
+	for (int i = 0; i < ROUNDS && !worker->failed; i++)
+		worker->failed =
+			one_round(worker, &progress[worker->number - 1], i);
+	return NULL;
+}
+
+static void threads_share_a_pool(void **state)
+{
+	struct worker workers[THREADS];
+	struct fixture *f = *state;
+
+	begin(f, TENURE_POOL_KEEP, 0, 0);
+	for (int i = 0; i < THREADS; i++) {
+		workers[i] = (struct worker){ .pool = f->pool,
+					      .number = (char)(i + 1) };
+		assert_int_equal(pthread_create(&workers[i].thread, NULL, work,
+						&workers[i]),
+				 0);
+	}
+	for (int i = 0; i < THREADS; i++)
+		pthread_join(workers[i].thread, NULL);
+	for (int i = 0; i < THREADS; i++) {
+		if (workers[i].failed)
+			fail_msg("%s", workers[i].failed);
+	}
+	assert_int_equal(stat_of(f).in_use, 0);
+	assert_true(stat_of(f).hits > stat_of(f).misses);
+	assert_int_equal(stat_of(f).destroy_failures, 0);
+}
+
+#define with(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(classes_waste_little),
+		cmocka_unit_test(ratings),
+		with(the_closest_fit_is_taken),
+		with(g2_a_warm_buffer_costs_no_message),
+		with(zero_is_zero),
+		with(what_cannot_be_dropped_is_destroyed),
+		with(a_pool_has_room_for_count),
+		with(idle_buffers_go),
+		with(a_device_of_the_callers),
+		with(g1_not_before_its_work_has_ended),
+		with(many_in_flight_are_looked_at_in_turn),
+		with(g3_a_child_has_no_buffers),
+		with(what_a_child_may_have_is_not_used_again),
+		with(refusals_say_why),
+		with(g4_whatever_the_daemon_refuses),
+		with(threads_share_a_pool),
+	};
+
+	return cmocka_run_group_tests_name("pool", tests, NULL, NULL);
+}
