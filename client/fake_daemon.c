@@ -291,6 +291,16 @@ static void do_handles(struct fake_daemon *fake, struct exchange *x)
 	case WIRE_OP_DEVICE_DESTROY:
 		end_device(fake, x->request->device);
 		break;
+	case WIRE_OP_POOL_CREATE:
+		x->reply.value[0] = ++fake->last_handle;
+		fake->n_pools++;
+		break;
+	case WIRE_OP_POOL_REPORT:
+		memcpy(&fake->told, x->args, sizeof(fake->told));
+		break;
+	case WIRE_OP_POOL_DESTROY:
+		fake->n_pools--;
+		break;
 	}
 }
 

@@ -51,6 +51,8 @@ struct fake_daemon {
 	bool closed;
 	/* Live handles of each kind, as the daemon counts. */
 	unsigned int n_adapters, n_devices, n_resources, n_allocations;
+	unsigned int n_pools;
+	struct wire_pool_told told; /* of the pool that reported last */
 	/* The next request with this opcode is refused, once. */
 	uint8_t refuse_opcode;
 	int refuse_status;

@@ -31,7 +31,8 @@
  *  G1  A buffer is in one hand at a time, and after free_after in none before
  *      its progress was reached.
  *  G2  In the steady state neither alloc nor free makes a system call on
- *      behalf of memory, a message or a page fault.
+ *      behalf of memory, or a page fault; a message to the daemon at most
+ *      once in a second, for the person who looks.
  *  G3  A child of fork has no mapping of a buffer.
  *  G4  Whatever fails, the pool has what it had, and nothing leaks.
  */
@@ -40,11 +41,13 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <time.h>
 
 #include "client/api.h"
 #include "client/error.h"
 #include "client/forkmark.h"
 #include "client/keymap.h"
+#include "client/pool_told.h"
 #include "client/word.h"
 #include "core/limits.h"
 
@@ -85,6 +88,8 @@ struct tenure_pool {
 	struct keymap buffers;
 	struct buffer *first, **last; /* in flight */
 	uint64_t n_in_flight, bytes;
+	uint64_t number; /* that the daemon gave it */
+	uint64_t next_told_ns;
 };
 
 /* Why the driver's last create in this thread failed. */
@@ -273,6 +278,15 @@ static void drop_device(struct tenure_pool *pool)
 	tenure_adapter_close(pool->connection, pool->adapter);
 }
 
+static void undo_device(struct tenure_pool *pool)
+{
+	struct tenure_refusal refusal;
+
+	tenure_last_refusal(&refusal);
+	drop_device(pool);
+	refusal_restore(&refusal);
+}
+
 static int pool_init(struct tenure_pool *pool,
 		     const struct tenure_pool_options *options)
 {
@@ -289,6 +303,12 @@ static int pool_init(struct tenure_pool *pool,
 					   &inventory, &pool->holder);
 	if (status == 0)
 		status = need_device(pool);
+	if (status == 0) {
+		status = pool_told_begin(pool->connection, options,
+					 &pool->number);
+		if (status < 0)
+			undo_device(pool);
+	}
 	if (status < 0)
 		tenure_dispenser_destroy(pool->dispenser);
 	return status;
@@ -343,6 +363,7 @@ int tenure_pool_destroy(struct tenure_pool *pool)
 	if (forkmark_forked(&pool->mark))
 		return refusal_set(-EOWNERDEAD, TENURE_REASON_FORKED);
 	status = tenure_dispenser_destroy(pool->dispenser);
+	pool_told_end(pool->connection, pool->number);
 	drop_device(pool);
 	keymap_each(&pool->buffers, free_buffer, NULL);
 	keymap_deinit(&pool->buffers);
@@ -393,6 +414,31 @@ static void collect(struct tenure_pool *pool, unsigned int looks)
 		tenure_dispenser_free(pool->dispenser, pool->holder,
 				      buffer->node.key);
 	refusal_restore(&refusal);
+}
+
+/* ---- What the daemon is told ---- */
+
+/* At most so often: the figures are for a person to look at. */
+#define TOLD_PERIOD_NS NS_PER_S
+
+static void tell(struct tenure_pool *pool)
+{
+	struct tenure_pool_stat stat;
+	struct timespec time;
+	uint64_t now;
+	bool due;
+
+	if (pool->number == 0)
+		return;
+	clock_gettime(CLOCK_MONOTONIC, &time);
+	now = (uint64_t)time.tv_sec * NS_PER_S + (uint64_t)time.tv_nsec;
+	pthread_mutex_lock(&pool->lock);
+	due = now >= pool->next_told_ns;
+	if (due)
+		pool->next_told_ns = now + TOLD_PERIOD_NS;
+	pthread_mutex_unlock(&pool->lock);
+	if (due && tenure_pool_stat(pool, &stat) == 0)
+		pool_told(pool->connection, pool->number, &stat);
 }
 
 /* ---- Use ---- */
@@ -481,6 +527,7 @@ int tenure_pool_free(struct tenure_pool *pool, struct tenure_buffer *buffer)
 	assert(status == 0 || status == -EIO);
 	*buffer = (struct tenure_buffer){ 0 };
 	collect(pool, LOOKS);
+	tell(pool);
 	return 0;
 }
 
@@ -515,12 +562,19 @@ int tenure_pool_free_after(struct tenure_pool *pool,
 
 int tenure_pool_trim(struct tenure_pool *pool)
 {
+	int status;
+
 	if (!pool)
 		return refusal_set(-EINVAL, TENURE_REASON_ARGUMENT);
 	if (forkmark_forked(&pool->mark))
 		return refusal_set(-EOWNERDEAD, TENURE_REASON_FORKED);
 	collect(pool, UINT32_MAX);
-	return tenure_dispenser_scan(pool->dispenser, pool->holder);
+	status = tenure_dispenser_scan(pool->dispenser, pool->holder);
+	pthread_mutex_lock(&pool->lock);
+	pool->next_told_ns = 0;
+	pthread_mutex_unlock(&pool->lock);
+	tell(pool);
+	return status;
 }
 
 int tenure_pool_stat(struct tenure_pool *pool,

@@ -33,6 +33,7 @@
 #include "core/retire.h"
 #include "core/state.h"
 #include "core/teardown.h"
+#include "core/warm.h"
 #include "core/wire/codec.h"
 
 /* Segments that one idle tick gives back: each is a system call. */
@@ -414,6 +415,29 @@ static struct outcome on_ring(struct request *r)
 	return ring_request(r->broker, r->client, &r->head, &r->reply->head);
 }
 
+static struct outcome on_pool_create(struct request *r)
+{
+	const struct warm_args args = {
+		.size_bytes = r->head.value[0],
+		.idle_timeout_ns = r->head.value[1],
+		.count = r->head.count,
+	};
+
+	return warm_create(r->env, r->client, &args, r->now_ns,
+			   &r->reply->head.value[0]);
+}
+
+static struct outcome on_pool_report(struct request *r)
+{
+	return warm_report(r->env, r->client, r->head.object, r->args,
+			   r->head.args_bytes, r->now_ns);
+}
+
+static struct outcome on_pool_destroy(struct request *r)
+{
+	return warm_destroy(r->env, r->client, r->head.object);
+}
+
 static struct outcome on_test_event(struct request *r)
 {
 	struct outcome outcome =
@@ -480,6 +504,10 @@ static struct outcome (*const handlers[UINT8_MAX + 1])(struct request *r) = {
 	[WIRE_OP_FENCE_WAIT_CANCEL] = on_work,
 	[WIRE_OP_RING] = on_ring,
 	[WIRE_OP_DOORBELL] = on_ring,
+	[WIRE_OP_POOL_CREATE] = on_pool_create,
+	[WIRE_OP_POOL_REPORT] = on_pool_report,
+	[WIRE_OP_POOL_DESTROY] = on_pool_destroy,
+	[WIRE_OP_POOLS] = on_inspect,
 	[WIRE_OP_TEST_EVENT] = on_test_event,
 };
 

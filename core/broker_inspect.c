@@ -93,6 +93,9 @@ struct outcome inspect_request(struct broker *broker, uint32_t client,
 	case WIRE_OP_EVENTS:
 		answer_list(broker, INSPECT_EVENTS, cursor, now_ns, reply);
 		break;
+	case WIRE_OP_POOLS:
+		answer_list(broker, INSPECT_POOLS, cursor, now_ns, reply);
+		break;
 	case WIRE_OP_CHECK:
 		outcome = answer_check(broker, reply);
 		break;

@@ -7,7 +7,7 @@
 #include "core/outcome.h"
 
 /*
- * STATUS, CLIENTS, RESOURCES, LIMITS or CHECK: data goes to broker->data, the
+ * STATUS, CLIENTS, RESOURCES, LIMITS, POOLS or CHECK: data goes to broker->data, the
  * rest into *reply. Refused unless the client is privileged.
  */
 struct outcome inspect_request(struct broker *broker, uint32_t client,

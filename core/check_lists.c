@@ -17,6 +17,7 @@
  *	contexts  of a device                          doubly linked
  *	waiters   of a session, until TOLD             doubly linked
  *	devices, tokens of a session                   doubly linked, counted
+ *	pools of a session                             singly linked, counted
  *	buckets   all tokens, by value                 singly linked
  *	holdings  of an object                         singly linked
  *	roomy     segments with free slots             singly linked, flagged
@@ -189,6 +190,29 @@ static void check_tokens(struct lists *l, uint32_t session)
 		n++;
 	}
 	expect(l, what, session, n, s->n_tokens);
+}
+
+static void check_pools(struct lists *l, uint32_t session)
+{
+	static const char what[] = "pools of session";
+	const struct session *s = session_at(l->region, session);
+	uint32_t used = region_area(l->region, AREA_WARM_POOLS)->used;
+	uint32_t index = s->first_pool, n = 0, expected = 0;
+
+	for (uint32_t i = 1; i < used; i++) {
+		const struct warm_pool *pool = warm_pool_at(l->region, i);
+
+		expected += pool->record.in_use && pool->session == session;
+	}
+	while (n <= expected && leads(l, what, AREA_WARM_POOLS, index)) {
+		const struct warm_pool *pool = warm_pool_at(l->region, index);
+
+		expect(l, what, index, pool->session, session);
+		index = pool->next;
+		n++;
+	}
+	expect(l, what, session, n, expected);
+	expect(l, "number of pools of session", session, s->n_pools, expected);
 }
 
 /* Each token is found where its value says. */
@@ -364,6 +388,7 @@ static void check_session(struct lists *l, uint32_t session)
 
 	check_devices(l, session);
 	check_tokens(l, session);
+	check_pools(l, session);
 	if (l->is_broken)
 		return;
 	check_roomy(l, &s->owner);

@@ -12,6 +12,7 @@
  *	resources   slots, tokens
  *	limits      principals, sessions
  *	events      sessions, eight steps each
+ *	pools       pools, as their clients told
  *
  *	cursor      63        32 31         0
  *	           [ which area | next index ]
@@ -377,6 +378,33 @@ static uint32_t visit_client_limits(struct walk *w, uint32_t index)
 	return index + 1;
 }
 
+static uint32_t visit_pool(struct walk *w, uint32_t index)
+{
+	const struct warm_pool *pool = warm_pool_at(w->region, index);
+	const struct session *s;
+	struct wire_pool row;
+
+	spend(w, 1);
+	if (!pool->record.in_use)
+		return index + 1;
+	s = session_at(w->region, pool->session);
+	row = (struct wire_pool){
+		.client = pool->session,
+		.pid = s->pid,
+		.uid = principal_at(w->region, s->principal)->uid,
+		.principal = s->principal,
+		.age_s = seconds_since(w, pool->born_s),
+		.told_s = seconds_since(w, pool->told_s),
+		.count = pool->count,
+		.pool = pool->number,
+		.size_bytes = pool->size_bytes,
+		.idle_timeout_ns = pool->idle_timeout_ns,
+		.told = pool->told,
+	};
+	add_row(w, &row, sizeof(row));
+	return index + 1;
+}
+
 /* Number of a session and of one of its refusals, the newest first. */
 static uint32_t visit_event(struct walk *w, uint32_t index)
 {
@@ -420,6 +448,8 @@ static const struct list {
 	[INSPECT_LIMITS] = { sizeof(struct wire_limits),
 			     { { AREA_PRINCIPALS, visit_principal },
 			       { AREA_SESSIONS, visit_client_limits } } },
+	[INSPECT_POOLS] = { sizeof(struct wire_pool),
+			    { { AREA_WARM_POOLS, visit_pool } } },
 	[INSPECT_EVENTS] = { sizeof(struct wire_event),
 			     { { AREA_SESSIONS, visit_event, REFUSALS_KEPT } } },
 };

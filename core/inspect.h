@@ -20,6 +20,7 @@ enum inspect_list {
 	INSPECT_RESOURCES, /* struct wire_resource */
 	INSPECT_LIMITS, /* struct wire_limits */
 	INSPECT_EVENTS, /* struct wire_event */
+	INSPECT_POOLS, /* struct wire_pool */
 };
 
 struct inspect_page {

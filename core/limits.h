@@ -53,11 +53,14 @@ enum {
 	WAITERS_MAX = 1 << 20,
 	STORES_MAX = 1 << 24,
 	CHUNKS_MAX = 1 << 22,
+	WARM_POOLS_MAX = SESSIONS_MAX * 64,
 	CONTEXTS_MAX = 1 << 22,
 	USERS_MAX = 1 << 22,
 	FENCES_MAX = 1 << 22,
 	WAITS_MAX = 1 << 22,
 
+	/* Pools of warm memory that one client may have. */
+	POOLS_PER_CLIENT_MAX = 64,
 	/* Holders that one dispenser can have at a time. */
 	DISPENSER_HOLDERS_MAX = 4096,
 	/* Resources that one holder can have, unless it asks for fewer. */

@@ -63,6 +63,7 @@ static const struct {
 	[AREA_USERS] = { sizeof(struct users), USERS_MAX },
 	[AREA_FENCES] = { sizeof(struct fence), FENCES_MAX },
 	[AREA_WAITS] = { sizeof(struct wait), WAITS_MAX },
+	[AREA_WARM_POOLS] = { sizeof(struct warm_pool), WARM_POOLS_MAX },
 	[AREA_BLOCKS] = { BLOCK_UNIT_BYTES, BLOCK_UNITS_MAX },
 };
 

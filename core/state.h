@@ -42,6 +42,7 @@
 #include "core/limits.h"
 #include "core/region.h"
 #include "core/table.h"
+#include "core/wire/msg.h"
 
 enum {
 	TOKEN_BUCKETS = 1 << 16,
@@ -148,6 +149,7 @@ struct session {
 	uint32_t n_quiescing; /* contexts that end and still have work */
 	uint32_t n_fence_waits; /* on fences that it signals */
 	struct words words;
+	uint32_t first_pool, n_pools;
 	struct queue reached; /* contexts that have items to move */
 	struct queue quiet; /* contexts that end and can go */
 	uint32_t adapter_opens[ADAPTERS_MAX];
@@ -343,6 +345,18 @@ struct wait {
 	uint32_t next_own; /* of the waiter */
 };
 
+/* A pool of warm memory, as its client says: core/warm.c. */
+struct warm_pool {
+	struct record record;
+	uint32_t session;
+	uint32_t next; /* of the session's pools */
+	uint64_t number; /* never used twice */
+	uint64_t size_bytes, idle_timeout_ns;
+	uint32_t count;
+	uint32_t born_s, told_s;
+	struct wire_pool_told told;
+};
+
 struct chunk {
 	struct record record;
 	uint32_t next;
@@ -363,6 +377,7 @@ struct state {
 	atomic_u32 depot_count; /* of DEPOT_WARM, for table_trim */
 	uint32_t first_generation;
 	uint64_t next_store_serial;
+	uint64_t last_pool; /* the number given out last */
 	uint64_t n_items, n_streams; /* of all streams and timelines */
 	uint8_t stopping;
 	struct adapter_state adapters[ADAPTERS_MAX];
@@ -458,6 +473,12 @@ static inline struct users *users_at(const struct region *region,
 				     uint32_t index)
 {
 	return pool_at(region, AREA_USERS, index);
+}
+
+static inline struct warm_pool *warm_pool_at(const struct region *region,
+					     uint32_t index)
+{
+	return pool_at(region, AREA_WARM_POOLS, index);
 }
 
 /* Owner ids: sessions and devices share one number space. */

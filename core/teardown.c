@@ -40,6 +40,7 @@
 #include "core/retire.h"
 #include "core/session.h"
 #include "core/uses.h"
+#include "core/warm.h"
 
 void teardown_begin(struct env *env, uint32_t session)
 {
@@ -52,6 +53,7 @@ void teardown_begin(struct env *env, uint32_t session)
 	state->n_ending++;
 	fence_wait_forget(env, session);
 	waiter_purge(env, session);
+	warm_forget(env, session);
 	for (; device != 0; device = device_at(&env->region, device)->next)
 		device_close(env, device, true);
 	session_wake(env, session);

@@ -284,6 +284,10 @@ static const struct uses uses[] = {
 	{ WIRE_OP_FENCE_WAIT, "dfca" },
 	{ WIRE_OP_FENCE_WAIT_CANCEL, "v" },
 	{ WIRE_OP_EVENTS, "v" },
+	{ WIRE_OP_POOL_CREATE, "cv" },
+	{ WIRE_OP_POOL_REPORT, "oa" },
+	{ WIRE_OP_POOL_DESTROY, "o" },
+	{ WIRE_OP_POOLS, "v" },
 	{ WIRE_OP_TEST_EVENT, "fdo" },
 };
 
@@ -346,6 +350,7 @@ static bool is_not_for_rings(const struct wire_request *q)
 	case WIRE_OP_RESOURCES:
 	case WIRE_OP_LIMITS:
 	case WIRE_OP_EVENTS:
+	case WIRE_OP_POOLS:
 		data = WIRE_DATA_BYTES_MAX;
 		break;
 	case WIRE_OP_CHECK:
@@ -774,6 +779,9 @@ static uint32_t make_args(struct random *random, const struct wire_request *q,
 	    q->opcode == WIRE_OP_CONTEXT_SUBMIT)
 		for (uint32_t i = 0; i < q->count; i++)
 			args[words++] = draw_reference(random);
+	if (q->opcode == WIRE_OP_POOL_REPORT)
+		for (uint32_t i = 0; i < 11; i++)
+			args[words++] = random_below(random, 100);
 	if (q->opcode == WIRE_OP_CREATE ||
 	    q->opcode == WIRE_OP_CONTEXT_ALLOCATION_CREATE)
 		for (uint32_t i = 0; i < q->count; i++) {

@@ -72,6 +72,12 @@ enum wire_op {
 	WIRE_OP_FENCE_WAIT_CANCEL = 45,
 	/* Inspection: what was refused lately. */
 	WIRE_OP_EVENTS = 46,
+	/* What a client says about its pools of warm memory, and the list of
+	 * them, which is one of those for people. */
+	WIRE_OP_POOL_CREATE = 48,
+	WIRE_OP_POOL_REPORT = 49,
+	WIRE_OP_POOL_DESTROY = 50,
+	WIRE_OP_POOLS = 51,
 	/* Answered only by a broker configured for tests. */
 	WIRE_OP_TEST_EVENT = 240,
 };
@@ -118,7 +124,7 @@ enum wire_test_event {
  *  MAP             device, object = allocation, flags = wire_map_flags
  *  UNMAP           device, object = allocation
  *  STAT, STATUS    -
- *  CLIENTS, RESOURCES, LIMITS, EVENTS
+ *  CLIENTS, RESOURCES, LIMITS, EVENTS, POOLS
  *                  value[0] = cursor: 0, or what the last page gave
  *  CHECK           -
  *  RING, DOORBELL  - (by the socket)
@@ -145,6 +151,10 @@ enum wire_test_event {
  *                  struct wire_fence_wait
  *  FENCE_WAIT_CANCEL
  *                  value[0] = id of the FENCE_WAIT
+ *  POOL_CREATE     value[0] = bytes of the largest buffer, value[1] = idle
+ *                  timeout in ns, count = buffers at a time
+ *  POOL_REPORT     object = pool; args: struct wire_pool_told
+ *  POOL_DESTROY    object = pool
  *  TEST_EVENT      flags = wire_test_event, device or object
  */
 struct wire_request {
@@ -204,6 +214,8 @@ static_assert(offsetof(struct wire_request, value) == 48, "layout");
  *  FENCE_VALUE     value[0]
  *  FENCE_WAIT      value[0] = position of the fence that was enough, if not
  *                  all had to come
+ *  POOL_CREATE     value[0] = pool
+ *  POOLS           as CLIENTS, struct wire_pool
  *  CHECK           count = broken invariants found, 0 or 1; data: the first
  *                  one in words, without a NUL
  *  RING            value[0] = bytes of the ring; its descriptor
@@ -397,6 +409,36 @@ struct wire_limits {
 };
 
 static_assert(sizeof(struct wire_limits) == 280, "layout");
+
+/*
+ * A pool of warm memory lives in its client, and its buffers are allocations
+ * like any other; what is told of it is what its client last said.
+ */
+struct wire_pool_told {
+	uint64_t free, in_use, in_flight, bytes; /* of its buffers */
+	uint64_t hits, misses, created;
+	uint64_t destroyed_idle, destroyed_for_room, destroyed_unfit;
+	uint64_t destroy_failures;
+};
+
+static_assert(sizeof(struct wire_pool_told) == 88, "layout");
+
+struct wire_pool {
+	uint32_t client;
+	int32_t pid;
+	uint32_t uid;
+	uint32_t principal;
+	uint32_t age_s;
+	uint32_t told_s; /* since the client said this */
+	uint32_t count; /* buffers at a time */
+	uint32_t reserved;
+	uint64_t pool; /* its number */
+	uint64_t size_bytes; /* of its largest buffer */
+	uint64_t idle_timeout_ns; /* UINT64_MAX: never */
+	struct wire_pool_told told;
+};
+
+static_assert(sizeof(struct wire_pool) == 144, "layout");
 
 /* Room for the words of CHECK, with the NUL that is not sent. The check stops
  * the daemon for as long as the walk over all that it holds takes. */

@@ -318,6 +318,10 @@ static const char *dispenser_sentence(enum tenure_reason reason)
 		       "says how";
 	case TENURE_REASON_IN_DRIVER:
 		return "a driver cannot destroy the dispenser that called it";
+	case TENURE_REASON_POOL_UNKNOWN:
+		return "the number names no pool of this client";
+	case TENURE_REASON_CLIENT_POOLS:
+		return "this client has too many pools";
 	case TENURE_REASON_POOL_SIZE:
 		return "the size is 0, or above that of the pool's largest "
 		       "buffer";

@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 #include <cmocka.h>
+#include <tenure/pool.h>
 #include <tenure/tenure.h>
 
 enum { MIB = 1 << 20 };
@@ -350,6 +351,44 @@ static void limits(void **state)
 	json_decref(all);
 }
 
+static void pools(void **state)
+{
+	struct stage *stage = *state;
+	const struct tenure_pool_options options = { .size = MIB };
+	struct tenure_pool *pool;
+	struct tenure_buffer buffer;
+	json_t *rows, *row;
+
+	assert_int_equal(tenurectl("-s", stage->socket, "pools", "--json"), 0);
+	rows = parse("pools");
+	assert_int_equal(json_array_size(rows), 0);
+	json_decref(rows);
+	assert_int_equal(tenure_pool_create(stage->t, &options, &pool), 0);
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(tenure_pool_alloc(pool, MIB, &buffer), 0);
+		assert_int_equal(tenure_pool_free(pool, &buffer), 0);
+	}
+	assert_int_equal(tenure_pool_trim(pool), 0);
+	assert_int_equal(tenurectl("-s", stage->socket, "pools", "--json"), 0);
+	rows = parse("pools");
+	assert_int_equal(json_array_size(rows), 1);
+	row = mine(stage, rows, 0);
+	assert_int_equal(number(row, "size"), MIB);
+	assert_int_equal(number(row, "free"), 1);
+	assert_int_equal(number(row, "bytes"), MIB);
+	assert_int_equal(number(row, "hits"), 2);
+	assert_int_equal(number(row, "misses"), 1);
+	assert_in_range(number(row, "told_s"), 0, 60);
+	json_decref(rows);
+	assert_int_equal(tenurectl("-s", stage->socket, "pools"), 0);
+	assert_non_null(strstr(output, "1MiB"));
+	assert_int_equal(tenure_pool_destroy(pool), 0);
+	assert_int_equal(tenurectl("-s", stage->socket, "pools", "--json"), 0);
+	rows = parse("pools");
+	assert_int_equal(json_array_size(rows), 0);
+	json_decref(rows);
+}
+
 static void check(void **state)
 {
 	struct stage *stage = *state;
@@ -365,7 +404,8 @@ static void quiet(void **state)
 {
 	static const char *const commands[] = { "status",    "clients",
 						"resources", "limits",
-						"events",    "check" };
+						"events",    "pools",
+						"check" };
 	struct stage *stage = *state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
@@ -868,6 +908,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(resources, setup, teardown),
 		cmocka_unit_test_setup_teardown(holders, setup, teardown),
 		cmocka_unit_test_setup_teardown(events, setup, teardown),
+		cmocka_unit_test_setup_teardown(pools, setup, teardown),
 		cmocka_unit_test_setup_teardown(resources_over_many_pages,
 						setup, teardown),
 		cmocka_unit_test_setup_teardown(limits, setup, teardown),

@@ -37,6 +37,9 @@ static int show(const struct options *options)
 	case COMMAND_EVENTS:
 		code = show_events(&link, &options->show);
 		break;
+	case COMMAND_POOLS:
+		code = show_pools(&link, &options->show);
+		break;
 	case COMMAND_CHECK:
 		code = show_check(&link, &options->show);
 		break;

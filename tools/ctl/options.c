@@ -38,6 +38,7 @@ const char options_help[] =
 	"             memory, since when, and whose progress it waits for\n"
 	"  limits     who may hold how much\n"
 	"  events     what was refused lately, and why\n"
+	"  pools      pools of warm memory, as their clients say\n"
 	"  check      prove every invariant of the daemon's state; the daemon\n"
 	"             serves nobody meanwhile\n"
 	"  run        start a private daemon, run PROGRAM with its socket in\n"
@@ -71,6 +72,7 @@ static const struct {
 	{ "resources", COMMAND_RESOURCES },
 	{ "limits", COMMAND_LIMITS },
 	{ "events", COMMAND_EVENTS },
+	{ "pools", COMMAND_POOLS },
 	{ "check", COMMAND_CHECK },
 	{ "run", COMMAND_RUN },
 	{ "help", COMMAND_HELP },

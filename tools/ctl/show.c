@@ -442,6 +442,13 @@ static const char *const opcodes[] = {
 	[WIRE_OP_FENCE_WAIT] = "fence wait",
 	[WIRE_OP_FENCE_WAIT_CANCEL] = "fence wait cancel",
 	[WIRE_OP_EVENTS] = "events",
+	[WIRE_OP_RING] = "ring",
+	[WIRE_OP_DOORBELL] = "doorbell",
+	[WIRE_OP_FREE] = "free",
+	[WIRE_OP_POOL_CREATE] = "pool create",
+	[WIRE_OP_POOL_REPORT] = "pool report",
+	[WIRE_OP_POOL_DESTROY] = "pool destroy",
+	[WIRE_OP_POOLS] = "pools",
 };
 
 static json_t *event_json(const struct wire_event *r)
@@ -499,6 +506,82 @@ int show_events(struct link *link, const struct show_options *options)
 	return show_list(link, options, WIRE_OP_EVENTS,
 			 sizeof(struct wire_event), take_event, event_columns,
 			 ARRAY_SIZE(event_columns), "events");
+}
+
+/* ---- Pools ---- */
+
+static json_t *pool_json(const struct wire_pool *r)
+{
+	const struct wire_pool_told *told = &r->told;
+	json_t *object = json_object();
+
+	put_number(object, "client", r->client);
+	put(object, "pid", json_integer(r->pid));
+	put_number(object, "uid", r->uid);
+	put_number(object, "principal", r->principal);
+	put_number(object, "pool", r->pool);
+	put_number(object, "size", r->size_bytes);
+	put_number(object, "count", r->count);
+	put_number(object, "idle_timeout_ns", r->idle_timeout_ns);
+	put_number(object, "age_s", r->age_s);
+	put_number(object, "told_s", r->told_s);
+	put_number(object, "free", told->free);
+	put_number(object, "in_use", told->in_use);
+	put_number(object, "in_flight", told->in_flight);
+	put_number(object, "bytes", told->bytes);
+	put_number(object, "hits", told->hits);
+	put_number(object, "misses", told->misses);
+	put_number(object, "created", told->created);
+	put_number(object, "destroyed_idle", told->destroyed_idle);
+	put_number(object, "destroyed_for_room", told->destroyed_for_room);
+	put_number(object, "destroyed_unfit", told->destroyed_unfit);
+	put_number(object, "destroy_failures", told->destroy_failures);
+	return object;
+}
+
+static const struct table_column pool_columns[] = {
+	{ "CLIENT", false },  { "PID", false },	   { "UID", false },
+	{ "POOL", false },    { "SIZE", false },   { "TOLD", false },
+	{ "FREE", false },    { "IN-USE", false }, { "FLIGHT", false },
+	{ "BYTES", false },   { "HITS", false },   { "MISSES", false },
+	{ "CREATED", false }, { "IDLE", false },   { "ROOM", false },
+	{ "UNFIT", false },   { "FAILED", false },
+};
+
+static void take_pool(void *context, const void *row)
+{
+	struct collection *c = context;
+	const struct wire_pool *r = row;
+	struct table *t = &c->table;
+
+	if (c->options->json) {
+		json_array_append_new(c->array, pool_json(r));
+		return;
+	}
+	add_number(t, r->client);
+	add_pid(t, r->pid);
+	add_number(t, r->uid);
+	add_number(t, r->pool);
+	add_size(c, r->size_bytes);
+	add_age(t, r->told_s);
+	add_number(t, r->told.free);
+	add_number(t, r->told.in_use);
+	add_number(t, r->told.in_flight);
+	add_size(c, r->told.bytes);
+	add_number(t, r->told.hits);
+	add_number(t, r->told.misses);
+	add_number(t, r->told.created);
+	add_number(t, r->told.destroyed_idle);
+	add_number(t, r->told.destroyed_for_room);
+	add_number(t, r->told.destroyed_unfit);
+	add_number(t, r->told.destroy_failures);
+}
+
+int show_pools(struct link *link, const struct show_options *options)
+{
+	return show_list(link, options, WIRE_OP_POOLS, sizeof(struct wire_pool),
+			 take_pool, pool_columns, ARRAY_SIZE(pool_columns),
+			 "pools");
 }
 
 /* ---- Limits ---- */

@@ -24,6 +24,7 @@ int show_clients(struct link *link, const struct show_options *options);
 int show_resources(struct link *link, const struct show_options *options);
 int show_events(struct link *link, const struct show_options *options);
 int show_limits(struct link *link, const struct show_options *options);
+int show_pools(struct link *link, const struct show_options *options);
 int show_check(struct link *link, const struct show_options *options);
 
 #endif

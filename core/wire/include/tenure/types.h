@@ -189,7 +189,7 @@ enum tenure_reason {
 	TENURE_REASON_PLACE_FORBIDDEN = 131,
 	TENURE_REASON_CONNECT_FAILED = 132,
 
-	/* dispenser and pools, found by the library too */
+	/* dispenser and pools, mostly found by the library too */
 	TENURE_REASON_HOLDER_INVALID = 140,
 	TENURE_REASON_HOLDERS = 141,
 	TENURE_REASON_HOLDER_FULL = 142,
@@ -199,6 +199,8 @@ enum tenure_reason {
 	TENURE_REASON_DRIVER_FAILED = 146,
 	TENURE_REASON_IN_DRIVER = 147,
 	TENURE_REASON_POOL_SIZE = 148,
+	TENURE_REASON_POOL_UNKNOWN = 149,
+	TENURE_REASON_CLIENT_POOLS = 150,
 };
 
 #ifdef __cplusplus
