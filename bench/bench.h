@@ -51,6 +51,8 @@ bool entry_lookup(struct bench *bench);
 bool entry_memory(struct bench *bench);
 bool entry_growth(struct bench *bench);
 bool entry_scale(struct bench *bench);
+bool entry_warm(struct bench *bench);
+bool entry_dispenser(struct bench *bench);
 
 /* "10M": a number of objects for people. */
 static inline const char *bench_count(char buffer[16], size_t n)

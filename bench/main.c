@@ -34,9 +34,12 @@ static const struct entry entries[] = {
 	{ "S6", "create and map 4 KiB, and Python's way", entry_create_map },
 	{ "S7", "share 4 KiB with another process, and the raw way",
 	  entry_share },
+	{ "S8", "warm 1 MiB from a pool, and fresh", entry_warm },
 	{ "S11", "lookup, hot and at random in 10^7", entry_lookup },
 	{ "S12", "the daemon's own memory for each allocation", entry_memory },
 	{ "S13", "growth of a destroy's cost from 10^5 to 10^7", entry_growth },
+	{ "L5", "alloc and free of the dispenser, and of a list",
+	  entry_dispenser },
 };
 
 enum { ENTRIES = sizeof(entries) / sizeof(entries[0]) };

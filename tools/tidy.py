@@ -238,7 +238,7 @@ def rule_typedef(source, tree):
 
 def rule_atomic(source, tree):
     """Only the modules that own a lock-free structure contain atomics (what
-    tests and measures them may), and nobody contains a stand-alone fence."""
+    tests and measures them may, and an example is an application), and nobody contains a stand-alone fence."""
     if not source.is_c:
         return
     for number, line in enumerate(source.code, 1):
@@ -246,7 +246,8 @@ def rule_atomic(source, tree):
         if match:
             yield number, "stand-alone fence " + match.group()
         if (source.path in ATOMIC_MODULES or source.is_test or
-                source.path.startswith(("bench/", "fuzz/", "models/"))):
+                source.path.startswith(("bench/", "client/examples/",
+                                        "fuzz/", "models/"))):
             continue
         match = ATOMIC.search(line) or (
             tree.wrappers and tree.wrappers.search(line))
