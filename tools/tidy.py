@@ -238,7 +238,8 @@ def rule_typedef(source, tree):
 
 def rule_atomic(source, tree):
     """Only the modules that own a lock-free structure contain atomics (what
-    tests and measures them may, and an example is an application), and nobody contains a stand-alone fence."""
+    tests and measures them may, and an example is an application), and nobody
+    contains a stand-alone fence."""
     if not source.is_c:
         return
     for number, line in enumerate(source.code, 1):
