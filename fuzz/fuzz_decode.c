@@ -284,7 +284,7 @@ static const struct uses uses[] = {
 	{ WIRE_OP_FENCE_WAIT, "dfca" },
 	{ WIRE_OP_FENCE_WAIT_CANCEL, "v" },
 	{ WIRE_OP_EVENTS, "v" },
-	{ WIRE_OP_POOL_CREATE, "cv" },
+	{ WIRE_OP_POOL_CREATE, "cvV" },
 	{ WIRE_OP_POOL_REPORT, "oa" },
 	{ WIRE_OP_POOL_DESTROY, "o" },
 	{ WIRE_OP_POOLS, "v" },
