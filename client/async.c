@@ -77,8 +77,11 @@ int free_allocation_locked(struct tenure *connection, uint64_t handle)
 		ledger_allocation(ledger, handle);
 	uint64_t device = allocation ? allocation->group->device : 0;
 
-	if (allocation)
+	if (allocation) {
+		if (connection->work.batched)
+			work_drop_allocation(connection, handle);
 		ledger_allocation_forget(ledger, handle);
+	}
 	if (connection->ringside)
 		return ringside_free_waits(connection, handle);
 	return destroy_by_socket(connection, device, 0, handle);
@@ -88,7 +91,11 @@ int free_resource_locked(struct tenure *connection, uint64_t handle)
 {
 	struct ledger *ledger = &connection->ledger;
 	uint64_t device = ledger_device_of_resource(ledger, handle);
+	int status = work_flush_resource_waits(connection, device, handle);
 
+	if (status < 0)
+		return status;
+	work_drop_resource(connection, handle);
 	ledger_resource_forget(ledger, handle);
 	if (connection->ringside)
 		return ringside_free_waits(connection, handle);
@@ -129,7 +136,9 @@ int tenure_flush(struct tenure *connection)
 
 	if (status < 0)
 		return status;
-	status = connection_settle_locked(connection);
+	status = work_flush_waits(connection);
+	if (status == 0)
+		status = connection_settle_locked(connection);
 	return connection_leave(connection, status);
 }
 

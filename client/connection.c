@@ -5,7 +5,8 @@
  * One lock round everything. A call by the socket is one exchange under the
  * lock. A call by the ring is put into the ring under the lock and waited for
  * without it (ringside.c), so that a thread whose destroy takes long holds up
- * nobody; when it has the lock again it notes in the ledger what the daemon
+ * nobody; and so, by the socket, is one whose answer may wait for somebody's
+ * work (late.c). When it has the lock again it notes in the ledger what the daemon
  * did. Between those two moments other threads' calls may have been noted that
  * the daemon carried out later, so a step that waits looks everything up again,
  * and the few things for which the order matters have a turn each, which one
@@ -70,15 +71,6 @@ int connection_leave(struct tenure *connection, int status)
 	return status;
 }
 
-static enum tenure_reason reason_of_death(int status)
-{
-	if (status == -EPROTO)
-		return TENURE_REASON_DAEMON_PROTOCOL;
-	if (status == -ETIMEDOUT)
-		return TENURE_REASON_DAEMON_SILENT;
-	return TENURE_REASON_CONNECTION_LOST;
-}
-
 void connection_turn_begin_locked(struct tenure *connection, enum turn turn)
 {
 	while (connection->turns[turn])
@@ -93,10 +85,20 @@ void connection_turn_end_locked(struct tenure *connection, enum turn turn)
 	pthread_cond_broadcast(&connection->turn_over);
 }
 
+static enum tenure_reason reason_of_death(int status)
+{
+	if (status == -EPROTO)
+		return TENURE_REASON_DAEMON_PROTOCOL;
+	if (status == -ETIMEDOUT)
+		return TENURE_REASON_DAEMON_SILENT;
+	return TENURE_REASON_CONNECTION_LOST;
+}
+
 static int die(struct tenure *connection, int status)
 {
 	connection->dead_status = status;
 	connection->dead_reason = reason_of_death(status);
+	late_wake_all(&connection->late);
 	return refusal_set(status, connection->dead_reason);
 }
 
@@ -138,6 +140,7 @@ static int unasked(struct tenure *connection, struct exchange *exchange)
 		return die(connection, -EPROTO);
 	connection->dead_status = exchange->reply.status;
 	connection->dead_reason = exchange->reply.reason;
+	late_wake_all(&connection->late);
 	return refusal_set(connection->dead_status, connection->dead_reason);
 }
 
@@ -150,15 +153,27 @@ void connection_listen_locked(struct tenure *connection)
 	if (!transport->ops->listen)
 		return;
 	status = transport->ops->listen(transport, &exchange);
-	if (status == -EAGAIN)
+	if (status == -EAGAIN || status == -EINTR)
 		return;
 	if (status < 0)
 		die(connection, status);
-	else
+	else if (!late_try_land(connection, &exchange))
 		unasked(connection, &exchange);
 }
 
-/* Sends and receives; 0 when what came is an answer to the request. */
+int connection_failed_locked(struct tenure *connection, int status)
+{
+	if (status == -EFAULT)
+		return refusal_set(-EINVAL, TENURE_REASON_LIST_TRUNCATED);
+	if (status == -ENOMEM)
+		return refusal_set(-ENOMEM, TENURE_REASON_LIBRARY_MEMORY);
+	return die(connection, status);
+}
+
+/*
+ * Sends and receives; 0 when what came is an answer to the request. Answers to
+ * late calls may come first.
+ */
 static int converse(struct tenure *connection, struct exchange *exchange)
 {
 	struct transport *transport = connection->transport;
@@ -167,15 +182,18 @@ static int converse(struct tenure *connection, struct exchange *exchange)
 	exchange->fd = -1;
 	exchange->fd_lost = false;
 	status = transport->ops->exchange(transport, exchange);
-	if (status == -EFAULT)
-		return refusal_set(-EINVAL, TENURE_REASON_LIST_TRUNCATED);
-	if (status == -ENOMEM)
-		return refusal_set(-ENOMEM, TENURE_REASON_LIBRARY_MEMORY);
 	if (status < 0)
-		return die(connection, status);
-	if (is_answer(exchange->request, exchange))
-		return 0;
-	return unasked(connection, exchange);
+		return connection_failed_locked(connection, status);
+	while (!is_answer(exchange->request, exchange)) {
+		if (!late_try_land(connection, exchange))
+			return unasked(connection, exchange);
+		exchange->fd = -1;
+		exchange->fd_lost = false;
+		status = transport->ops->receive(transport, exchange);
+		if (status < 0)
+			return die(connection, status);
+	}
+	return 0;
 }
 
 /* Only these get a descriptor, and they always do. */
@@ -223,8 +241,11 @@ int connection_call_locked(struct tenure *connection, struct call *call)
 	call->fd = -1;
 	call->fd_lost = false;
 	call->request.args_bytes = (uint32_t)call->args_bytes;
-	if (connection->ringside && !wants_fd(&call->request))
+	if (connection->ringside && !call->by_socket &&
+	    !wants_fd(&call->request))
 		status = ringside_call_waits(connection, call);
+	else if (late_may_be(&call->request) && connection->transport->ops->send)
+		status = late_call_waits(connection, call);
 	else
 		status = call_by_socket(connection, call);
 	if (status < 0)
@@ -346,8 +367,10 @@ int connection_new(struct transport *transport, struct tenure **ret_connection)
 	}
 	/* It needs nothing that could be missing. */
 	pthread_cond_init(&connection->turn_over, NULL);
+	late_init(&connection->late);
 	forkmark_init(&connection->mark);
 	ledger_init(&connection->ledger);
+	work_init(&connection->work);
 	connection->transport = transport;
 	status = hello(connection);
 	if (status == 0)
@@ -376,9 +399,12 @@ void tenure_disconnect(struct tenure *connection)
 	whole = !forked || pthread_mutex_trylock(&connection->lock) == 0;
 	if (connection->transport)
 		connection->transport->ops->close(connection->transport);
-	if (whole)
+	if (whole) {
+		work_deinit(&connection->work);
 		ledger_deinit(&connection->ledger);
+	}
 	ringside_free(connection->ringside, forked);
+	late_deinit(&connection->late, forked);
 	if (!forked) {
 		pthread_cond_destroy(&connection->turn_over);
 		pthread_mutex_destroy(&connection->lock);

@@ -10,10 +10,12 @@
 #include "client/api.h"
 #include "client/error.h"
 #include "client/forkmark.h"
+#include "client/late.h"
 #include "client/ledger.h"
 #include "client/refusals.h"
 #include "client/ringside.h"
 #include "client/transport.h"
+#include "client/work.h"
 #include "core/base.h"
 #include "core/wire/msg.h"
 
@@ -35,6 +37,8 @@ enum turn {
 	TURN_ADAPTERS,
 	/* Making the default device. Before TURN_ADAPTERS. */
 	TURN_DEFAULT_DEVICE,
+	/* Recording uses and sending them. */
+	TURN_BATCHES,
 	TURNS,
 };
 
@@ -51,7 +55,9 @@ struct tenure {
 	struct refusals refusals;
 	bool turns[TURNS];
 	pthread_cond_t turn_over;
+	struct late late;
 	struct ledger ledger;
+	struct work work;
 	/* Of the two-minute layer; 0 until it is needed. */
 	struct tenure_device default_device;
 	char path[sizeof(((struct sockaddr_un *)NULL)->sun_path)];
@@ -65,6 +71,7 @@ struct call {
 	struct wire_request request; /* id, args_bytes, fds_acked are filled */
 	const void *args;
 	size_t args_bytes;
+	bool by_socket; /* which keeps the lock; nothing before it matters */
 	struct wire_reply reply; /* its data is in connection->data */
 	/* The caller's to close, after a map that asked for it; or -1. */
 	int fd;
@@ -83,7 +90,8 @@ int connection_leave(struct tenure *connection, int status);
 /*
  * Sends a request and judges the reply: 0, or the status of a refusal, which
  * has been remembered. A reply that is none kills the connection. The lock is
- * given up while the ring carries it, so what was looked up before must be
+ * given up while the ring carries it, or while the answer may wait for
+ * somebody's work (late_may_be), so what was looked up before must be
  * looked up again; connection->data holds the reply's data until the next
  * call. A request that brings a descriptor goes by the socket, and keeps the
  * lock.
@@ -107,8 +115,14 @@ int connection_settle_locked(struct tenure *connection);
 void connection_turn_begin_locked(struct tenure *connection, enum turn turn);
 void connection_turn_end_locked(struct tenure *connection, enum turn turn);
 
-/* Hears what the daemon has to say that nobody asked for, if anything. */
+/* Hears what the daemon has to say that no thread is receiving, if anything:
+ * replies to late calls, a farewell. */
 void connection_listen_locked(struct tenure *connection);
+
+/* A transport has failed: what that means. -EFAULT and -ENOMEM mean that
+ * nothing was sent, anything else kills the connection. Returns the status,
+ * which has been remembered. */
+int connection_failed_locked(struct tenure *connection, int status);
 
 /* The same to undo an earlier call: the caller's refusal stays the last. */
 void connection_undo_locked(struct tenure *connection, struct call *call);

@@ -56,13 +56,21 @@ int adapter_close_locked(struct tenure *connection,
 		.request.opcode = WIRE_OP_ADAPTER_CLOSE,
 		.request.object = adapter.value,
 	};
+	const struct work_scope scope = { .adapter = adapter.value };
+	bool last;
 	int status;
 
 	connection_turn_begin_locked(connection, TURN_ADAPTERS);
-	status = connection_call_locked(connection, &call);
-	connection_turn_end_locked(connection, TURN_ADAPTERS);
+	last = ledger_adapter_opened_once(&connection->ledger, adapter.value);
+	if (last)
+		status = work_end_waits(connection, &call, &scope);
+	else
+		status = connection_call_locked(connection, &call);
+	if (status == 0 && last)
+		work_forget(connection, &scope);
 	if (status == 0)
 		ledger_adapter_closed(&connection->ledger, adapter.value);
+	connection_turn_end_locked(connection, TURN_ADAPTERS);
 	return status;
 }
 
@@ -132,19 +140,39 @@ int tenure_device_create(struct tenure *connection,
 	return connection_leave(connection, status);
 }
 
-int tenure_device_destroy(struct tenure *connection,
-			  struct tenure_device device)
+static int device_end(struct tenure *connection, struct tenure_device device,
+		      unsigned int flags)
 {
 	struct call call = {
 		.request.opcode = WIRE_OP_DEVICE_DESTROY,
+		.request.flags = flags,
 		.request.device = device.value,
 	};
+	const struct work_scope scope = { .device = device.value };
 	int status = connection_enter(connection);
 
 	if (status < 0)
 		return status;
-	status = connection_call_locked(connection, &call);
-	if (status == 0)
+	/* Device 0 is no scope, and nobody's. */
+	if (device.value != 0)
+		status = work_end_waits(connection, &call, &scope);
+	else
+		status = connection_call_locked(connection, &call);
+	if (status == 0) {
+		work_forget(connection, &scope);
 		ledger_device_forget(&connection->ledger, device.value);
+	}
 	return connection_leave(connection, status);
+}
+
+int tenure_device_destroy(struct tenure *connection,
+			  struct tenure_device device)
+{
+	return device_end(connection, device, 0);
+}
+
+int tenure_device_terminate(struct tenure *connection,
+			    struct tenure_device device)
+{
+	return device_end(connection, device, TENURE_END_TERMINATE);
 }

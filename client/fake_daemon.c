@@ -284,6 +284,13 @@ static void do_handles(struct fake_daemon *fake, struct exchange *x)
 	case WIRE_OP_ADAPTER_CLOSE:
 		fake->n_adapters--;
 		break;
+	case WIRE_OP_CONTEXT_CREATE:
+		x->reply.value[0] = ++fake->last_handle;
+		break;
+	case WIRE_OP_CONTEXT_SUBMIT:
+		if (x->args_bytes > 0)
+			memcpy(fake->uses, x->args, x->args_bytes);
+		break;
 	case WIRE_OP_DEVICE_CREATE:
 		x->reply.value[0] = ++fake->last_handle;
 		fake->n_devices++;
@@ -371,6 +378,7 @@ int fake_daemon_answer(struct fake_daemon *fake, struct exchange *x)
 {
 	fake->request = *x->request;
 	fake->n_requests++;
+	fake->heads[fake->n_requests % ARRAY_SIZE(fake->heads)] = *x->request;
 	assert(fake->is_hostile || x->request->fds_acked <= fake->fds_out);
 	fake->fds_out -=
 		(unsigned int)min_u64(x->request->fds_acked, fake->fds_out);

@@ -44,6 +44,10 @@ struct fake_daemon {
 	/* The last request, and how many there were. */
 	struct wire_request request;
 	unsigned int n_requests;
+	/* The heads of the last ones: request number n at n % 64. */
+	struct wire_request heads[64];
+	/* What the last submit said that its work uses. */
+	uint64_t uses[LIST_ENTRIES_MAX];
 	/* Descriptors sent and not yet acknowledged. */
 	unsigned int fds_out;
 	/* Its own lies may come back to it. */

@@ -137,6 +137,48 @@ struct ledger_allocation *ledger_allocation(const struct ledger *ledger,
 		&ledger->allocations, handle);
 }
 
+uint64_t ledger_adapter_of_device(const struct ledger *ledger, uint64_t device)
+{
+	const struct ledger_device *record = device_find(ledger, device);
+
+	return record ? record->adapter : 0;
+}
+
+bool ledger_adapter_opened_once(const struct ledger *ledger, uint64_t adapter)
+{
+	const struct ledger_adapter *known =
+		(void *)keymap_find(&ledger->adapters, adapter);
+
+	return known && known->opens == 1;
+}
+
+bool ledger_resource_is_of(const struct ledger *ledger, uint64_t resource,
+			   uint64_t device)
+{
+	const struct ledger_group *group =
+		(void *)keymap_find(&ledger->resources, resource);
+
+	return group && group->device == device;
+}
+
+void ledger_resource_each(const struct ledger *ledger, uint64_t resource,
+			  void (*visit)(void *context, uint64_t allocation),
+			  void *context)
+{
+	struct keymap_node *node = keymap_find(&ledger->resources, resource);
+
+	for (; node; node = node->next) {
+		const struct ledger_group *group = (void *)node;
+
+		if (node->key != resource)
+			continue;
+		/* A key of 0 marks one that has been destroyed alone. */
+		for (uint32_t i = 0; i < group->count; i++)
+			if (group->allocations[i].node.key != 0)
+				visit(context, group->allocations[i].node.key);
+	}
+}
+
 void ledger_attach(struct ledger_allocation *allocation, struct view *view,
 		   const struct placement *place, bool writable)
 {

@@ -78,6 +78,21 @@ bool ledger_knows_resource(const struct ledger *ledger, uint64_t resource);
 uint64_t ledger_device_of_resource(const struct ledger *ledger,
 				   uint64_t resource);
 
+/* The adapter of a device, or 0 when it is not known. */
+uint64_t ledger_adapter_of_device(const struct ledger *ledger, uint64_t device);
+
+/* Whether one more close of the adapter is the last. */
+bool ledger_adapter_opened_once(const struct ledger *ledger, uint64_t adapter);
+
+/* Whether a resource is known here, as one of that device. */
+bool ledger_resource_is_of(const struct ledger *ledger, uint64_t resource,
+			   uint64_t device);
+
+/* Calls visit for each allocation of a resource; it changes nothing here. */
+void ledger_resource_each(const struct ledger *ledger, uint64_t resource,
+			  void (*visit)(void *context, uint64_t allocation),
+			  void *context);
+
 /* An allocation by its handle, or NULL. */
 struct ledger_allocation *ledger_allocation(const struct ledger *ledger,
 					    uint64_t handle);

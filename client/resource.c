@@ -13,6 +13,10 @@
  *  - It cannot fail half-way. The group's record is made before the request;
  *    afterwards there is only a daemon that lies.
  *
+ * Layer L1 adds one step: uses of the resource that are recorded and not yet
+ * sent are sent first (client/work.c), so that the daemon keeps the memory
+ * until that work has ended.
+ *
  * A list that is longer than the law allows is announced and not sent: the
  * daemon refuses by the number alone. A list that cannot be read is found by
  * the kernel while it copies it, before anything has been sent: the socket's
@@ -168,6 +172,7 @@ static void forget_destroyed(struct tenure *connection,
 	unsigned int count = destroy->count;
 
 	if (destroy->resource.value != 0) {
+		work_drop_resource(connection, destroy->resource.value);
 		ledger_resource_forget(&connection->ledger,
 				       destroy->resource.value);
 		return;
@@ -175,8 +180,10 @@ static void forget_destroyed(struct tenure *connection,
 	if (count > 0)
 		memcpy(connection->args, destroy->list,
 		       count * sizeof(*handles));
-	for (unsigned int i = 0; i < count; i++)
+	for (unsigned int i = 0; i < count; i++) {
+		work_drop_allocation(connection, handles[i]);
 		ledger_allocation_forget(&connection->ledger, handles[i]);
+	}
 }
 
 /*
@@ -451,10 +458,21 @@ int tenure_resource_destroy(struct tenure *connection,
 		.resource = resource,
 	};
 
+	int status;
+
 	/* In the general form, no resource and no list mean: nothing to do. */
 	if (resource.value == 0)
 		return refusal_set(-EINVAL, TENURE_REASON_RESOURCE_INVALID);
-	return tenure_destroy(connection, &destroy);
+	status = connection_enter(connection);
+	if (status < 0)
+		return status;
+	if (ledger_resource_is_of(&connection->ledger, resource.value,
+				  device.value))
+		status = work_flush_resource_waits(connection, device.value,
+						   resource.value);
+	if (status == 0)
+		status = destroy_locked(connection, &destroy, true);
+	return connection_leave(connection, status);
 }
 
 int tenure_allocation_destroy(struct tenure *connection,

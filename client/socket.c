@@ -164,19 +164,32 @@ static int await_reply(const struct socket_transport *s)
 	return n == 0 ? -ETIMEDOUT : 0;
 }
 
-static int socket_exchange(struct transport *transport,
-			   struct exchange *exchange)
+static int socket_send(struct transport *transport, struct exchange *exchange)
 {
 	struct socket_transport *s = (struct socket_transport *)transport;
 	int status = send_request(s->fd, exchange);
 
-	if (status < 0 && status != -EPIPE && status != -ECONNRESET)
-		return status;
-	status = await_reply(s);
+	return status == -EPIPE || status == -ECONNRESET ? 0 : status;
+}
+
+static int socket_receive(struct transport *transport,
+			  struct exchange *exchange)
+{
+	struct socket_transport *s = (struct socket_transport *)transport;
+	int status = await_reply(s);
+
 	if (status < 0)
 		return status;
 	status = receive_reply(s->fd, exchange, 0);
 	return status == -ENOMEM ? -EIO : status;
+}
+
+static int socket_exchange(struct transport *transport,
+			   struct exchange *exchange)
+{
+	int status = socket_send(transport, exchange);
+
+	return status < 0 ? status : socket_receive(transport, exchange);
 }
 
 static int socket_listen(struct transport *transport, struct exchange *exchange)
@@ -185,6 +198,18 @@ static int socket_listen(struct transport *transport, struct exchange *exchange)
 	int status = receive_reply(s->fd, exchange, MSG_DONTWAIT);
 
 	return status == -ENOMEM ? -EIO : status;
+}
+
+static void socket_wait(struct transport *transport, int wake, int timeout_ms)
+{
+	struct socket_transport *s = (struct socket_transport *)transport;
+	struct pollfd fds[2] = {
+		{ .fd = s->fd, .events = POLLIN },
+		{ .fd = wake, .events = POLLIN },
+	};
+
+	/* A signal ends the wait for no reason, which is allowed. */
+	poll(fds, ARRAY_SIZE(fds), timeout_ms);
 }
 
 static void socket_close(struct transport *transport)
@@ -197,7 +222,10 @@ static void socket_close(struct transport *transport)
 
 static const struct transport_ops socket_ops = {
 	.exchange = socket_exchange,
+	.send = socket_send,
+	.receive = socket_receive,
 	.listen = socket_listen,
+	.wait = socket_wait,
 	.close = socket_close,
 };
 

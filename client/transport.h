@@ -46,11 +46,24 @@ struct transport_ops {
 	 */
 	int (*exchange)(struct transport *transport, struct exchange *exchange);
 	/*
+	 * The two halves of exchange, each with its errors: send sends a
+	 * request, receive waits for one message and fills the out fields.
+	 * NULL: there is only the whole.
+	 */
+	int (*send)(struct transport *transport, struct exchange *exchange);
+	int (*receive)(struct transport *transport, struct exchange *exchange);
+	/*
 	 * Looks, without waiting, whether the daemon has said something that
 	 * nobody asked for. -EAGAIN: it has not, and it lives. Otherwise as
 	 * exchange, of which only the out fields are filled. NULL: never.
 	 */
 	int (*listen)(struct transport *transport, struct exchange *exchange);
+	/*
+	 * Waits until listen has something to tell, the descriptor wake (or
+	 * -1) can be read, or the time is over; -1: for ever. May end for no
+	 * reason. Any thread, without the lock. With send and receive.
+	 */
+	void (*wait)(struct transport *transport, int wake, int timeout_ms);
 	/* Ends the transport and frees it. Called once, by the last caller. */
 	void (*close)(struct transport *transport);
 };

@@ -72,6 +72,8 @@ struct inproc {
 	struct client *clients;
 	uint32_t n_clients, clients_capacity;
 	uint64_t serials; /* clients connected so far */
+	void (*turn)(void *context);
+	void *turn_context;
 };
 
 __attribute__((noreturn, format(printf, 1, 2))) static void
@@ -755,6 +757,20 @@ int inproc_call(struct inproc *world, uint32_t client,
 				       head->opcode);
 	}
 	return reply->head.status;
+}
+
+void inproc_while_waiting(struct inproc *world, void (*turn)(void *context),
+			  void *context)
+{
+	world->turn = turn;
+	world->turn_context = context;
+}
+
+void inproc_wait_turn(struct inproc *world)
+{
+	if (!world->turn)
+		broken("the library waits for what never comes");
+	world->turn(world->turn_context);
 }
 
 int inproc_hello(struct inproc *world, uint32_t client)

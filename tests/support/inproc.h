@@ -179,6 +179,18 @@ int inproc_hello(struct inproc *world, uint32_t client);
 bool inproc_take_obituary(struct inproc *world, uint32_t client,
 			  struct obituary *ret);
 
+/* ---- Waits ---- */
+
+/*
+ * What happens when the library waits for an answer that no pump brings: turn
+ * is called, once for each such wait, and does the work that is waited for.
+ * NULL: such a wait ends the program.
+ */
+void inproc_while_waiting(struct inproc *world, void (*turn)(void *context),
+			  void *context);
+/* For the transport: takes that turn. */
+void inproc_wait_turn(struct inproc *world);
+
 /* ---- The library (tests/support/inproc_client.c) ---- */
 
 /*

@@ -84,6 +84,10 @@ struct tenure_allocation {
 	uint64_t value;
 };
 
+struct tenure_context {
+	uint64_t value;
+};
+
 /* Whoever knows these 128 bits may open what they name, with their rights. */
 struct tenure_token {
 	uint8_t bytes[16];
@@ -159,12 +163,18 @@ int tenure_device_create(struct tenure *connection,
 			 struct tenure_device *ret_device);
 
 /*
- * Destroys a device with all that it owns, and returns when the memory that
- * nobody else holds has really been given back (B04). From the moment of the
- * call other calls on the device get -ENODEV, and afterwards -EINVAL.
+ * Destroys a device with all that it owns, and returns when the work that was
+ * submitted to its contexts is done and the memory that nobody else holds has
+ * really been given back (B04). From the moment of the call other calls on the
+ * device get -ENODEV, but for progress, and afterwards -EINVAL. Uses that were
+ * recorded and never submitted are not waited for.
  */
 int tenure_device_destroy(struct tenure *connection,
 			  struct tenure_device device);
+
+/* The same without waiting for work: all that was submitted counts as done. */
+int tenure_device_terminate(struct tenure *connection,
+			    struct tenure_device device);
 
 /* ---- Resources and allocations ---------------------------------------- */
 
@@ -201,7 +211,10 @@ int tenure_allocation_create(struct tenure *connection,
 
 /*
  * Layer L1: destroys a resource that was created or opened, with all its
- * allocations (B01 to B03). After a refusal the resource is still valid.
+ * allocations (B01 to B03). Uses of it that were recorded and not yet submitted
+ * are sent first, so its memory outlives that work too. Returns at once; the
+ * memory goes when the work that uses it is done. After a refusal the resource
+ * is still valid.
  */
 int tenure_resource_destroy(struct tenure *connection,
 			    struct tenure_device device,
@@ -257,11 +270,13 @@ int tenure_resource_free(struct tenure *connection,
 			 struct tenure_resource resource);
 
 /*
- * Returns when every destroy that was put into the queue before the call, by
- * any thread, has been carried out or refused: the handles of those carried
- * out are dead for everybody, and the refusals can be taken. As after any
- * destroy without TENURE_DESTROY_SYNCHRONOUS, the memory itself may follow
- * later.
+ * Sends the uses that were recorded and not submitted, of all contexts of the
+ * connection, as part of the next work of each (tenure_context_use()), and
+ * returns when every destroy that was put into the queue before the call, by
+ * any thread, has been carried out or refused, also when nothing was recorded:
+ * the handles of those carried out are dead for everybody, and the refusals can
+ * be taken. As after any destroy without TENURE_DESTROY_SYNCHRONOUS, the memory
+ * itself may follow later.
  */
 int tenure_flush(struct tenure *connection);
 
@@ -284,6 +299,69 @@ struct tenure_async_refusal {
 int tenure_refusals_take(struct tenure *connection,
 			 struct tenure_async_refusal *ret_refusals,
 			 unsigned int capacity, uint64_t *ret_lost);
+
+/* ---- Contexts and work ------------------------------------------------ */
+
+/*
+ * A context is a queue of work that this process does itself, in order. Tenure
+ * hears which allocations a piece of work uses, and how far the work has come;
+ * what is destroyed meanwhile dies at once as a handle and keeps its memory
+ * until the last work that uses it has ended.
+ *
+ *	tenure_context_use(t, context, inputs, n);   record
+ *	tenure_context_submit(t, context, 7);        "this work ends at 7"
+ *	tenure_resource_destroy(t, device, r);       at once; memory stays
+ *	...
+ *	tenure_context_progress(t, context, 7);      "7 is done": memory goes
+ *
+ * Values are 64 bits and only grow; 0 is where every context begins.
+ */
+int tenure_context_create(struct tenure *connection,
+			  struct tenure_device device,
+			  struct tenure_context *ret_context);
+
+/*
+ * Destroys a context and returns when the work that was submitted to it is
+ * done; flags TENURE_END_TERMINATE: that work counts as done now. It takes no
+ * more work from the moment of the call; progress can still be reported, by
+ * another thread. Uses that were recorded and never submitted are not waited
+ * for. -EINVAL: not a context of this connection, or being destroyed.
+ */
+int tenure_context_destroy(struct tenure *connection,
+			   struct tenure_context context, unsigned int flags);
+
+/*
+ * Records that the next work of a context uses count allocations (at most 1024
+ * in one call) of the context's device: created or opened, each as often as
+ * one likes. Costs no message, except when more than 1024 different ones have
+ * been recorded since the last submit: then those before are sent first. All
+ * or nothing; -EINVAL names the first bad entry. An allocation that is
+ * destroyed by layer L2 (tenure_destroy(), tenure_allocation_destroy()) before
+ * the work was submitted is no longer part of it; tenure_resource_destroy()
+ * keeps its memory for it.
+ */
+int tenure_context_use(struct tenure *connection, struct tenure_context context,
+		       const struct tenure_allocation *allocations,
+		       unsigned int count);
+
+/*
+ * Announces the work whose uses were recorded since the last submit, and that
+ * it ends when the context's progress reaches value: not 0, not UINT64_MAX, and
+ * at least the value of the last submit, or -EINVAL. Work without uses is
+ * legal. After a refusal the uses are still recorded.
+ */
+int tenure_context_submit(struct tenure *connection,
+			  struct tenure_context context, uint64_t value);
+
+/*
+ * Reports how far the context's work has come: everything that ends at value or
+ * before is done. Going back is ignored. Work is never done before it has been
+ * submitted: progress beyond the last submit counts from the submit that
+ * announces it. A process that reports progress which it has not made endangers
+ * only its own memory.
+ */
+int tenure_context_progress(struct tenure *connection,
+			    struct tenure_context context, uint64_t value);
 
 /* ---- Sharing ---------------------------------------------------------- */
 

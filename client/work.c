@@ -1,0 +1,556 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Work
+ *
+ * Each context has a batch: the allocations that its next work uses. Recording
+ * a use costs no message. Submit sends the batch with the value that will mark
+ * the end of that work; then the batch is empty.
+ *
+ *	use, use, use ---> batch --submit(value)--> daemon
+ *	                     |
+ *	                     +--flush: full, asked for, or a resource in it is
+ *	                        being destroyed by layer L1
+ *
+ * A flush must tell the daemon of uses before anybody knows where their work
+ * will end. It sends them as work that ends at announced + 1, where announced
+ * is the last value that the application submitted: the next submit can only
+ * end there or later. And since the daemon takes such a value for reached when
+ * progress says so, progress beyond announced is kept back here until it has
+ * been announced:
+ *
+ *	published = min(reported, announced)
+ *
+ * So a use that was flushed keeps its memory until progress reaches the value
+ * of the next submit, whatever the application says meanwhile, and progress
+ * that comes before its submit (the work was quick) is not lost: submit
+ * publishes it.
+ *
+ * Uses that were flushed and whose work was never submitted end with their
+ * context: once it is ending no submit can follow, so when all that was
+ * announced is done, nothing is in flight, and announced + 1 is published
+ * too. Whether the daemon has agreed to the end is known by a request behind
+ * it on the same socket: it is answered in order, the end is not (work_end_waits).
+ * A batch that was never sent goes with its context: nobody waits for work
+ * that nobody has heard of.
+ *
+ * An allocation that dies in another way (layer L2, its device) leaves the
+ * batches, so that no later submit can fail because of it.
+ *
+ * Guarantees, cited by the tests:
+ *
+ *  G1  What was recorded before a submit or flush has been sent when it
+ *      returns 0; after a refusal the batch is as it was.
+ *  G2  Nothing beyond the last submitted value is ever published while a
+ *      submit can follow.
+ *  G3  Progress is published when it is reported or when it is announced,
+ *      whichever is later, and never lost.
+ *  G4  A destroy by layer L1 sends exactly the batches that name the resource.
+ *  G5  No batch ever holds the handle of an allocation that this process
+ *      knows to be dead.
+ */
+#include "client/work.h"
+
+#include "client/connection.h"
+
+#include <stdlib.h>
+
+void work_init(struct work *work)
+{
+	*work = (struct work){ 0 };
+	keymap_init(&work->contexts);
+}
+
+struct work_context *work_find(const struct work *work, uint64_t handle)
+{
+	/* Nodes are first members. */
+	return (struct work_context *)(void *)keymap_find(&work->contexts,
+							  handle);
+}
+
+int work_publish(struct work *work, struct work_context *record,
+		 uint64_t handle, uint64_t device)
+{
+	if (handle == 0 || work_find(work, handle))
+		return -EPROTO;
+	*record = (struct work_context){
+		.node.key = handle,
+		.device = device,
+	};
+	keymap_insert(&work->contexts, &record->node);
+	return 0;
+}
+
+/* ---- Batches ---- */
+
+/* After every change of a batch: those that hold something are in a list. */
+static void relist(struct work *work, struct work_context *c)
+{
+	bool listed = c->link != NULL;
+
+	if (listed == (c->batch.count > 0))
+		return;
+	if (listed) {
+		*c->link = c->next;
+		if (c->next)
+			c->next->link = c->link;
+		c->link = NULL;
+		return;
+	}
+	c->link = &work->batched;
+	c->next = work->batched;
+	if (c->next)
+		c->next->link = &c->next;
+	work->batched = c;
+}
+
+static void empty_batch(struct work *work, struct work_context *c)
+{
+	batch_clear(&c->batch);
+	relist(work, c);
+}
+
+static void drop(struct work *work, struct work_context *c)
+{
+	empty_batch(work, c);
+	batch_deinit(&c->batch);
+	keymap_remove(&work->contexts, &c->node);
+	free(c);
+}
+
+void work_deinit(struct work *work)
+{
+	struct keymap_node *node;
+
+	while ((node = keymap_any(&work->contexts)))
+		drop(work, (struct work_context *)(void *)node);
+	keymap_deinit(&work->contexts);
+}
+
+static void drop_from_batches(void *context, uint64_t allocation)
+{
+	struct work *work = context;
+	struct work_context *next;
+
+	for (struct work_context *c = work->batched; c; c = next) {
+		next = c->next;
+		batch_remove(&c->batch, allocation);
+		relist(work, c);
+	}
+}
+
+void work_drop_allocation(struct tenure *connection, uint64_t allocation)
+{
+	drop_from_batches(&connection->work, allocation);
+}
+
+void work_drop_resource(struct tenure *connection, uint64_t resource)
+{
+	if (connection->work.batched)
+		ledger_resource_each(&connection->ledger, resource,
+				     drop_from_batches, &connection->work);
+}
+
+/* ---- Scopes ---- */
+
+struct sweep {
+	struct tenure *connection;
+	const struct work_scope *scope;
+	bool any;
+};
+
+static bool is_in(const struct tenure *connection,
+		  const struct work_scope *scope, const struct work_context *c)
+{
+	if (scope->context != 0)
+		return c->node.key == scope->context;
+	if (scope->device != 0)
+		return c->device == scope->device;
+	return ledger_adapter_of_device(&connection->ledger, c->device) ==
+	       scope->adapter;
+}
+
+static void sweep(struct sweep *s,
+		  void (*visit)(void *sweep, struct keymap_node *node))
+{
+	keymap_each(&s->connection->work.contexts, visit, s);
+}
+
+static void forget_one(void *context, struct keymap_node *node)
+{
+	struct sweep *s = context;
+	struct work_context *c = (void *)node;
+
+	if (is_in(s->connection, s->scope, c))
+		drop(&s->connection->work, c);
+}
+
+void work_forget(struct tenure *connection, const struct work_scope *scope)
+{
+	struct sweep s = { .connection = connection, .scope = scope };
+
+	sweep(&s, forget_one);
+}
+
+/* ---- Progress ---- */
+
+/* How far the daemon may know that the context has come. */
+static uint64_t publishable(const struct work_context *c)
+{
+	if (c->reported < c->announced)
+		return c->reported;
+	return c->ending ? c->sent : c->announced;
+}
+
+static int publish(struct tenure *connection, struct work_context *c,
+		   bool by_socket)
+{
+	uint64_t value = publishable(c), handle = c->node.key;
+	struct call call = {
+		.request = {
+			.opcode = WIRE_OP_CONTEXT_PROGRESS,
+			.device = c->device,
+			.object = c->node.key,
+			.value[0] = value,
+		},
+		.by_socket = by_socket,
+	};
+	int status;
+
+	if (value <= c->published)
+		return 0;
+	status = connection_call_locked(connection, &call);
+	c = work_find(&connection->work, handle);
+	if (status == 0 && c && c->published < value)
+		c->published = value;
+	return status;
+}
+
+int work_progress_waits(struct tenure *connection, uint64_t context,
+			uint64_t value)
+{
+	struct work_context *c = work_find(&connection->work, context);
+	uint64_t before;
+	int status;
+
+	if (!c)
+		return refusal_set(-EINVAL, TENURE_REASON_CONTEXT_INVALID);
+	before = c->reported;
+	if (value <= before)
+		return 0;
+	c->reported = value;
+	status = publish(connection, c, false);
+	c = work_find(&connection->work, context);
+	if (status < 0 && c && c->reported == value)
+		c->reported = before;
+	return status;
+}
+
+/* ---- Sending a batch ---- */
+
+/*
+ * Sends what a context's batch holds. value is where its work ends; the turn
+ * is the caller's, so nothing is added meanwhile.
+ */
+static int send_batch(struct tenure *connection, struct work_context *c,
+		      uint64_t value)
+{
+	struct call call = {
+		.request = {
+			.opcode = WIRE_OP_CONTEXT_SUBMIT,
+			.device = c->device,
+			.object = c->node.key,
+			.value[0] = value,
+		},
+	};
+	uint64_t handle = c->node.key;
+	int status = connection_prepare_locked(connection);
+
+	if (status < 0)
+		return status;
+	/* After the wait for room, what is sent is what is there now. */
+	c = work_find(&connection->work, handle);
+	if (c) {
+		call.request.count = c->batch.count;
+		call.args = batch_handles(&c->batch);
+		call.args_bytes = c->batch.count * sizeof(uint64_t);
+	}
+	status = connection_call_locked(connection, &call);
+	c = work_find(&connection->work, handle);
+	if (status < 0 || !c)
+		return status;
+	c->sent = value;
+	empty_batch(&connection->work, c);
+	return 0;
+}
+
+static int submit(struct tenure *connection, uint64_t context, uint64_t value)
+{
+	struct work_context *c = work_find(&connection->work, context);
+	struct tenure_refusal before;
+	uint64_t end = value;
+	int status;
+
+	if (!c)
+		return refusal_set(-EINVAL, TENURE_REASON_CONTEXT_INVALID);
+	/* More work that ends where the last one did, after a flush: it is
+	 * noted a little later, since the daemon goes only forward. */
+	if (value == c->announced && c->sent > value && value != 0)
+		end = c->sent;
+	status = send_batch(connection, c, end);
+	c = work_find(&connection->work, context);
+	if (status < 0 || !c)
+		return status;
+	c->announced = value;
+	/* It succeeded; if the daemon cannot be told of progress now, it will
+	 * be with the next. */
+	tenure_last_refusal(&before);
+	if (publish(connection, c, false) < 0 && connection->dead_status == 0)
+		refusal_restore(&before);
+	return 0;
+}
+
+int work_submit_waits(struct tenure *connection, uint64_t context,
+		      uint64_t value)
+{
+	int status;
+
+	/* One more must be left for a flush behind it. */
+	if (value == UINT64_MAX)
+		return refusal_set(-EINVAL, TENURE_REASON_ARGUMENT);
+	connection_turn_begin_locked(connection, TURN_BATCHES);
+	status = submit(connection, context, value);
+	connection_turn_end_locked(connection, TURN_BATCHES);
+	return status;
+}
+
+/*
+ * Sends a batch whose work has not been submitted. When its context takes no
+ * work any more, no submit will follow and there is nothing to protect.
+ */
+static int flush(struct tenure *connection, struct work_context *c)
+{
+	struct tenure_refusal before, refusal;
+	uint64_t handle = c->node.key;
+	int status;
+
+	if (c->batch.count == 0)
+		return 0;
+	tenure_last_refusal(&before);
+	status = send_batch(connection, c, c->announced + 1);
+	if (status != -EINVAL)
+		return status;
+	tenure_last_refusal(&refusal);
+	if (refusal.reason != TENURE_REASON_CONTEXT_ENDING)
+		return status;
+	c = work_find(&connection->work, handle);
+	if (c)
+		empty_batch(&connection->work, c);
+	refusal_restore(&before);
+	return 0;
+}
+
+struct search {
+	const struct batch *batch;
+	bool found;
+};
+
+static void look_in_batch(void *context, uint64_t allocation)
+{
+	struct search *search = context;
+
+	search->found |= batch_has(search->batch, allocation);
+}
+
+static bool depends(const struct tenure *connection,
+		    const struct work_context *c, uint64_t resource)
+{
+	struct search search = { .batch = &c->batch };
+
+	ledger_resource_each(&connection->ledger, resource, look_in_batch,
+			     &search);
+	return search.found;
+}
+
+/*
+ * The next batch that this pass has not looked at; resource 0 stands for all.
+ * A pass may give up the lock between two of them.
+ */
+static struct work_context *next_to_flush(struct tenure *connection,
+					  uint64_t device, uint64_t resource,
+					  uint32_t pass)
+{
+	struct work_context *c = connection->work.batched;
+
+	for (; c; c = c->next) {
+		if (c->pass == pass)
+			continue;
+		c->pass = pass;
+		if (resource == 0 ||
+		    (c->device == device && depends(connection, c, resource)))
+			break;
+	}
+	return c;
+}
+
+static int flush_those(struct tenure *connection, uint64_t device,
+		       uint64_t resource)
+{
+	struct work_context *c;
+	uint32_t pass;
+	int status = 0;
+
+	if (!connection->work.batched)
+		return 0;
+	connection_turn_begin_locked(connection, TURN_BATCHES);
+	pass = ++connection->work.pass;
+	while (status == 0 &&
+	       (c = next_to_flush(connection, device, resource, pass)))
+		status = flush(connection, c);
+	connection_turn_end_locked(connection, TURN_BATCHES);
+	return status;
+}
+
+int work_flush_waits(struct tenure *connection)
+{
+	return flush_those(connection, 0, 0);
+}
+
+int work_flush_resource_waits(struct tenure *connection, uint64_t device,
+			      uint64_t resource)
+{
+	return flush_those(connection, device, resource);
+}
+
+/* ---- Recording ---- */
+
+static int check_uses(const struct tenure *connection,
+		      const struct work_context *c, const uint64_t *list,
+		      unsigned int count)
+{
+	for (uint32_t i = 0; i < count; i++) {
+		const struct ledger_allocation *a =
+			ledger_allocation(&connection->ledger, list[i]);
+
+		if (list[i] == 0)
+			return refusal_set_at(-EINVAL, TENURE_REASON_ENTRY_ZERO,
+					      i);
+		if (!a)
+			return refusal_set_at(-EINVAL,
+					      TENURE_REASON_ENTRY_INVALID, i);
+		if (a->group->device != c->device)
+			return refusal_set_at(-EINVAL,
+					      TENURE_REASON_OTHER_DEVICE, i);
+	}
+	return 0;
+}
+
+static int use(struct tenure *connection, uint64_t context,
+	       const uint64_t *list, unsigned int count)
+{
+	struct work_context *c = work_find(&connection->work, context);
+	int status;
+
+	if (!c)
+		return refusal_set(-EINVAL, TENURE_REASON_CONTEXT_INVALID);
+	if (c->ending)
+		return refusal_set(-EINVAL, TENURE_REASON_CONTEXT_ENDING);
+	status = check_uses(connection, c, list, count);
+	if (status < 0)
+		return status;
+	if (batch_reserve(&c->batch) < 0)
+		return refusal_set(-ENOMEM, TENURE_REASON_LIBRARY_MEMORY);
+	if (count > BATCH_MAX - c->batch.count) {
+		status = flush(connection, c);
+		/* All is looked up again: others may have been at work. */
+		return status < 0 ? status :
+				    use(connection, context, list, count);
+	}
+	for (unsigned int i = 0; i < count; i++)
+		batch_add(&c->batch, list[i]);
+	relist(&connection->work, c);
+	return 0;
+}
+
+int work_use_waits(struct tenure *connection, uint64_t context,
+		   const uint64_t *list, unsigned int count)
+{
+	int status;
+
+	if (count > BATCH_MAX)
+		return refusal_set(-EINVAL, TENURE_REASON_LIST_TOO_LONG);
+	connection_turn_begin_locked(connection, TURN_BATCHES);
+	status = use(connection, context, list, count);
+	connection_turn_end_locked(connection, TURN_BATCHES);
+	return status;
+}
+
+/* ---- Ends ---- */
+
+static void look_for_open_uses(void *context, struct keymap_node *node)
+{
+	struct sweep *s = context;
+	const struct work_context *c = (void *)node;
+
+	if (is_in(s->connection, s->scope, c) && c->sent > c->announced)
+		s->any = true;
+}
+
+static void mark_ending(void *context, struct keymap_node *node)
+{
+	struct sweep *s = context;
+	struct work_context *c = (void *)node;
+
+	if (!is_in(s->connection, s->scope, c))
+		return;
+	c->ending = true;
+	/* By the socket, which keeps the lock: a sweep is under way. */
+	publish(s->connection, c, true);
+}
+
+/* The end has been sent, and so has the ping behind it: whether the daemon has
+ * taken the end, and keeps it waiting, is now known. */
+static int settle_open_uses(struct tenure *connection,
+			    const struct late_call *late, struct sweep *s)
+{
+	struct call ping = {
+		.request.opcode = WIRE_OP_PING,
+		.by_socket = true,
+	};
+	int status = connection_call_locked(connection, &ping);
+
+	if (status == 0 && !late->done)
+		sweep(s, mark_ending);
+	return status;
+}
+
+static int end(struct tenure *connection, struct call *call, struct sweep *s)
+{
+	struct late_call late;
+	struct tenure_refusal before;
+	int status = connection_settle_locked(connection);
+
+	if (status == 0)
+		status = late_send_locked(connection, call, &late);
+	if (status < 0)
+		return status;
+	tenure_last_refusal(&before);
+	/* A connection that dies here is seen by the wait. */
+	settle_open_uses(connection, &late, s);
+	refusal_restore(&before);
+	status = late_finish_waits(connection, call, &late, 0);
+	if (status < 0 || call->reply.status == 0)
+		return status;
+	return refusal_set_at(call->reply.status, call->reply.reason,
+			      call->reply.index);
+}
+
+int work_end_waits(struct tenure *connection, struct call *call,
+		   const struct work_scope *scope)
+{
+	struct sweep s = { .connection = connection, .scope = scope };
+
+	sweep(&s, look_for_open_uses);
+	if (!s.any || !connection->transport->ops->send)
+		return connection_call_locked(connection, call);
+	return end(connection, call, &s);
+}

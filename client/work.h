@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The contexts of a connection: what their next work uses, how far their work
+ * has been announced, and how far it has come. See work.c. The connection's
+ * lock is the caller's; functions that end in _waits may give it up, so that
+ * a record that was found before must be found again.
+ */
+#ifndef CLIENT_WORK_H
+#define CLIENT_WORK_H
+
+#include "client/batch.h"
+#include "client/keymap.h"
+#include "core/base.h"
+
+struct tenure;
+struct call;
+
+struct work_context {
+	struct keymap_node node; /* key: the handle */
+	struct work_context *next, **link; /* of those with a batch */
+	uint64_t device;
+	uint64_t announced; /* the last value that the application submitted */
+	uint64_t sent; /* to the daemon: announced, or one more */
+	uint64_t reported; /* progress as the application says */
+	uint64_t published; /* as the daemon was told */
+	bool ending; /* no submit can follow any more */
+	uint32_t pass; /* of the last flush that looked at it */
+	struct batch batch;
+};
+
+struct work {
+	struct keymap contexts;
+	struct work_context *batched; /* those whose batch is not empty */
+	uint32_t pass;
+};
+
+/* Contexts: one, or all of a device or of an adapter. */
+struct work_scope {
+	uint64_t context, device, adapter; /* one of them is not 0 */
+};
+
+void work_init(struct work *work);
+void work_deinit(struct work *work);
+
+/* A context by its handle, or NULL. */
+struct work_context *work_find(const struct work *work, uint64_t handle);
+
+/* Enters a context in *record, heap memory that is then owned here. -EPROTO
+ * for a handle of 0 or one that is already known. */
+int work_publish(struct work *work, struct work_context *record,
+		 uint64_t handle, uint64_t device);
+
+/* Forgets what has been destroyed. */
+void work_forget(struct tenure *connection, const struct work_scope *scope);
+
+/* Takes an allocation, or those of a resource, out of all batches: they are
+ * about to be forgotten. Costs nothing while no batch holds anything. */
+void work_drop_allocation(struct tenure *connection, uint64_t allocation);
+void work_drop_resource(struct tenure *connection, uint64_t resource);
+
+/* The steps of the public functions of client/context.c: each returns 0 or a
+ * status that has been remembered, and has then changed nothing. */
+int work_use_waits(struct tenure *connection, uint64_t context,
+		   const uint64_t *list, unsigned int count);
+int work_submit_waits(struct tenure *connection, uint64_t context,
+		      uint64_t value);
+int work_progress_waits(struct tenure *connection, uint64_t context,
+			uint64_t value);
+
+/* Sends all batches, or those that use the resource (an opening of the
+ * device): it is about to be destroyed by layer L1. */
+int work_flush_waits(struct tenure *connection);
+int work_flush_resource_waits(struct tenure *connection, uint64_t device,
+			      uint64_t resource);
+
+/*
+ * connection_call_locked for a request that ends contexts: uses whose work was
+ * never submitted do not keep it waiting.
+ */
+int work_end_waits(struct tenure *connection, struct call *call,
+		   const struct work_scope *scope);
+
+#endif

@@ -1,0 +1,343 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Work: G1 to G5, against a daemon that notes what it is told. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "client/work.h"
+#include "client/world_test.h"
+
+struct bench {
+	struct world w; /* first */
+	struct tenure_context context;
+};
+
+static int set_up(void **state)
+{
+	static struct bench b;
+
+	world_open(&b.w);
+	assert_int_equal(tenure_context_create(b.w.connection, b.w.device,
+					       &b.context),
+			 0);
+	*state = &b;
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	world_close(*state);
+	return 0;
+}
+
+static const struct wire_request *last(struct bench *b)
+{
+	return &b->w.fake->request;
+}
+
+static unsigned int asked(struct bench *b)
+{
+	return b->w.fake->n_requests;
+}
+
+static int use(struct bench *b, unsigned int first, unsigned int count)
+{
+	return tenure_context_use(b->w.connection, b->context,
+				  &b->w.allocations[first], count);
+}
+
+static int submit(struct bench *b, uint64_t value)
+{
+	return tenure_context_submit(b->w.connection, b->context, value);
+}
+
+static int progress(struct bench *b, uint64_t value)
+{
+	return tenure_context_progress(b->w.connection, b->context, value);
+}
+
+static void assert_said(struct bench *b, uint8_t opcode, uint64_t value,
+			uint32_t count)
+{
+	assert_int_equal(last(b)->opcode, opcode);
+	assert_int_equal(last(b)->object, b->context.value);
+	assert_int_equal(last(b)->device, b->w.device.value);
+	assert_int_equal(last(b)->value[0], value);
+	assert_int_equal(last(b)->count, count);
+}
+
+static void g1_submit_sends_what_was_recorded(void **state)
+{
+	struct bench *b = *state;
+	unsigned int n = asked(b);
+
+	assert_int_equal(use(b, 0, 2), 0);
+	assert_int_equal(use(b, 1, 1), 0);
+	assert_int_equal(asked(b), n);
+	assert_int_equal(submit(b, 5), 0);
+	assert_said(b, WIRE_OP_CONTEXT_SUBMIT, 5, 2);
+	assert_memory_equal(b->w.fake->uses, b->w.allocations, 16);
+	/* The batch is empty now. */
+	assert_int_equal(submit(b, 6), 0);
+	assert_said(b, WIRE_OP_CONTEXT_SUBMIT, 6, 0);
+	assert_int_equal(asked(b), n + 2);
+}
+
+static void g1_a_refused_submit_keeps_the_batch(void **state)
+{
+	struct bench *b = *state;
+
+	assert_int_equal(use(b, 0, 2), 0);
+	b->w.fake->refuse_opcode = WIRE_OP_CONTEXT_SUBMIT;
+	b->w.fake->refuse_status = -ENOMEM;
+	assert_int_equal(submit(b, 5), -ENOMEM);
+	assert_int_equal(submit(b, 5), 0);
+	assert_said(b, WIRE_OP_CONTEXT_SUBMIT, 5, 2);
+}
+
+static void g1_flush_sends_as_the_next_work(void **state)
+{
+	struct bench *b = *state;
+	unsigned int n;
+
+	assert_int_equal(submit(b, 10), 0);
+	assert_int_equal(use(b, 0, 1), 0);
+	assert_int_equal(tenure_flush(b->w.connection), 0);
+	assert_said(b, WIRE_OP_CONTEXT_SUBMIT, 11, 1);
+	n = asked(b);
+	assert_int_equal(tenure_flush(b->w.connection), 0);
+	assert_int_equal(asked(b), n);
+	/* More that ends at 10 is noted with what was flushed. */
+	assert_int_equal(submit(b, 10), 0);
+	assert_said(b, WIRE_OP_CONTEXT_SUBMIT, 11, 0);
+	assert_int_equal(submit(b, 20), 0);
+	assert_said(b, WIRE_OP_CONTEXT_SUBMIT, 20, 0);
+}
+
+static void g1_a_full_batch_is_sent(void **state)
+{
+	struct bench *b = *state;
+	static struct tenure_allocation many[BATCH_MAX];
+	static size_t sizes[BATCH_MAX];
+	unsigned int i, n;
+
+	for (i = 0; i < BATCH_MAX; i++)
+		sizes[i] = 1;
+	assert_int_equal(tenure_allocation_create(b->w.connection, b->w.device,
+						  sizes, BATCH_MAX, many),
+			 0);
+	n = asked(b);
+	assert_int_equal(tenure_context_use(b->w.connection, b->context, many,
+					    BATCH_MAX),
+			 0);
+	assert_int_equal(asked(b), n);
+	assert_int_equal(use(b, 0, 1), 0);
+	assert_said(b, WIRE_OP_CONTEXT_SUBMIT, 1, BATCH_MAX);
+	assert_int_equal(submit(b, 7), 0);
+	assert_said(b, WIRE_OP_CONTEXT_SUBMIT, 7, 1);
+	assert_int_equal(tenure_context_use(b->w.connection, b->context, many,
+					    BATCH_MAX + 1),
+			 -EINVAL);
+	assert_int_equal(world_reason(), TENURE_REASON_LIST_TOO_LONG);
+	/* A flush that is refused leaves both what was and what was to be. */
+	assert_int_equal(tenure_context_use(b->w.connection, b->context, many,
+					    BATCH_MAX),
+			 0);
+	b->w.fake->refuse_opcode = WIRE_OP_CONTEXT_SUBMIT;
+	b->w.fake->refuse_status = -ENOMEM;
+	assert_int_equal(use(b, 0, 1), -ENOMEM);
+	assert_int_equal(submit(b, 8), 0);
+	assert_said(b, WIRE_OP_CONTEXT_SUBMIT, 8, BATCH_MAX);
+}
+
+static void g2_nothing_beyond_what_was_announced(void **state)
+{
+	struct bench *b = *state;
+	unsigned int n;
+
+	assert_int_equal(submit(b, 10), 0);
+	assert_int_equal(use(b, 0, 1), 0);
+	assert_int_equal(tenure_flush(b->w.connection), 0);
+	assert_int_equal(progress(b, 15), 0);
+	assert_said(b, WIRE_OP_CONTEXT_PROGRESS, 10, 0);
+	n = asked(b);
+	assert_int_equal(progress(b, 16), 0);
+	assert_int_equal(progress(b, 3), 0);
+	assert_int_equal(asked(b), n);
+	/* The flushed use ends at 20, and not at 16. */
+	assert_int_equal(submit(b, 20), 0);
+	assert_said(b, WIRE_OP_CONTEXT_PROGRESS, 16, 0);
+	assert_int_equal(b->w.fake->heads[(asked(b) - 1) % 64].value[0], 20);
+	assert_int_equal(progress(b, 20), 0);
+	assert_said(b, WIRE_OP_CONTEXT_PROGRESS, 20, 0);
+}
+
+static void g3_early_progress_is_not_lost(void **state)
+{
+	struct bench *b = *state;
+	unsigned int n = asked(b);
+
+	assert_int_equal(progress(b, 4), 0);
+	assert_int_equal(asked(b), n);
+	assert_int_equal(submit(b, 4), 0);
+	assert_said(b, WIRE_OP_CONTEXT_PROGRESS, 4, 0);
+	assert_int_equal(asked(b), n + 2);
+}
+
+static void g3_refused_progress_is_reported_again(void **state)
+{
+	struct bench *b = *state;
+
+	assert_int_equal(submit(b, 4), 0);
+	b->w.fake->refuse_opcode = WIRE_OP_CONTEXT_PROGRESS;
+	b->w.fake->refuse_status = -ENODEV;
+	assert_int_equal(progress(b, 4), -ENODEV);
+	assert_int_equal(progress(b, 4), 0);
+	assert_said(b, WIRE_OP_CONTEXT_PROGRESS, 4, 0);
+	/* In a submit it is no failure of the submit, and comes later. */
+	assert_int_equal(progress(b, 5), 0);
+	b->w.fake->refuse_opcode = WIRE_OP_CONTEXT_PROGRESS;
+	assert_int_equal(submit(b, 5), 0);
+	assert_int_equal(submit(b, 6), 0);
+	assert_said(b, WIRE_OP_CONTEXT_PROGRESS, 5, 0);
+}
+
+static void g4_destroy_sends_the_batches_that_name_it(void **state)
+{
+	struct bench *b = *state;
+	struct tenure_context other;
+	struct tenure_allocation mine;
+	struct tenure *t = b->w.connection;
+	const size_t size = 1;
+	unsigned int n;
+
+	assert_int_equal(tenure_context_create(t, b->w.device, &other), 0);
+	assert_int_equal(
+		tenure_allocation_create(t, b->w.device, &size, 1, &mine), 0);
+	assert_int_equal(tenure_context_use(t, other, &mine, 1), 0);
+	assert_int_equal(tenure_context_use(t, b->context, &mine, 1), 0);
+	assert_int_equal(use(b, 1, 1), 0);
+	n = asked(b);
+	assert_int_equal(tenure_resource_destroy(t, b->w.device, b->w.resource),
+			 0);
+	/* One flush, of the batch that names it, and the destroy. */
+	assert_int_equal(asked(b), n + 2);
+	assert_int_equal(last(b)->opcode, WIRE_OP_DESTROY);
+	assert_int_equal(b->w.fake->heads[(n + 1) % 64].opcode,
+			 WIRE_OP_CONTEXT_SUBMIT);
+	assert_int_equal(b->w.fake->heads[(n + 1) % 64].object,
+			 b->context.value);
+	assert_int_equal(b->w.fake->heads[(n + 1) % 64].count, 2);
+	assert_int_equal(tenure_context_submit(t, other, 1), 0);
+	assert_int_equal(last(b)->count, 1);
+}
+
+static void g4_a_refused_flush_refuses_the_destroy(void **state)
+{
+	struct bench *b = *state;
+
+	assert_int_equal(use(b, 1, 1), 0);
+	b->w.fake->refuse_opcode = WIRE_OP_CONTEXT_SUBMIT;
+	b->w.fake->refuse_status = -ENOMEM;
+	assert_int_equal(tenure_resource_destroy(b->w.connection, b->w.device,
+						 b->w.resource),
+			 -ENOMEM);
+	assert_int_equal(last(b)->opcode, WIRE_OP_CONTEXT_SUBMIT);
+	assert_int_equal(use(b, 0, 1), 0);
+}
+
+static int refuse_as_ending(void *context, struct exchange *x)
+{
+	(void)context;
+	x->reply.status = -EINVAL;
+	x->reply.reason = TENURE_REASON_CONTEXT_ENDING;
+	return 0;
+}
+
+static void g4_a_context_that_ends_stands_in_nobodys_way(void **state)
+{
+	struct bench *b = *state;
+
+	assert_int_equal(use(b, 1, 1), 0);
+	world_lie(&b->w, refuse_as_ending);
+	assert_int_equal(tenure_resource_destroy(b->w.connection, b->w.device,
+						 b->w.resource),
+			 0);
+	assert_int_equal(last(b)->opcode, WIRE_OP_DESTROY);
+}
+
+static void g5_the_dead_leave_the_batch(void **state)
+{
+	struct bench *b = *state;
+	struct tenure *t = b->w.connection;
+	const size_t sizes[2] = { 1, 1 };
+	struct tenure_allocation two[2];
+	const struct tenure_destroy whole = {
+		.device = b->w.device,
+		.resource = b->w.resource,
+	};
+
+	assert_int_equal(
+		tenure_allocation_create(t, b->w.device, sizes, 2, two), 0);
+	assert_int_equal(use(b, 0, 2), 0);
+	assert_int_equal(tenure_context_use(t, b->context, two, 2), 0);
+	assert_int_equal(tenure_allocation_destroy(t, b->w.device, two[0], 0),
+			 0);
+	assert_int_equal(tenure_destroy(t, &whole), 0);
+	assert_int_equal(submit(b, 1), 0);
+	assert_said(b, WIRE_OP_CONTEXT_SUBMIT, 1, 1);
+	assert_int_equal(b->w.fake->uses[0], two[1].value);
+	/* And do not come back. */
+	assert_int_equal(tenure_context_use(t, b->context, two, 1), -EINVAL);
+	assert_int_equal(world_reason(), TENURE_REASON_ENTRY_INVALID);
+}
+
+static void test_ends_forget(void **state)
+{
+	struct bench *b = *state;
+	struct tenure *t = b->w.connection;
+	struct tenure_device device;
+	struct tenure_context other;
+
+	assert_int_equal(use(b, 0, 2), 0);
+	assert_int_equal(tenure_device_create(t, b->w.adapter, &device), 0);
+	assert_int_equal(tenure_context_create(t, device, &other), 0);
+	assert_int_equal(tenure_device_terminate(t, device), 0);
+	assert_int_equal(last(b)->flags, TENURE_END_TERMINATE);
+	assert_int_equal(tenure_context_submit(t, other, 1), -EINVAL);
+	assert_int_equal(world_reason(), TENURE_REASON_CONTEXT_INVALID);
+	assert_int_equal(submit(b, 1), 0);
+	/* Not the last close of the adapter, then the last. */
+	assert_int_equal(tenure_adapter_open(t, NULL, &b->w.adapter), 0);
+	assert_int_equal(tenure_adapter_close(t, b->w.adapter), 0);
+	assert_int_equal(submit(b, 2), 0);
+	assert_int_equal(tenure_adapter_close(t, b->w.adapter), 0);
+	assert_int_equal(submit(b, 3), -EINVAL);
+	assert_int_equal(use(b, 0, 1), -EINVAL);
+	assert_int_equal(progress(b, 3), -EINVAL);
+}
+
+#define work_test(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		work_test(g1_submit_sends_what_was_recorded),
+		work_test(g1_a_refused_submit_keeps_the_batch),
+		work_test(g1_flush_sends_as_the_next_work),
+		work_test(g1_a_full_batch_is_sent),
+		work_test(g2_nothing_beyond_what_was_announced),
+		work_test(g3_early_progress_is_not_lost),
+		work_test(g3_refused_progress_is_reported_again),
+		work_test(g4_destroy_sends_the_batches_that_name_it),
+		work_test(g4_a_refused_flush_refuses_the_destroy),
+		work_test(g4_a_context_that_ends_stands_in_nobodys_way),
+		work_test(g5_the_dead_leave_the_batch),
+		work_test(test_ends_forget),
+	};
+
+	return cmocka_run_group_tests_name("work", tests, NULL, NULL);
+}
