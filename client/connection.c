@@ -244,7 +244,8 @@ int connection_call_locked(struct tenure *connection, struct call *call)
 	if (connection->ringside && !call->by_socket &&
 	    !wants_fd(&call->request))
 		status = ringside_call_waits(connection, call);
-	else if (late_may_be(&call->request) && connection->transport->ops->send)
+	else if (late_may_be(&call->request) &&
+		 connection->transport->ops->send)
 		status = late_call_waits(connection, call);
 	else
 		status = call_by_socket(connection, call);
