@@ -20,6 +20,16 @@
  *
  *	published = min(reported, announced)
  *
+ * and progress between announced and the value of the next submit, at which no
+ * work ends, but which is beyond announced + 1, is published as announced: such
+ * a gap is remembered until progress has passed it. There is room for a few; a
+ * gap more is joined to the last one, which at worst keeps memory a little
+ * longer.
+ *
+ *	announced     flushed                 next submit
+ *	---- 10 ======== 11 ..................... 20 ---->  values
+ *	      \_________ 10 is published _________/\___ as reported
+ *
  * So a use that was flushed keeps its memory until progress reaches the value
  * of the next submit, whatever the application says meanwhile, and progress
  * that comes before its submit (the work was quick) is not lost: submit
@@ -40,8 +50,8 @@
  *
  *  G1  What was recorded before a submit or flush has been sent when it
  *      returns 0; after a refusal the batch is as it was.
- *  G2  Nothing beyond the last submitted value is ever published while a
- *      submit can follow.
+ *  G2  While a submit can follow, nothing beyond the last submitted value is
+ *      published, and what was flushed ends no earlier than the submit after.
  *  G3  Progress is published when it is reported or when it is announced,
  *      whichever is later, and never lost.
  *  G4  A destroy by layer L1 sends exactly the batches that name the resource.
@@ -196,9 +206,36 @@ void work_forget(struct tenure *connection, const struct work_scope *scope)
 /* How far the daemon may know that the context has come. */
 static uint64_t publishable(const struct work_context *c)
 {
-	if (c->reported < c->announced)
-		return c->reported;
-	return c->ending ? c->sent : c->announced;
+	uint32_t i = 0;
+
+	if (c->reported >= c->announced)
+		return c->ending ? c->sent : c->announced;
+	while (i < c->n_gaps && c->gaps[i].end <= c->reported)
+		i++;
+	if (i < c->n_gaps && c->gaps[i].floor < c->reported)
+		return c->gaps[i].floor;
+	return c->reported;
+}
+
+/* Forgets the gaps that progress has passed. */
+static void pass_gaps(struct work_context *c)
+{
+	uint32_t passed = 0;
+
+	while (passed < c->n_gaps && c->gaps[passed].end <= c->reported)
+		passed++;
+	c->n_gaps -= passed;
+	memmove(c->gaps, &c->gaps[passed], c->n_gaps * sizeof(c->gaps[0]));
+}
+
+/* Something was flushed after announced, and its work ends at value. */
+static void add_gap(struct work_context *c, uint64_t value)
+{
+	pass_gaps(c);
+	if (c->n_gaps == WORK_GAPS)
+		c->gaps[WORK_GAPS - 1].end = value;
+	else
+		c->gaps[c->n_gaps++] = (struct work_gap){ c->announced, value };
 }
 
 static int publish(struct tenure *connection, struct work_context *c,
@@ -288,18 +325,22 @@ static int submit(struct tenure *connection, uint64_t context, uint64_t value)
 	struct work_context *c = work_find(&connection->work, context);
 	struct tenure_refusal before;
 	uint64_t end = value;
+	bool flushed;
 	int status;
 
 	if (!c)
 		return refusal_set(-EINVAL, TENURE_REASON_CONTEXT_INVALID);
 	/* More work that ends where the last one did, after a flush: it is
 	 * noted a little later, since the daemon goes only forward. */
-	if (value == c->announced && c->sent > value && value != 0)
+	flushed = c->sent > c->announced;
+	if (value == c->announced && flushed && value != 0)
 		end = c->sent;
 	status = send_batch(connection, c, end);
 	c = work_find(&connection->work, context);
 	if (status < 0 || !c)
 		return status;
+	if (flushed && value > c->announced)
+		add_gap(c, value);
 	c->announced = value;
 	/* It succeeded; if the daemon cannot be told of progress now, it will
 	 * be with the next. */

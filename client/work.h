@@ -15,6 +15,14 @@
 struct tenure;
 struct call;
 
+/* Values that no work ends at, but that what was flushed could be taken for:
+ * progress from floor on, and before end, is published as floor. */
+struct work_gap {
+	uint64_t floor, end;
+};
+
+enum { WORK_GAPS = 8 };
+
 struct work_context {
 	struct keymap_node node; /* key: the handle */
 	struct work_context *next, **link; /* of those with a batch */
@@ -23,6 +31,8 @@ struct work_context {
 	uint64_t sent; /* to the daemon: announced, or one more */
 	uint64_t reported; /* progress as the application says */
 	uint64_t published; /* as the daemon was told */
+	struct work_gap gaps[WORK_GAPS]; /* in order, not yet passed */
+	uint32_t n_gaps;
 	bool ending; /* no submit can follow any more */
 	uint32_t pass; /* of the last flush that looked at it */
 	struct batch batch;

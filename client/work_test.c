@@ -169,10 +169,37 @@ static void g2_nothing_beyond_what_was_announced(void **state)
 	assert_int_equal(asked(b), n);
 	/* The flushed use ends at 20, and not at 16. */
 	assert_int_equal(submit(b, 20), 0);
-	assert_said(b, WIRE_OP_CONTEXT_PROGRESS, 16, 0);
-	assert_int_equal(b->w.fake->heads[(asked(b) - 1) % 64].value[0], 20);
+	assert_said(b, WIRE_OP_CONTEXT_SUBMIT, 20, 0);
+	assert_int_equal(progress(b, 19), 0);
+	assert_int_equal(asked(b), n + 1);
 	assert_int_equal(progress(b, 20), 0);
 	assert_said(b, WIRE_OP_CONTEXT_PROGRESS, 20, 0);
+}
+
+/* A flush before each of many submits that run ahead of the work: what is
+ * published is what a list of all of them would say, or less. */
+static void g2_many_gaps(void **state)
+{
+	struct bench *b = *state;
+	uint64_t told = 0;
+
+	for (uint64_t i = 1; i <= 20; i++) {
+		assert_int_equal(use(b, 0, 1), 0);
+		assert_int_equal(tenure_flush(b->w.connection), 0);
+		assert_int_equal(submit(b, 10 * i), 0);
+	}
+	for (uint64_t i = 1; i <= 200; i++) {
+		assert_int_equal(progress(b, i), 0);
+		if (last(b)->opcode == WIRE_OP_CONTEXT_PROGRESS)
+			told = last(b)->value[0];
+		assert_true(told <= i - i % 10);
+		if (i < 80)
+			assert_int_equal(told, i - i % 10);
+	}
+	assert_int_equal(told, 200);
+	assert_int_equal(submit(b, 205), 0);
+	assert_int_equal(progress(b, 203), 0);
+	assert_said(b, WIRE_OP_CONTEXT_PROGRESS, 203, 0);
 }
 
 static void g3_early_progress_is_not_lost(void **state)
@@ -330,6 +357,7 @@ int main(void)
 		work_test(g1_flush_sends_as_the_next_work),
 		work_test(g1_a_full_batch_is_sent),
 		work_test(g2_nothing_beyond_what_was_announced),
+		work_test(g2_many_gaps),
 		work_test(g3_early_progress_is_not_lost),
 		work_test(g3_refused_progress_is_reported_again),
 		work_test(g4_destroy_sends_the_batches_that_name_it),
