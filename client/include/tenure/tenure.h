@@ -306,7 +306,9 @@ int tenure_refusals_take(struct tenure *connection,
  * A context is a queue of work that this process does itself, in order. Tenure
  * hears which allocations a piece of work uses, and how far the work has come;
  * what is destroyed meanwhile dies at once as a handle and keeps its memory
- * until the last work that uses it has ended.
+ * until the last work that uses it has ended. It is unmapped in this process
+ * at once all the same: what goes on using it is a device, another process, or
+ * a mapping that tenure_map() did not make.
  *
  *	tenure_context_use(t, context, inputs, n);   record
  *	tenure_context_submit(t, context, 7);        "this work ends at 7"
