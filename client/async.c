@@ -77,11 +77,10 @@ int free_allocation_locked(struct tenure *connection, uint64_t handle)
 		ledger_allocation(ledger, handle);
 	uint64_t device = allocation ? allocation->group->device : 0;
 
-	if (allocation) {
-		if (connection->work.batched)
-			work_drop_allocation(connection, handle);
+	if (connection->work.batched)
+		work_drop_allocation(connection, handle);
+	if (allocation)
 		ledger_allocation_forget(ledger, handle);
-	}
 	if (connection->ringside)
 		return ringside_free_waits(connection, handle);
 	return destroy_by_socket(connection, device, 0, handle);

@@ -31,7 +31,8 @@
  *  G2  A publish that fails has changed nothing.
  *  G3  Whatever was published is freed by forget or by deinit, once.
  *  G4  Forgetting costs the number of what is forgotten, not of what is held;
- *      only the last close of an adapter looks at all devices.
+ *      only the last close of an adapter looks at all devices, and the end of
+ *      a context at all groups of its device.
  */
 #include "client/ledger.h"
 
@@ -254,6 +255,20 @@ void ledger_resource_forget(struct ledger *ledger, uint64_t resource)
 
 	while ((node = keymap_find(&ledger->resources, resource)))
 		group_drop(ledger, (struct ledger_group *)(void *)node);
+}
+
+void ledger_context_forget(struct ledger *ledger, uint64_t device,
+			   uint64_t context)
+{
+	struct ledger_device *record = device_find(ledger, device);
+	struct ledger_group *next;
+
+	for (struct ledger_group *g = record ? record->groups : NULL; g;
+	     g = next) {
+		next = g->next;
+		if (g->context == context)
+			group_drop(ledger, g);
+	}
 }
 
 void ledger_device_forget(struct ledger *ledger, uint64_t device)

@@ -29,10 +29,16 @@ struct ledger_group {
 	struct keymap_node node; /* key: the resource, or 0 and in no map */
 	struct ledger_group *next, **link; /* of the device, or of the strays */
 	uint64_t device;
+	/* Whose memory it is by layer L4: set before it is published; 0:
+	 * ordinary. */
+	uint64_t context;
 	uint64_t store; /* 0 until one of them is mapped */
 	uint32_t count, live;
 	struct ledger_allocation allocations[];
 };
+
+/* The context of a group that belongs to all contexts of its device. */
+#define LEDGER_ALL_CONTEXTS UINT64_MAX
 
 struct ledger_device {
 	struct keymap_node node; /* key: the handle */
@@ -109,6 +115,8 @@ void ledger_detach(struct ledger *ledger, struct ledger_allocation *allocation);
  * known is none of ours. */
 void ledger_allocation_forget(struct ledger *ledger, uint64_t handle);
 void ledger_resource_forget(struct ledger *ledger, uint64_t resource);
+void ledger_context_forget(struct ledger *ledger, uint64_t device,
+			   uint64_t context);
 void ledger_device_forget(struct ledger *ledger, uint64_t device);
 
 /* Enters a device in *record, heap memory that the ledger then owns. -EPROTO

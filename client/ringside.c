@@ -352,6 +352,7 @@ int ringside_prepare_waits(struct tenure *connection)
 static bool has_data(uint8_t opcode)
 {
 	return opcode == WIRE_OP_CREATE || opcode == WIRE_OP_OPEN ||
+	       opcode == WIRE_OP_CONTEXT_ALLOCATION_CREATE ||
 	       opcode == WIRE_OP_QUERY || opcode == WIRE_OP_STAT;
 }
 

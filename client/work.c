@@ -49,14 +49,14 @@
  * Guarantees, cited by the tests:
  *
  *  G1  What was recorded before a submit or flush has been sent when it
- *      returns 0; after a refusal the batch is as it was.
+ *      returns 0; after a refusal the batch is as it was, but for an entry
+ *      that the daemon found bad.
  *  G2  While a submit can follow, nothing beyond the last submitted value is
  *      published, and what was flushed ends no earlier than the submit after.
  *  G3  Progress is published when it is reported or when it is announced,
  *      whichever is later, and never lost.
  *  G4  A destroy by layer L1 sends exactly the batches that name the resource.
- *  G5  No batch ever holds the handle of an allocation that this process
- *      knows to be dead.
+ *  G5  An allocation that this process destroys leaves all batches.
  */
 #include "client/work.h"
 
@@ -190,8 +190,10 @@ static void forget_one(void *context, struct keymap_node *node)
 	struct sweep *s = context;
 	struct work_context *c = (void *)node;
 
-	if (is_in(s->connection, s->scope, c))
-		drop(&s->connection->work, c);
+	if (!is_in(s->connection, s->scope, c))
+		return;
+	ledger_context_forget(&s->connection->ledger, c->device, c->node.key);
+	drop(&s->connection->work, c);
 }
 
 void work_forget(struct tenure *connection, const struct work_scope *scope)
@@ -285,6 +287,24 @@ int work_progress_waits(struct tenure *connection, uint64_t context,
 /* ---- Sending a batch ---- */
 
 /*
+ * The daemon found an entry bad that this process could not know to be: it
+ * leaves the batch, or no later submit would succeed. If the batch has changed
+ * since it was sent, the next refusal finds it.
+ */
+static void drop_bad_entry(struct work *work, struct work_context *c,
+			   uint32_t count)
+{
+	struct tenure_refusal refusal;
+
+	tenure_last_refusal(&refusal);
+	if (refusal.status != -EINVAL || refusal.index < 0 ||
+	    (uint32_t)refusal.index >= count || c->batch.count != count)
+		return;
+	batch_remove(&c->batch, batch_handles(&c->batch)[refusal.index]);
+	relist(work, c);
+}
+
+/*
  * Sends what a context's batch holds. value is where its work ends; the turn
  * is the caller's, so nothing is added meanwhile.
  */
@@ -313,8 +333,12 @@ static int send_batch(struct tenure *connection, struct work_context *c,
 	}
 	status = connection_call_locked(connection, &call);
 	c = work_find(&connection->work, handle);
-	if (status < 0 || !c)
+	if (!c)
 		return status;
+	if (status < 0) {
+		drop_bad_entry(&connection->work, c, call.request.count);
+		return status;
+	}
 	c->sent = value;
 	empty_batch(&connection->work, c);
 	return 0;
@@ -475,9 +499,12 @@ static int check_uses(const struct tenure *connection,
 		if (list[i] == 0)
 			return refusal_set_at(-EINVAL, TENURE_REASON_ENTRY_ZERO,
 					      i);
+		/* What a device owns itself may not be known here. */
 		if (!a)
-			return refusal_set_at(-EINVAL,
-					      TENURE_REASON_ENTRY_INVALID, i);
+			continue;
+		if (a->group->context != 0)
+			return refusal_set_at(-EINVAL, TENURE_REASON_WRONG_TYPE,
+					      i);
 		if (a->group->device != c->device)
 			return refusal_set_at(-EINVAL,
 					      TENURE_REASON_OTHER_DEVICE, i);

@@ -317,9 +317,33 @@ static void g5_the_dead_leave_the_batch(void **state)
 	assert_int_equal(submit(b, 1), 0);
 	assert_said(b, WIRE_OP_CONTEXT_SUBMIT, 1, 1);
 	assert_int_equal(b->w.fake->uses[0], two[1].value);
-	/* And do not come back. */
-	assert_int_equal(tenure_context_use(t, b->context, two, 1), -EINVAL);
-	assert_int_equal(world_reason(), TENURE_REASON_ENTRY_INVALID);
+}
+
+static int refuse_entry_1(void *context, struct exchange *x)
+{
+	(void)context;
+	x->reply.status = -EINVAL;
+	x->reply.reason = TENURE_REASON_ENTRY_INVALID;
+	x->reply.index = 1;
+	return 0;
+}
+
+/* A stale handle is told of once, and is no obstacle for ever. */
+static void g1_a_bad_entry_leaves(void **state)
+{
+	struct bench *b = *state;
+	const struct tenure_allocation stale = { 12345 };
+
+	assert_int_equal(use(b, 0, 1), 0);
+	assert_int_equal(
+		tenure_context_use(b->w.connection, b->context, &stale, 1), 0);
+	assert_int_equal(use(b, 1, 1), 0);
+	world_lie(&b->w, refuse_entry_1);
+	assert_int_equal(submit(b, 1), -EINVAL);
+	assert_int_equal(last(b)->count, 3);
+	assert_int_equal(submit(b, 1), 0);
+	assert_int_equal(last(b)->count, 2);
+	assert_memory_equal(b->w.fake->uses, b->w.allocations, 16);
 }
 
 static void test_ends_forget(void **state)
@@ -364,6 +388,7 @@ int main(void)
 		work_test(g4_a_refused_flush_refuses_the_destroy),
 		work_test(g4_a_context_that_ends_stands_in_nobodys_way),
 		work_test(g5_the_dead_leave_the_batch),
+		work_test(g1_a_bad_entry_leaves),
 		work_test(test_ends_forget),
 	};
 

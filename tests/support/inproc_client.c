@@ -76,6 +76,7 @@ static int inproc_exchange(struct transport *transport,
 
 	if (!is_alive(t))
 		return -ECONNRESET;
+	t->looked = false;
 	/* Nobody here would serve a ring: the library works without. */
 	if (exchange->request->opcode == WIRE_OP_RING) {
 		exchange->reply = (struct wire_reply){

@@ -88,6 +88,10 @@ struct tenure_context {
 	uint64_t value;
 };
 
+struct tenure_fence {
+	uint64_t value;
+};
+
 /* Whoever knows these 128 bits may open what they name, with their rights. */
 struct tenure_token {
 	uint8_t bytes[16];
@@ -337,7 +341,9 @@ int tenure_context_destroy(struct tenure *connection,
  * in one call) of the context's device: created or opened, each as often as
  * one likes. Costs no message, except when more than 1024 different ones have
  * been recorded since the last submit: then those before are sent first. All
- * or nothing; -EINVAL names the first bad entry. An allocation that is
+ * or nothing; -EINVAL names the first entry that this process knows to be bad.
+ * One that only the daemon knows to be bad (a stale handle) is refused by the
+ * submit, which then leaves it out for the next time. An allocation that is
  * destroyed by layer L2 (tenure_destroy(), tenure_allocation_destroy()) before
  * the work was submitted is no longer part of it; tenure_resource_destroy()
  * keeps its memory for it.
@@ -364,6 +370,87 @@ int tenure_context_submit(struct tenure *connection,
  */
 int tenure_context_progress(struct tenure *connection,
 			    struct tenure_context context, uint64_t value);
+
+/*
+ * Layer L4: creates count allocations (1 to 1024) that belong to a context:
+ * scratch memory that all its work may use, and that no use lists. They are
+ * mapped as any other (tenure_map()), and go with the context; with flags
+ * TENURE_CONTEXT_ALLOCATION_SHARED_ACROSS_CONTEXTS they belong to all contexts
+ * of its device and go with the device. All or nothing.
+ */
+int tenure_context_allocation_create(struct tenure *connection,
+				     struct tenure_context context,
+				     unsigned int flags, const size_t *sizes,
+				     unsigned int count,
+				     struct tenure_allocation *ret_allocations);
+
+/*
+ * Destroys one of them, at any time, by its adapter and handle (B30). It is
+ * unmapped and dead at once; its memory goes when the work is done that its
+ * context has now. -EINVAL: another adapter, or no context allocation (B31).
+ */
+int tenure_context_allocation_destroy(struct tenure *connection,
+				      struct tenure_adapter adapter,
+				      struct tenure_allocation allocation);
+
+/* ---- Fences ----------------------------------------------------------- */
+
+/*
+ * A fence is a 64-bit value that only grows, by which processes order their
+ * work: one signals, others wait. It is its maker's promise: when the maker
+ * destroys it, or its device or process goes, whoever waits gets -ENODEV, never
+ * success. Fences never decide when memory goes; contexts do.
+ */
+int tenure_fence_create(struct tenure *connection, struct tenure_device device,
+			uint64_t value, struct tenure_fence *ret_fence);
+
+/* Closes an opening, and ends the waits through it with -ENODEV; that of the
+ * maker ends the fence for everybody. */
+int tenure_fence_destroy(struct tenure *connection, struct tenure_device device,
+			 struct tenure_fence fence);
+
+/*
+ * Makes a token for a fence. rights: TENURE_RIGHT_READ to look and wait,
+ * perhaps with TENURE_RIGHT_WRITE to signal. tenure_token_revoke() ends it.
+ */
+int tenure_fence_share(struct tenure *connection, struct tenure_device device,
+		       struct tenure_fence fence, unsigned int rights,
+		       struct tenure_token *ret_token);
+
+/* Opens what such a token names. rights 0 takes all that it gives; more is
+ * -EACCES. */
+int tenure_fence_open(struct tenure *connection, struct tenure_device device,
+		      const struct tenure_token *token, unsigned int rights,
+		      struct tenure_fence *ret_fence);
+
+/* Raises a fence to value; going back is ignored. -EACCES without the right. */
+int tenure_fence_signal(struct tenure *connection, struct tenure_device device,
+			struct tenure_fence fence, uint64_t value);
+
+/* The greatest value that the fence has come to. */
+int tenure_fence_value(struct tenure *connection, struct tenure_device device,
+		       struct tenure_fence fence, uint64_t *ret_value);
+
+/* A fence and the value that it is to come to. */
+struct tenure_fence_value {
+	struct tenure_fence fence;
+	uint64_t value;
+};
+
+#define TENURE_FOREVER UINT64_MAX
+
+/*
+ * Waits until one of count fences (1 to 64) has come to its value, or with
+ * flags TENURE_WAIT_ALL all of them. *ret_index, which may be NULL, says which
+ * one was enough, 0 with TENURE_WAIT_ALL. timeout_ns counts from the call; 0
+ * only looks, TENURE_FOREVER waits without limit. -ETIMEDOUT: not in time; a
+ * fence that came in time is never reported so. -ENODEV: a fence is gone, its
+ * waiters will never be told more. Other threads' calls go on meanwhile.
+ */
+int tenure_fence_wait(struct tenure *connection, struct tenure_device device,
+		      const struct tenure_fence_value *list, unsigned int count,
+		      unsigned int flags, uint64_t timeout_ns,
+		      unsigned int *ret_index);
 
 /* ---- Sharing ---------------------------------------------------------- */
 

@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Fences
+ *
+ * A fence is a 64-bit value that only grows, shared by token, by which people
+ * order their work: one signals, others wait. It never decides when memory
+ * goes. All its rules are the daemon's; here are the calls, and the one thing
+ * that the daemon leaves to its clients, which is time.
+ *
+ *	wait ----> FENCE_WAIT ........................> answer
+ *	              |  (late.c: without the lock)        ^
+ *	  time over --+--> FENCE_WAIT_CANCEL --> answer ---+ whichever is first
+ *
+ * A wait goes by the socket, also where there is a ring, since a thread can
+ * wait on a socket until a time and take the answer when it pleases. When the
+ * time is over the library cancels and then takes the wait's own answer, which
+ * comes in any case: a fence that came in time, or in the moment of the
+ * cancelling, is never reported as a time-out. A cancel that finds nothing
+ * means that the answer is on its way.
+ *
+ * What the ring carries is carried out before a wait is asked for, so a thread
+ * that signals and then waits finds what it has signalled.
+ *
+ * Guarantees, cited by the tests:
+ *
+ *  G1  A wait that was answered with success returns success, however late.
+ *  G2  A wait without an answer in time returns -ETIMEDOUT, and nothing of it
+ *      is left at the daemon.
+ *  G3  While a thread waits, other threads' calls go on.
+ */
+#include "client/fence.h"
+
+#include <time.h>
+
+/* One request on one fence. */
+static int ask(struct tenure *connection, struct call *call, uint8_t opcode,
+	       struct tenure_device device, struct tenure_fence fence,
+	       uint64_t value)
+{
+	int status = connection_enter(connection);
+
+	if (status < 0)
+		return status;
+	call->request.opcode = opcode;
+	call->request.device = device.value;
+	call->request.object = fence.value;
+	call->request.value[0] = value;
+	status = connection_call_locked(connection, call);
+	return connection_leave(connection, status);
+}
+
+int tenure_fence_create(struct tenure *connection, struct tenure_device device,
+			uint64_t value, struct tenure_fence *ret_fence)
+{
+	const struct tenure_fence none = { 0 };
+	struct call call = { 0 };
+	int status;
+
+	if (!ret_fence)
+		return refusal_set(-EINVAL, TENURE_REASON_ARGUMENT);
+	status = ask(connection, &call, WIRE_OP_FENCE_CREATE, device, none,
+		     value);
+	if (status == 0)
+		ret_fence->value = call.reply.value[0];
+	return status;
+}
+
+int tenure_fence_destroy(struct tenure *connection, struct tenure_device device,
+			 struct tenure_fence fence)
+{
+	struct call call = { 0 };
+
+	return ask(connection, &call, WIRE_OP_FENCE_DESTROY, device, fence, 0);
+}
+
+int tenure_fence_signal(struct tenure *connection, struct tenure_device device,
+			struct tenure_fence fence, uint64_t value)
+{
+	struct call call = { 0 };
+
+	return ask(connection, &call, WIRE_OP_FENCE_SIGNAL, device, fence,
+		   value);
+}
+
+int tenure_fence_value(struct tenure *connection, struct tenure_device device,
+		       struct tenure_fence fence, uint64_t *ret_value)
+{
+	struct call call = { 0 };
+	int status;
+
+	if (!ret_value)
+		return refusal_set(-EINVAL, TENURE_REASON_ARGUMENT);
+	status = ask(connection, &call, WIRE_OP_FENCE_VALUE, device, fence, 0);
+	if (status == 0)
+		*ret_value = call.reply.value[0];
+	return status;
+}
+
+int tenure_fence_share(struct tenure *connection, struct tenure_device device,
+		       struct tenure_fence fence, unsigned int rights,
+		       struct tenure_token *ret_token)
+{
+	struct call call = { .request.flags = rights };
+	int status;
+
+	if (!ret_token)
+		return refusal_set(-EINVAL, TENURE_REASON_ARGUMENT);
+	status = ask(connection, &call, WIRE_OP_FENCE_SHARE, device, fence, 0);
+	if (status == 0)
+		memcpy(ret_token->bytes, call.reply.value,
+		       sizeof(ret_token->bytes));
+	return status;
+}
+
+int tenure_fence_open(struct tenure *connection, struct tenure_device device,
+		      const struct tenure_token *token, unsigned int rights,
+		      struct tenure_fence *ret_fence)
+{
+	struct call call = {
+		.request.opcode = WIRE_OP_FENCE_OPEN,
+		.request.flags = rights,
+		.request.device = device.value,
+	};
+	int status;
+
+	if (!token || !ret_fence)
+		return refusal_set(-EINVAL, TENURE_REASON_ARGUMENT);
+	memcpy(call.request.value, token->bytes, sizeof(token->bytes));
+	status = connection_enter(connection);
+	if (status < 0)
+		return status;
+	status = connection_call_locked(connection, &call);
+	if (status == 0)
+		ret_fence->value = call.reply.value[0];
+	return connection_leave(connection, status);
+}
+
+/* ---- Waits ---- */
+
+static uint64_t now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * NS_PER_S + (uint64_t)t.tv_nsec;
+}
+
+/* The time is over: has the daemon answer now, one way or the other. */
+static int give_up(struct tenure *connection, struct call *call,
+		   struct late_call *late)
+{
+	struct call cancel = {
+		.request.opcode = WIRE_OP_FENCE_WAIT_CANCEL,
+		.request.value[0] = late->id,
+		.by_socket = true,
+	};
+	struct tenure_refusal before;
+
+	tenure_last_refusal(&before);
+	/* Refused: it has been answered. A dead connection is seen below. */
+	connection_call_locked(connection, &cancel);
+	refusal_restore(&before);
+	return late_finish_waits(connection, call, late, 0);
+}
+
+/* What the answer to a wait means. */
+static int judge(struct tenure *connection, const struct fence_wait *wait,
+		 const struct call *call, unsigned int *ret_index)
+{
+	const struct wire_reply *reply = &call->reply;
+
+	if (reply->status == -ECANCELED)
+		return refusal_set(-ETIMEDOUT, TENURE_REASON_WAIT_CANCELLED);
+	if (reply->status < 0)
+		return refusal_set_at(reply->status, reply->reason,
+				      reply->index);
+	if (reply->value[0] >= wait->count)
+		return connection_distrust_locked(connection);
+	*ret_index = (unsigned int)reply->value[0];
+	return 0;
+}
+
+int fence_wait_waits(struct tenure *connection, const struct fence_wait *wait,
+		     unsigned int *ret_index)
+{
+	struct call call = {
+		.request = {
+			.opcode = WIRE_OP_FENCE_WAIT,
+			.flags = wait->flags,
+			.device = wait->device.value,
+			.count = wait->count,
+		},
+		.args = wait->list,
+	};
+	struct late_call late;
+	int status = connection_settle_locked(connection);
+
+	/* A longer list is announced, not sent. */
+	if (wait->count <= FENCES_PER_WAIT_MAX)
+		call.args_bytes = wait->count * sizeof(*wait->list);
+	if (status == 0)
+		status = late_send_locked(connection, &call, &late);
+	if (status < 0)
+		return status;
+	status = late_finish_waits(connection, &call, &late, wait->deadline_ns);
+	if (status > 0)
+		status = give_up(connection, &call, &late);
+	if (status < 0)
+		return status;
+	return judge(connection, wait, &call, ret_index);
+}
+
+int tenure_fence_wait(struct tenure *connection, struct tenure_device device,
+		      const struct tenure_fence_value *list, unsigned int count,
+		      unsigned int flags, uint64_t timeout_ns,
+		      unsigned int *ret_index)
+{
+	struct fence_wait wait = {
+		.device = device,
+		.list = list,
+		.count = count,
+		.flags = flags,
+	};
+	unsigned int index = 0;
+	int status;
+
+	if (count > 0 && !list)
+		return refusal_set(-EINVAL, TENURE_REASON_LIST_MISSING);
+	if (timeout_ns != TENURE_FOREVER)
+		wait.deadline_ns = now_ns() + timeout_ns;
+	/* So long that the clock would wrap: for ever too. */
+	if (wait.deadline_ns < timeout_ns)
+		wait.deadline_ns = 0;
+	status = connection_enter(connection);
+	if (status < 0)
+		return status;
+	status = fence_wait_waits(connection, &wait, &index);
+	if (status == 0 && ret_index)
+		*ret_index = index;
+	return connection_leave(connection, status);
+}
