@@ -65,6 +65,26 @@ static bool is_private(const struct check *c, const struct slot *slot)
 	return parent == 0 || slot_at(c->region, parent)->resource.object == 0;
 }
 
+/* A living allocation of a context stands in its run. */
+static void check_in_run(struct check *c, uint32_t session, uint32_t index)
+{
+	const struct slot *slot = slot_at(c->region, index);
+	const struct words *words = &session_at(c->region, session)->words;
+	uint32_t context = words_find(c->region, words, slot->use_who);
+	const struct context *x;
+	bool in_run = false;
+
+	if (check_is_used(c, AREA_CONTEXTS, context)) {
+		const uint32_t *run;
+
+		x = context_at(c->region, context);
+		run = x->count == 0 ? NULL : block_at(c->region, x->run);
+		in_run = slot->allocation.position < x->count &&
+			 run[slot->allocation.position] == index;
+	}
+	check_expect(c, "context allocation in its run", index, in_run, 1);
+}
+
 static void tally_allocation(struct check *c, uint32_t session, uint32_t index)
 {
 	const struct slot *slot = slot_at(c->region, index);
@@ -74,6 +94,9 @@ static void tally_allocation(struct check *c, uint32_t session, uint32_t index)
 
 	c->sessions[session].allocations += live;
 	tally_uses(c, session, slot);
+	if (live && slot_kind(slot) == KIND_CONTEXT_ALLOCATION &&
+	    slot->use_who != USE_ALL)
+		check_in_run(c, session, index);
 	if (is_private(c, slot) && (live || slot->allocation.store != 0))
 		tally_private(c, session, slot);
 	if (slot->allocation.parent == 0 || !live)

@@ -4,6 +4,7 @@
  * hand, must be reported in the words that say what it is, and is restored.
  */
 #include "core/check.h"
+#include "core/object.h"
 
 #include "tests/support/specimen.h"
 
@@ -234,7 +235,7 @@ static void g2_objects_holdings_tokens(void **state)
 	struct holding *h = holding_at(region, o->holdings);
 	struct layout_entry *layout = block_at(region, o->layout);
 	struct token *t =
-		token_at(region, seat_session(&sp->maker)->first_token);
+		token_at(region, token_find(world_env(sp->world), sp->token));
 
 	OFF_BY_ONE(sp, o->refs, "references of");
 	OFF_BY_ONE(sp, o->tokens, "tokens of object");
@@ -325,6 +326,77 @@ static void g2_devices(void **state)
 	BREAK(sp, d->session, sp->opener.client, "");
 }
 
+static void g2_contexts(void **state)
+{
+	struct specimen *sp = *state;
+	struct context *c = seat_context(&sp->maker, sp->context);
+	struct context *idle = seat_context(&sp->maker, sp->idle);
+	struct session *s = seat_session(&sp->maker);
+
+	BREAK(sp, c->done, c->submitted + 1, "done of context");
+	BREAK(sp, c->done, 7, "context with items to move");
+	BREAK(sp, c->submitted, 6, "last value of timeline");
+	BREAK(sp, c->who, idle->who, "context of its word");
+	BREAK(sp, c->slot, idle->slot, "context of its slot");
+	BREAK(sp, c->state, CONTEXT_ENDING, "context awaited");
+	BREAK(sp, c->is_reached, 1, "context with items to move");
+	BREAK(sp, idle->is_quiet, 1, "context that can go");
+	BREAK(sp, idle->next, 0, "contexts of device");
+	BREAK(sp, c->timeline.count, 2, "items of timeline");
+	BREAK(sp, c->timeline.count, 0, "");
+	OFF_BY_ONE(sp, s->n_parked, "parked items of session");
+	BREAK(sp, s->n_quiescing, 1, "quiescing contexts of session");
+	OFF_BY_ONE(sp, s->words.live, "words of session");
+	OFF_BY_ONE(sp, world_state(sp->world)->n_contexts, "contexts in all");
+	OFF_BY_ONE(sp, world_state(sp->world)->n_items, "items of all streams");
+	OFF_BY_ONE(sp, world_state(sp->world)->n_streams, "streams in all");
+}
+
+static void g2_uses_and_context_memory(void **state)
+{
+	struct specimen *sp = *state;
+	struct region *region = world_region(sp->world);
+	struct slot *both = seat_slot(&sp->maker, sp->used[1]);
+	struct slot *mine = seat_slot(&sp->maker, sp->scratch[1]);
+	struct users *users = users_at(region, (uint32_t)both->use_value);
+
+	BREAK(sp, both->use_value, 1u << 19, "users of allocation");
+	BREAK(sp, both->use_who, 0, "users in all");
+	BREAK(sp, users->next, (uint32_t)both->use_value, "end of the users");
+	BREAK(sp, mine->use_who, 0, "context allocation in its run");
+	BREAK(sp, mine->allocation.position, 0,
+	      "context allocation in its run");
+	BREAK(sp, seat_context(&sp->maker, sp->context)->count, 1,
+	      "context allocation in its run");
+}
+
+static void g2_fences_and_waits(void **state)
+{
+	struct specimen *sp = *state;
+	struct region *region = world_region(sp->world);
+	struct slot *slot = seat_slot(&sp->maker, sp->fence);
+	struct fence *f = fence_at(region, slot->fence.fence);
+	struct wait *w = wait_at(region, f->first_wait);
+	struct waiter *waiter = waiter_at(region, w->waiter);
+
+	OFF_BY_ONE(sp, f->refs, "references of fence");
+	OFF_BY_ONE(sp, f->n_waits, "waits of fence");
+	BREAK(sp, f->first_wait, 0, "");
+	BREAK(sp, f->value, 5, "wait that should have ended");
+	BREAK(sp, f->who, f->who + 1, "fence of its word");
+	BREAK(sp, f->dead, 1, "");
+	BREAK(sp, w->fence, slot->fence.fence + 1, "fence of wait");
+	BREAK(sp, w->waiter, 1u << 19, "");
+	BREAK(sp, waiter->first_wait, 0, "waits of waiter");
+	OFF_BY_ONE(sp, waiter->remaining, "");
+	OFF_BY_ONE(sp, waiter->cost, "account of session");
+	OFF_BY_ONE(sp, seat_session(&sp->maker)->n_fence_waits,
+		   "waits for fences of session");
+	OFF_BY_ONE(sp, world_state(sp->world)->n_fences, "fences in all");
+	OFF_BY_ONE(sp, seat_device(&sp->maker, sp->maker.device)->n_fences,
+		   "openings of fences of device");
+}
+
 /* What only the lists tell; core/check_lists_test.c has all of them. */
 static void g2_lists(void **state)
 {
@@ -368,6 +440,9 @@ int main(void)
 		on_specimen(g2_numbers_of_a_session),
 		on_specimen(g2_accounts),
 		on_specimen(g2_pools),
+		on_specimen(g2_contexts),
+		on_specimen(g2_uses_and_context_memory),
+		on_specimen(g2_fences_and_waits),
 		on_specimen(g2_a_record_that_is_free_and_used),
 		on_specimen(g2_segments_and_slots),
 		on_specimen(g2_the_depot),

@@ -47,6 +47,30 @@ static void settle(struct specimen *sp)
 		seat_open(&sp->opener, sp->token, 2, &sp->opened, NULL), 0);
 }
 
+/* Work in flight with something parked behind it, and a wait for a fence. */
+static void work(struct specimen *sp)
+{
+	struct seat *m = &sp->maker;
+	struct wire_fence_wait wait = { .value = 5 };
+	uint64_t token[2];
+
+	assert_int_equal(seat_context_create(m, &sp->context, NULL), 0);
+	assert_int_equal(seat_context_create(m, &sp->idle, NULL), 0);
+	assert_int_equal(seat_create(m, 0, 0, 2, NULL, sp->used), 0);
+	assert_int_equal(seat_submit(m, sp->context, 7, sp->used, 2), 0);
+	assert_int_equal(seat_submit(m, sp->idle, 3, &sp->used[1], 1), 0);
+	assert_int_equal(seat_destroy(m, 0, sp->used, 1, 0), 0);
+	assert_int_equal(
+		seat_context_allocate(m, sp->context, 0, 2, sp->scratch), 0);
+	assert_int_equal(seat_fence_create(m, 0, &sp->fence, NULL), 0);
+	assert_int_equal(seat_fence_share(m, sp->fence, 1, token), 0);
+	assert_int_equal(
+		seat_fence_open(&sp->opener, token, 0, &sp->fence_opened), 0);
+	wait.fence = sp->fence_opened;
+	assert_int_equal(seat_fence_wait(&sp->opener, 0, &wait, 1),
+			 BROKER_LATER);
+}
+
 void specimen_make(struct specimen *sp)
 {
 	struct broker *broker;
@@ -59,6 +83,7 @@ void specimen_make(struct specimen *sp)
 	seat_take_as(&sp->opener, sp->world, 8);
 	settle(sp);
 	leave_traces(sp);
+	work(sp);
 	assert_int_equal(seat_create(&sp->opener, 0, 0, 1, NULL, &handle), 0);
 	assert_int_equal(inproc_connect(sp->world, NULL, &sp->ended, NULL), 0);
 	inproc_pump_by_itself(sp->world, false);

@@ -19,6 +19,11 @@ struct specimen {
 	uint64_t shared, token[2];
 	uint64_t opened;
 	uint64_t dying[2]; /* destroyed by maker, in its stream */
+	uint64_t context, idle; /* of maker */
+	uint64_t used[2]; /* of maker: parked on context, and used by both */
+	uint64_t scratch[2]; /* allocations of context */
+	uint64_t fence; /* of maker, with a wait of opener */
+	uint64_t fence_opened; /* by opener */
 };
 
 void specimen_make(struct specimen *specimen);
