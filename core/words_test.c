@@ -62,7 +62,7 @@ static void g1_a_number_wears_out(void **state)
 		(a & WORD_MASK);
 
 	word->incarnation = WORD_INCARNATION_LAST;
-	a = WORD_INCARNATION_LAST << WORD_BITS | (a & WORD_MASK);
+	a = (uint32_t)WORD_INCARNATION_LAST << WORD_BITS | (a & WORD_MASK);
 	assert_int_equal(words_find(&f->bare.region, &f->words, a), 7);
 	words_give(&f->bare.region, &f->words, a);
 	assert_int_equal(words_find(&f->bare.region, &f->words, a), 0);
