@@ -210,6 +210,19 @@ static bool measure(struct source *source, uint64_t frames, size_t size,
 	return true;
 }
 
+/* As many buffers as can be under way, so that none is made later. */
+static bool fill_pool(struct tenure_pool *pool, size_t size)
+{
+	struct tenure_buffer buffers[AHEAD + 2] = { 0 };
+	int status = 0;
+
+	for (int i = 0; i < AHEAD + 2 && status == 0; i++)
+		status = tenure_pool_alloc(pool, size, &buffers[i]);
+	for (int i = 0; i < AHEAD + 2 && status == 0; i++)
+		status = tenure_pool_free(pool, &buffers[i]);
+	return status == 0;
+}
+
 static bool compare(struct tenure *t, uint64_t frames, size_t size)
 {
 	const struct tenure_pool_options options = { .size = size };
@@ -222,7 +235,8 @@ static bool compare(struct tenure *t, uint64_t frames, size_t size)
 		return false;
 	for (int i = 0; i <= AHEAD; i++)
 		tenure_free(t, &fresh.fresh[i]);
-	if (tenure_pool_create(t, &options, &warm.pool) < 0)
+	if (tenure_pool_create(t, &options, &warm.pool) < 0 ||
+	    !fill_pool(warm.pool, size))
 		return failed("a pool");
 	good = measure(&warm, frames, size, &costs);
 	tenure_pool_destroy(warm.pool);
