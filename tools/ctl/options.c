@@ -67,14 +67,10 @@ static const struct {
 	const char *name;
 	enum options_command command;
 } commands[] = {
-	{ "status", COMMAND_STATUS },
-	{ "clients", COMMAND_CLIENTS },
-	{ "resources", COMMAND_RESOURCES },
-	{ "limits", COMMAND_LIMITS },
-	{ "events", COMMAND_EVENTS },
-	{ "pools", COMMAND_POOLS },
-	{ "check", COMMAND_CHECK },
-	{ "run", COMMAND_RUN },
+	{ "status", COMMAND_STATUS },	    { "clients", COMMAND_CLIENTS },
+	{ "resources", COMMAND_RESOURCES }, { "limits", COMMAND_LIMITS },
+	{ "events", COMMAND_EVENTS },	    { "pools", COMMAND_POOLS },
+	{ "check", COMMAND_CHECK },	    { "run", COMMAND_RUN },
 	{ "help", COMMAND_HELP },
 };
 
