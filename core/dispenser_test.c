@@ -60,7 +60,9 @@ static void block_free(void *context, void *block)
 
 static char *string_of(uint64_t id, char string[32])
 {
-	snprintf(string, 32, id ? "r%d" : "", (int)id);
+	string[0] = 0;
+	if (id != 0)
+		snprintf(string, 32, "r%d", (int)id);
 	return string;
 }
 

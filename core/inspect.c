@@ -437,19 +437,19 @@ static const struct list {
 	struct {
 		enum area area;
 		visit_function *visit; /* NULL after the last one */
-		uint32_t each; /* steps for one record, 0: one */
+		uint32_t each; /* steps for one record */
 	} parts[AREAS_PER_LIST_MAX];
 } lists[] = {
 	[INSPECT_CLIENTS] = { sizeof(struct wire_client),
-			      { { AREA_SESSIONS, visit_client } } },
+			      { { AREA_SESSIONS, visit_client, 1 } } },
 	[INSPECT_RESOURCES] = { sizeof(struct wire_resource),
-				{ { AREA_SLOTS, visit_slot },
-				  { AREA_TOKENS, visit_token } } },
+				{ { AREA_SLOTS, visit_slot, 1 },
+				  { AREA_TOKENS, visit_token, 1 } } },
 	[INSPECT_LIMITS] = { sizeof(struct wire_limits),
-			     { { AREA_PRINCIPALS, visit_principal },
-			       { AREA_SESSIONS, visit_client_limits } } },
+			     { { AREA_PRINCIPALS, visit_principal, 1 },
+			       { AREA_SESSIONS, visit_client_limits, 1 } } },
 	[INSPECT_POOLS] = { sizeof(struct wire_pool),
-			    { { AREA_WARM_POOLS, visit_pool } } },
+			    { { AREA_WARM_POOLS, visit_pool, 1 } } },
 	[INSPECT_EVENTS] = { sizeof(struct wire_event),
 			     { { AREA_SESSIONS, visit_event, REFUSALS_KEPT } } },
 };
@@ -479,7 +479,7 @@ static uint64_t walk_on(struct walk *w, const struct list *list,
 	     part < AREAS_PER_LIST_MAX && list->parts[part].visit != NULL;
 	     part++, index = 0) {
 		enum area area = list->parts[part].area;
-		uint32_t each = (uint32_t)max_u64(list->parts[part].each, 1);
+		uint32_t each = list->parts[part].each;
 		uint32_t end = end_of(w, area) * each;
 
 		index = (uint32_t)max_u64(index, start_of(area) * each);

@@ -431,7 +431,7 @@ static void read_boxes(struct worker *worker)
 	pthread_mutex_lock(&worker->lock);
 	late = worker->late;
 	closing = worker->closing;
-	worker->late = worker->closing = (struct port_list){ NULL };
+	worker->late = worker->closing = (struct port_list){ NULL, NULL };
 	worker->stopping = worker->stop;
 	pthread_mutex_unlock(&worker->lock);
 	serve_late(worker, late);

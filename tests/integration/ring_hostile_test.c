@@ -82,7 +82,7 @@ static void scribble(const struct stage *stage)
 		atomic_u64 *words = (atomic_u64 *)ring.ring;
 		uint32_t n = sizeof(struct ring) / 8;
 
-		for (uint64_t i = 0; !has_ended(&ring); i++) {
+		while (!has_ended(&ring)) {
 			for (int k = 0; k < 64; k++)
 				store_relaxed_u64(
 					&words[random_below(&random, n)],
