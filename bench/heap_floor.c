@@ -55,6 +55,13 @@ static void **make_all(size_t live)
 	return objects;
 }
 
+static void free_all(void **objects, size_t live)
+{
+	for (size_t i = 0; i < live; i++)
+		free(objects[i]);
+	free(objects);
+}
+
 static uint64_t one_pass(void **objects, size_t live, size_t burst, size_t *at,
 			 struct histogram *histogram)
 {
@@ -101,6 +108,7 @@ int main(int argc, char **argv)
 		if (pass > 0)
 			passes_add(&all, &histogram, BURSTS * burst, elapsed);
 	}
+	free_all(objects, live);
 	q = passes_median(&all);
 	printf("{\"what\": \"jemalloc free\", \"live\": %zu, \"p50\": %.3f, "
 	       "\"p99\": %.3f, \"p999\": %.3f, \"throughput\": %.1f}\n",

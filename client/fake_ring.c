@@ -57,8 +57,8 @@ static void serve_request(struct fake_ring *r)
 	fake_daemon_answer(r->fake, &x);
 	if (x.fd >= 0)
 		close(x.fd);
-	if (x.reply.data_bytes > RING_BLOCK_BYTES)
-		x.reply.data_bytes = RING_BLOCK_BYTES;
+	if (x.reply.data_bytes > sizeof(r->data))
+		x.reply.data_bytes = sizeof(r->data);
 	if (r->delayed == request->opcode && r->kept < KEPT_MAX) {
 		assert(x.reply.data_bytes == 0);
 		r->late[r->kept++] = x.reply;
