@@ -19,6 +19,8 @@
 
 if(BUILD_TESTING)
 	enable_testing()
+	# All that the tests labelled threads need, for ThreadSanitizer.
+	add_custom_target(thread_tests DEPENDS tenured tenured-testing)
 endif()
 
 # A sanitizer makes a test several times slower.
@@ -55,6 +57,10 @@ function(tenure_test name)
 	endif()
 	math(EXPR timeout "${arg_TIMEOUT} * ${tenure_timeout_factor}")
 	add_test(NAME ${name} COMMAND ${arg_COMMAND})
+	list(GET arg_COMMAND 0 program)
+	if("threads" IN_LIST arg_LABELS AND TARGET ${program})
+		add_dependencies(thread_tests ${program})
+	endif()
 	set_tests_properties(${name} PROPERTIES
 		LABELS "${arg_LABELS}"
 		TIMEOUT ${timeout}

@@ -269,14 +269,24 @@ static void meet_death(struct sweep *sweep, struct stepper *stepper,
 	canary_sing(sweep->canary, 1);
 }
 
-/* All lives, each ended one point later; the number of points, and the life
+/* Every how many-th point is hit: a sanitizer makes a point a tenth of a
+ * second, and then it is a sample. */
+static unsigned int stride(void)
+{
+	const char *text = getenv("TENURE_CRASH_SWEEP_STRIDE");
+	long value = text == NULL ? 1 : strtol(text, NULL, 10);
+
+	return value < 1 ? 1 : (unsigned int)value;
+}
+
+/* All lives, each ended one stride later; the number of points, and the life
  * that found no more of them. */
 static unsigned int sweep_points(struct sweep *sweep, const struct life *life,
 				 enum fate fate, struct stepper *ret_last)
 {
 	unsigned int point, at;
 
-	for (point = 1; point < POINTS_MAX; point++) {
+	for (point = 1; point < POINTS_MAX; point += stride()) {
 		int status = 0;
 
 		stepper_start(ret_last, live, life);
@@ -286,7 +296,7 @@ static unsigned int sweep_points(struct sweep *sweep, const struct life *life,
 		if (at < point) {
 			require_well(status);
 			require_back(sweep, point);
-			return point - 1;
+			return at;
 		}
 		if (fate == FATE_STOPPED)
 			meet_stop(sweep, ret_last);
@@ -355,15 +365,16 @@ static void run(void **state, bool consumer, enum fate fate, enum forks forks)
 	struct stepper last;
 	unsigned int points = sweep_points(sweep, &life, fate, &last);
 
-	print_message("%u points: %u system calls, %u stores to shared memory; "
-		      "%u children outlived it\n",
-		      points, last.calls, last.stores, sweep->orphans);
+	print_message(
+		"each %u. of %u points: %u system calls, %u stores to shared memory; "
+		"%u children outlived it\n",
+		stride(), points, last.calls, last.stores, sweep->orphans);
 	/* Fewer would mean that the stepper has lost its way. */
 	assert_true(last.calls > 30);
 	assert_true(last.stores >= STORES);
 	assert_true(points >= 2 * last.calls - 1 + last.stores);
-	assert_true(sweep->checks >= points);
-	assert_true((sweep->orphans > 10) == (forks != FORKS_NEVER));
+	assert_true(sweep->checks >= points / stride());
+	assert_true((sweep->orphans > 0) == (forks != FORKS_NEVER));
 }
 
 static void producer_killed(void **state)
