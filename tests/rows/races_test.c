@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Races: A80, A81 and A83.
+ * Races: A80, A81, A82 and A83. In process, A82 is in work_test.c.
  *
  * In process, one thread decides, so a race is an interleaving: requests
  * between which no teardown, reclaim or release happens, or happens in part.
@@ -277,6 +277,88 @@ static void a81_failed_create_publishes_nothing(void **state)
 	assert_int_equal(party_stat(&p).bytes, 0);
 }
 
+/* One thread's list and resource, while another ends their device. */
+struct ending {
+	struct party *party;
+	unsigned int flags;
+	struct tenure_allocation list[2];
+	struct tenure_resource resource;
+	pthread_barrier_t barrier;
+	int results[2];
+};
+
+static void *destroy_both_in_thread(void *argument)
+{
+	struct ending *e = argument;
+
+	pthread_barrier_wait(&e->barrier);
+	e->results[0] =
+		destroy(e->party, 0, e->list, ARRAY_SIZE(e->list), e->flags);
+	e->results[1] =
+		destroy(e->party, e->resource.value, NULL, 0, e->flags);
+	return NULL;
+}
+
+/* Some of it is in use, so that a synchronous destroy has to wait. */
+static void ending_prepare(struct ending *e, unsigned int round)
+{
+	struct tenure_context context;
+	struct tenure_allocation child[2];
+
+	e->flags = round % 4;
+	e->results[0] = e->results[1] = 1;
+	make_allocations(e->party, ARRAY_SIZE(e->list), e->list);
+	e->resource = make_resource(e->party, 0, ARRAY_SIZE(child), child);
+	assert_ok(tenure_context_create(e->party->t, e->party->device,
+					&context));
+	assert_ok(tenure_context_use(e->party->t, context, &e->list[1], 1));
+	assert_ok(tenure_context_use(e->party->t, context, child, 1));
+	assert_ok(tenure_context_submit(e->party->t, context, 1));
+}
+
+/* Each has one of three outcomes, and all of it is gone, once. */
+static void ending_judge(struct ending *e, uint64_t released_before)
+{
+	struct wire_status status;
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(e->results); i++)
+		assert_true(e->results[i] == 0 || e->results[i] == -ENODEV ||
+			    e->results[i] == -EINVAL);
+	world_status(e->party->world, &status);
+	assert_int_equal(status.stores, 0);
+	assert_int_equal(status.released_bytes_total - released_before,
+			 4 * PAGE);
+	assert_int_equal(destroy_list(e->party, e->list, 2), -EINVAL);
+	assert_int_equal(destroy_resource(e->party, e->resource.value),
+			 -EINVAL);
+}
+
+/* Two threads of one client, released at the same moment. */
+static void a82_threads(void **state)
+{
+	struct party p = party_new(*state);
+	struct ending e = { .party = &p };
+	struct wire_status before;
+	pthread_t thread;
+
+	for (unsigned int round = 0; round < ROUNDS; round++) {
+		ending_prepare(&e, round);
+		world_status(*state, &before);
+		pthread_barrier_init(&e.barrier, NULL, 2);
+		assert_int_equal(pthread_create(&thread, NULL,
+						destroy_both_in_thread, &e),
+				 0);
+		pthread_barrier_wait(&e.barrier);
+		assert_ok(tenure_device_terminate(p.t, p.device));
+		pthread_join(thread, NULL);
+		pthread_barrier_destroy(&e.barrier);
+		ending_judge(&e, before.released_bytes_total);
+		assert_ok(tenure_device_create(p.t, p.adapter, &p.device));
+	}
+	assert_int_equal(party_stat(&p).bytes, 0);
+	row_proved("A82");
+}
+
 struct opener {
 	struct party *party;
 	struct tenure_token token;
@@ -386,6 +468,7 @@ static const struct CMUnitTest daemon_tests[] = {
 	world_test(a80_threads),
 	world_test(a81_guess_before_the_create),
 	world_test(a81_guessing_thread),
+	world_test(a82_threads),
 	world_test(a83_destroy_racing_open),
 };
 
