@@ -294,8 +294,7 @@ static void *destroy_both_in_thread(void *argument)
 	pthread_barrier_wait(&e->barrier);
 	e->results[0] =
 		destroy(e->party, 0, e->list, ARRAY_SIZE(e->list), e->flags);
-	e->results[1] =
-		destroy(e->party, e->resource.value, NULL, 0, e->flags);
+	e->results[1] = destroy(e->party, e->resource.value, NULL, 0, e->flags);
 	return NULL;
 }
 
@@ -309,8 +308,8 @@ static void ending_prepare(struct ending *e, unsigned int round)
 	e->results[0] = e->results[1] = 1;
 	make_allocations(e->party, ARRAY_SIZE(e->list), e->list);
 	e->resource = make_resource(e->party, 0, ARRAY_SIZE(child), child);
-	assert_ok(tenure_context_create(e->party->t, e->party->device,
-					&context));
+	assert_ok(
+		tenure_context_create(e->party->t, e->party->device, &context));
 	assert_ok(tenure_context_use(e->party->t, context, &e->list[1], 1));
 	assert_ok(tenure_context_use(e->party->t, context, child, 1));
 	assert_ok(tenure_context_submit(e->party->t, context, 1));
