@@ -54,7 +54,8 @@ enum { SHMEM_TOLERANCE_BYTES = 48 << 20 };
 
 /*
  * Waits up to 10 s until the daemon is back at its base, and checks it; fails
- * with a sentence about what is left or broken. check_shmem: that too.
+ * with a sentence about what is left or broken. check_shmem: that too, and for
+ * up to 60 s, since others on the machine may be using some for a while.
  */
 void daemon_require_base(struct daemon_process *daemon, bool check_shmem);
 
