@@ -18,6 +18,7 @@
 #include "core/create.h"
 #include "core/fence.h"
 #include "core/fence_wait.h"
+#include "core/session.h"
 #include "core/words.h"
 
 static struct outcome on_create(struct env *env, uint32_t client,
@@ -189,9 +190,7 @@ struct outcome work_request(struct broker *broker, uint32_t client,
 
 bool broker_waits_for_progress(const struct broker *broker, uint32_t client)
 {
-	const struct session *s = session_at(&broker->env.region, client);
-
-	return s->n_parked > 0 || s->n_quiescing > 0 || s->n_fence_waits > 0;
+	return session_is_awaited(session_at(&broker->env.region, client));
 }
 
 void broker_progressed(struct broker *broker, uint32_t client)

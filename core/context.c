@@ -365,6 +365,7 @@ void context_end(struct env *env, uint32_t context, bool terminate)
 	else
 		context_look(env, context);
 	if (c->done < c->submitted && !c->is_awaited) {
+		session_await(env, c->session);
 		c->is_awaited = 1;
 		session_at(&env->region, c->session)->n_quiescing++;
 	}

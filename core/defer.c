@@ -57,6 +57,7 @@ static void park(struct env *env, uint32_t session, uint32_t slot,
 		waiter_at(region, waiter)->device = table_device(region, slot);
 	timeline_append(region, &context_at(region, p->context)->timeline,
 			p->value, slot | (p->again ? ITEM_AGAIN : 0));
+	session_await(env, session);
 	session_at(region, session)->n_parked++;
 }
 

@@ -20,7 +20,7 @@ struct entropy {
 
 /*
  * Progress words: one 64-bit number for each context that its owner's process
- * stores without telling anybody. Both functions may be NULL: then progress
+ * stores without telling anybody. All functions may be NULL: then progress
  * comes by message only. What is read is believed as far as it harms nobody
  * but that client.
  */
@@ -31,6 +31,8 @@ struct progress {
 	/* Writes the word before its client learns its number. */
 	void (*reset)(void *context, uint32_t client, uint32_t word,
 		      uint64_t value);
+	/* Nobody waited for the client's progress, and now somebody does. */
+	void (*awaited)(void *context, uint32_t client);
 };
 
 struct broker_adapter {

@@ -259,6 +259,7 @@ static void add_wait(struct env *env, uint32_t waiter, uint32_t slot,
 		wait_at(region, w->next)->previous = index;
 	f->first_wait = index;
 	f->n_waits++;
+	session_await(env, f->session);
 	session_at(region, f->session)->n_fence_waits++;
 	w->next_own = waiter_at(region, waiter)->first_wait;
 	waiter_at(region, waiter)->first_wait = index;

@@ -229,6 +229,21 @@ void session_note_refusal(struct env *env, uint32_t session, uint8_t opcode,
 	};
 }
 
+bool session_is_awaited(const struct session *session)
+{
+	return session->n_parked > 0 || session->n_quiescing > 0 ||
+	       session->n_fence_waits > 0;
+}
+
+void session_await(struct env *env, uint32_t session)
+{
+	const struct progress *progress = &env->config.progress;
+
+	if (progress->awaited != NULL &&
+	    !session_is_awaited(session_at(&env->region, session)))
+		progress->awaited(progress->context, session);
+}
+
 void session_wake(struct env *env, uint32_t session)
 {
 	struct state *state = region_state(&env->region);

@@ -51,6 +51,12 @@ void session_free(struct env *env, uint32_t session);
 void session_note_refusal(struct env *env, uint32_t session, uint8_t opcode,
 			  const struct outcome *outcome, uint64_t now_ns);
 
+/* Whether anybody waits for the progress of the session's process. */
+bool session_is_awaited(const struct session *session);
+
+/* Somebody is about to wait for it: one of its three counts will rise. */
+void session_await(struct env *env, uint32_t session);
+
 /* There may be something to reclaim or to sweep: puts it on the ring. */
 void session_wake(struct env *env, uint32_t session);
 

@@ -362,9 +362,6 @@ static enum broker_verdict receive(struct client *client, const void *bytes,
 		memcpy(clients->data, ret->data, ret->head.data_bytes);
 		ret->data = clients->data;
 	}
-	/* Its worker may have parked it when nobody waited for it. */
-	if (client->port && port_waits_locked(client->port))
-		port_poke_locked(client->port);
 	engine_unlock(clients->config.engine);
 	return verdict;
 }

@@ -65,6 +65,15 @@ static void reset_word(void *context, uint32_t client, uint32_t word,
 		sink->reset(sink, word, value);
 }
 
+static void awaited(void *context, uint32_t client)
+{
+	const struct engine *engine = context;
+	struct engine_sink *sink = engine->sinks[client];
+
+	if (sink)
+		sink->awaited(sink);
+}
+
 static int start_releaser(struct engine *engine,
 			  const struct engine_config *config)
 {
@@ -89,7 +98,8 @@ int engine_init(struct engine *engine, const struct engine_config *config)
 	engine->sinks = calloc(SESSIONS_MAX + 1, sizeof(*engine->sinks));
 	if (!engine->sinks)
 		return -ENOMEM;
-	broker.progress = (struct progress){ engine, read_word, reset_word };
+	broker.progress =
+		(struct progress){ engine, read_word, reset_word, awaited };
 	r = broker_init(&engine->broker, config->pages, config->entropy,
 			&broker, config->adapters, config->n_adapters);
 	if (r < 0)

@@ -27,6 +27,8 @@ struct engine_sink {
 	/* A progress word: as it is, or as it shall be. */
 	uint64_t (*read)(struct engine_sink *sink, uint32_t word);
 	void (*reset)(struct engine_sink *sink, uint32_t word, uint64_t value);
+	/* Somebody waits now for what the words will say. */
+	void (*awaited)(struct engine_sink *sink);
 };
 
 enum engine_mail_kind {

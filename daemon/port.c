@@ -127,15 +127,33 @@ static void reset_word(struct engine_sink *sink, uint32_t word, uint64_t value)
 	ring_server_word_reset(&port_of(sink)->server, word, value);
 }
 
-bool port_waits_locked(const struct port *port)
+static bool waits(const struct port *port)
 {
 	return !port->ended &&
 	       broker_waits_for_progress(&port->engine->broker, port->client);
 }
 
+bool port_asks_locked(struct port *port)
+{
+	port->asks = waits(port);
+	return port->asks;
+}
+
+/* A parked one has to be parked again, and to ask this time. One that is active
+ * may be poked for nothing, once. */
+static void awaited(struct engine_sink *sink)
+{
+	struct port *port = port_of(sink);
+
+	if (port->asks)
+		return;
+	port->asks = true;
+	port_poke_locked(port);
+}
+
 bool port_progressed_locked(struct port *port)
 {
-	if (!port_waits_locked(port))
+	if (!waits(port))
 		return false;
 	broker_progressed(&port->engine->broker, port->client);
 	return true;
@@ -164,10 +182,12 @@ int port_new(struct engine *engine, uint32_t client, uint64_t poll_ns,
 	port->sink.take = take_late;
 	port->sink.read = read_word;
 	port->sink.reset = reset_word;
+	port->sink.awaited = awaited;
 	port->engine = engine;
 	port->client = client;
 	port->memory_fd = -1;
 	port->doorbell_fd = -1;
+	port->asks = true; /* until a worker has it */
 	patience_init(&port->patience, poll_ns);
 	r = open_port(port);
 	if (r < 0) {

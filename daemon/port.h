@@ -46,6 +46,7 @@ struct port {
 	/* Inside the gate. */
 	bool ended; /* the session has gone: execute nothing more */
 	bool late_told;
+	bool asks; /* its client rings after progress, or the worker knows */
 	uint32_t late_count;
 	struct port_late late[PORT_LATE];
 
@@ -117,8 +118,10 @@ enum port_served port_serve(struct port *port, struct port_bench *bench,
 /* Makes the worker look at the port, which may be parked. */
 void port_poke_locked(struct port *port);
 
-/* Whether somebody waits for the progress of the client. */
-bool port_waits_locked(const struct port *port);
+/* It is about to be parked: whether its client is to ring when it stores
+ * progress, since somebody waits for that. When not, and somebody comes to
+ * wait, the worker will be made to look at the port. */
+bool port_asks_locked(struct port *port);
 
 /* Looks at its progress words, if somebody waits. Returns that. */
 bool port_progressed_locked(struct port *port);

@@ -23,7 +23,9 @@
  *
  * A client that stores progress rings only if it has been asked to: when its port
  * is parked and somebody waits for it. While the port is active the worker looks
- * at the words itself, as often as it asks for doorbells.
+ * at the words itself, as often as it asks for doorbells. When somebody comes to
+ * wait for a parked client that has not been asked, the engine has the worker
+ * take up the port, and park it again.
  *
  * What it does leads to other work (reclaim, releases, late replies). It does
  * that itself, so that a busy client needs no second thread to be woken: when
@@ -278,7 +280,7 @@ static bool waits_for_progress(struct worker *worker, struct port *port)
 	bool waits;
 
 	engine_lock(worker->config.engine);
-	waits = port_waits_locked(port);
+	waits = port_asks_locked(port);
 	engine_unlock(worker->config.engine);
 	return waits;
 }
@@ -659,9 +661,15 @@ int worker_add(struct worker *worker, struct port *port)
 	port->late_came = late_came;
 	/* From here on the worker may have it. */
 	r = add_watch(worker, port->doorbell_fd, EPOLLIN | EPOLLET, port);
-	if (r == 0)
-		worker->ports++;
-	return r;
+	if (r < 0)
+		return r;
+	worker->ports++;
+	/* It comes parked. */
+	engine_lock(worker->config.engine);
+	if (port_asks_locked(port))
+		port_poke_locked(port);
+	engine_unlock(worker->config.engine);
+	return 0;
 }
 
 void worker_close(struct worker *worker, struct port *port)

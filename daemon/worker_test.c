@@ -401,6 +401,70 @@ static void test_progress_g6(void **state)
 	leave(&member);
 }
 
+/* A fence that its maker signals by a store, while its port sleeps and the one
+ * who waits has nothing to do with that port. */
+static void test_progress_of_the_parked_g6(void **state)
+{
+	struct wire_request head = { .opcode = WIRE_OP_FENCE_CREATE };
+	struct broker_reply said;
+	struct raw_reply reply;
+	struct member member;
+	uint32_t other;
+	uint64_t device, fence, word;
+
+	(void)state;
+	join(&member, POLL_NS);
+	other = engine_seat_join(&seat, &device);
+	head.device = member.device;
+	assert_int_equal(raw_ring_call(&member.ring, &head, NULL, 0, &reply),
+			 0);
+	fence = reply.head.value[0];
+	word = reply.head.value[1];
+	head.opcode = WIRE_OP_FENCE_SHARE;
+	head.object = fence;
+	head.flags = TENURE_RIGHT_READ;
+	assert_int_equal(raw_ring_call(&member.ring, &head, NULL, 0, &reply),
+			 0);
+	head = (struct wire_request){
+		.opcode = WIRE_OP_FENCE_OPEN,
+		.device = device,
+		.value = { reply.head.value[0], reply.head.value[1] },
+	};
+	assert_int_equal(engine_seat_ask(&seat, other, head, NULL, &said),
+			 BROKER_REPLY);
+	assert_int_equal(said.head.status, 0);
+	fence = said.head.value[0];
+	for (uint64_t i = 1; i <= 100; i++) {
+		const uint64_t until[2] = { fence, i };
+		struct engine_mail mail;
+		uint64_t began = now_ns();
+
+		usleep(i % 2 ? 3000 : 20);
+		head = (struct wire_request){
+			.opcode = WIRE_OP_FENCE_WAIT,
+			.id = i,
+			.device = device,
+			.count = 1,
+			.args_bytes = sizeof(until),
+		};
+		assert_int_equal(engine_seat_ask(&seat, other, head, until,
+						 &said),
+				 BROKER_LATER);
+		usleep(i % 4 < 2 ? 3000 : 20);
+		if (ring_client_progress(member.ring.ring, (uint32_t)word, i))
+			raw_ring_knock(&member.ring);
+		while (!engine_next_mail(&seat.engine, &mail)) {
+			assert_true(now_ns() - began < 5 * NS_PER_S);
+			engine_seat_pump(&seat);
+			usleep(20);
+		}
+		assert_int_equal(mail.kind, ENGINE_REPLY);
+	}
+	engine_seat_leave(&seat, other);
+	engine_seat_bury(&seat, 1);
+	leave(&member);
+}
+
 static uint64_t cpu_ns(void)
 {
 	struct timespec now;
@@ -441,6 +505,7 @@ int main(void)
 		TEST(test_late_replies_g1),
 		TEST(test_frees_in_time_g5),
 		TEST(test_progress_g6),
+		TEST(test_progress_of_the_parked_g6),
 		TEST(test_idle_g4),
 	};
 

@@ -182,7 +182,7 @@ static int start_broker(struct inproc *world, void *start, uint64_t size_bytes)
 		.limits = world->config.limits,
 		.test_events = !world->config.no_test_events,
 		.first_generation = world->config.first_generation,
-		.progress = { world, read_word, reset_word },
+		.progress = { world, read_word, reset_word, NULL },
 	};
 
 	for (uint32_t i = 0; i < INPROC_ADAPTERS; i++)
