@@ -31,13 +31,15 @@ int context_create_locked(struct tenure *connection,
 		.request.opcode = WIRE_OP_CONTEXT_CREATE,
 		.request.device = device.value,
 	};
+	uint32_t word = 0;
 	int status;
 
 	if (!record)
 		return refusal_set(-ENOMEM, TENURE_REASON_LIBRARY_MEMORY);
-	status = connection_call_locked(connection, &call);
-	if (status == 0 && work_publish(&connection->work, record,
-					call.reply.value[0], device.value) < 0)
+	status = work_create_waits(connection, &call, &word);
+	if (status == 0 &&
+	    work_publish(&connection->work, record, call.reply.value[0],
+			 device.value, word) < 0)
 		status = connection_distrust_locked(connection);
 	if (status < 0) {
 		free(record);

@@ -285,7 +285,9 @@ static void do_handles(struct fake_daemon *fake, struct exchange *x)
 		fake->n_adapters--;
 		break;
 	case WIRE_OP_CONTEXT_CREATE:
+	case WIRE_OP_FENCE_CREATE:
 		x->reply.value[0] = ++fake->last_handle;
+		x->reply.value[1] = ++fake->last_word;
 		break;
 	case WIRE_OP_CONTEXT_SUBMIT:
 		if (x->args_bytes > 0)

@@ -67,7 +67,7 @@ struct fake_daemon {
 	void *lie_context;
 	unsigned int lie_at;
 	/* The rest is the fake's own. */
-	uint64_t last_handle;
+	uint64_t last_handle, last_word;
 	uint32_t n_stores;
 	struct fake_store stores[FAKE_STORES_MAX];
 	struct fake_allocation allocations[FAKE_ALLOCATIONS_MAX];

@@ -29,6 +29,9 @@ struct fake_ring {
 	struct ring_work work;
 	uint64_t data[(WIRE_DATA_BYTES_MAX + 7) / 8];
 	bool stop, held, has_thread;
+	bool awaits; /* asks to be rung for progress when it parks */
+	bool asked;
+	uint64_t bells;
 	uint8_t delayed;
 	unsigned int kept;
 	struct wire_reply late[KEPT_MAX];
@@ -110,13 +113,14 @@ static bool serve_one(struct fake_ring *r)
 static void rest(struct fake_ring *r, int timeout_ms)
 {
 	struct pollfd bell = { .fd = r->doorbell, .events = POLLIN };
-	uint64_t count;
+	uint64_t count = 0;
 
 	pthread_mutex_unlock(&r->fake->lock);
 	if (poll(&bell, 1, timeout_ms) == 1 &&
 	    read(r->doorbell, &count, sizeof(count)) < 0)
 		assert(errno == EAGAIN);
 	pthread_mutex_lock(&r->fake->lock);
+	r->bells += count;
 }
 
 static void *serve(void *argument)
@@ -132,8 +136,10 @@ static void *serve(void *argument)
 		} else if (ring_server_wants_timer(&r->server)) {
 			rest(r, 1);
 			ring_server_fq_expired(&r->server);
-		} else if (ring_server_park(&r->server, false)) {
+		} else if (ring_server_park(&r->server, r->awaits)) {
+			r->asked = r->awaits;
 			rest(r, IDLE_MS);
+			r->asked = false;
 			ring_server_unpark(&r->server);
 		}
 	}
@@ -242,6 +248,34 @@ unsigned int fake_ring_kept(struct fake_ring *r)
 	kept = r->kept;
 	pthread_mutex_unlock(&r->fake->lock);
 	return kept;
+}
+
+void fake_ring_await(struct fake_ring *r)
+{
+	bool asked = false;
+
+	while (!asked) {
+		pthread_mutex_lock(&r->fake->lock);
+		r->awaits = true;
+		asked = r->asked;
+		pthread_mutex_unlock(&r->fake->lock);
+		usleep(100);
+	}
+}
+
+uint64_t fake_ring_word(const struct fake_ring *r, uint64_t word)
+{
+	return ring_server_word(&r->server, (uint32_t)word);
+}
+
+uint64_t fake_ring_bells(struct fake_ring *r)
+{
+	uint64_t bells;
+
+	pthread_mutex_lock(&r->fake->lock);
+	bells = r->bells;
+	pthread_mutex_unlock(&r->fake->lock);
+	return bells;
 }
 
 uint64_t fake_ring_frees(struct fake_ring *r)

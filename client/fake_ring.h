@@ -33,6 +33,16 @@ void fake_ring_delay(struct fake_ring *ring, uint8_t opcode);
 void fake_ring_late(struct fake_ring *ring);
 unsigned int fake_ring_kept(struct fake_ring *ring);
 
+/* Somebody waits for progress now: returns when the client has been asked to
+ * ring for it. */
+void fake_ring_await(struct fake_ring *ring);
+
+/* A progress word, as the daemon would read it. */
+uint64_t fake_ring_word(const struct fake_ring *ring, uint64_t word);
+
+/* How often the client has rung, as far as that has been looked at. */
+uint64_t fake_ring_bells(struct fake_ring *ring);
+
 /* Handles taken from the free queue so far. */
 uint64_t fake_ring_frees(struct fake_ring *ring);
 

@@ -52,17 +52,26 @@ static int ask(struct tenure *connection, struct call *call, uint8_t opcode,
 int tenure_fence_create(struct tenure *connection, struct tenure_device device,
 			uint64_t value, struct tenure_fence *ret_fence)
 {
-	const struct tenure_fence none = { 0 };
-	struct call call = { 0 };
+	struct call call = {
+		.request = {
+			.opcode = WIRE_OP_FENCE_CREATE,
+			.device = device.value,
+			.value[0] = value,
+		},
+	};
+	uint32_t word;
 	int status;
 
 	if (!ret_fence)
 		return refusal_set(-EINVAL, TENURE_REASON_ARGUMENT);
-	status = ask(connection, &call, WIRE_OP_FENCE_CREATE, device, none,
-		     value);
+	status = connection_enter(connection);
+	if (status < 0)
+		return status;
+	/* Its word is the daemon's to give, and no context's any more. */
+	status = work_create_waits(connection, &call, &word);
 	if (status == 0)
 		ret_fence->value = call.reply.value[0];
-	return status;
+	return connection_leave(connection, status);
 }
 
 int tenure_fence_destroy(struct tenure *connection, struct tenure_device device,

@@ -57,6 +57,10 @@
  *      whichever is later, and never lost.
  *  G4  A destroy by layer L1 sends exactly the batches that name the resource.
  *  G5  An allocation that this process destroys leaves all batches.
+ *  G6  With a ring progress is a store into the context's word: no request,
+ *      and no system call but the doorbell when somebody waits for it.
+ *  G7  Nothing is stored into a word that is, or may be by now, that of
+ *      something newer.
  */
 #include "client/work.h"
 
@@ -68,6 +72,7 @@ void work_init(struct work *work)
 {
 	*work = (struct work){ 0 };
 	keymap_init(&work->contexts);
+	keymap_init(&work->words);
 }
 
 struct work_context *work_find(const struct work *work, uint64_t handle)
@@ -77,16 +82,49 @@ struct work_context *work_find(const struct work *work, uint64_t handle)
 							  handle);
 }
 
+static void lose_word(struct work *work, uint32_t word)
+{
+	struct keymap_node *node = keymap_find(&work->words, word);
+
+	if (!node)
+		return;
+	keymap_remove(&work->words, node);
+	node->key = 0;
+}
+
+int work_create_waits(struct tenure *connection, struct call *call,
+		      uint32_t *ret_word)
+{
+	struct work *work = &connection->work;
+	uint64_t word;
+	int status;
+
+	work->creating++;
+	status = connection_call_locked(connection, call);
+	work->creating--;
+	if (status < 0)
+		return status;
+	word = connection->ringside ? call->reply.value[1] : 0;
+	if (word >= RING_WORDS)
+		return connection_distrust_locked(connection);
+	lose_word(work, (uint32_t)word);
+	*ret_word = (uint32_t)word;
+	return 0;
+}
+
 int work_publish(struct work *work, struct work_context *record,
-		 uint64_t handle, uint64_t device)
+		 uint64_t handle, uint64_t device, uint32_t word)
 {
 	if (handle == 0 || work_find(work, handle))
 		return -EPROTO;
 	*record = (struct work_context){
 		.node.key = handle,
 		.device = device,
+		.word.key = word,
 	};
 	keymap_insert(&work->contexts, &record->node);
+	if (word != 0)
+		keymap_insert(&work->words, &record->word);
 	return 0;
 }
 
@@ -124,6 +162,8 @@ static void drop(struct work *work, struct work_context *c)
 	empty_batch(work, c);
 	batch_deinit(&c->batch);
 	keymap_remove(&work->contexts, &c->node);
+	if (c->word.key != 0)
+		keymap_remove(&work->words, &c->word);
 	free(c);
 }
 
@@ -134,6 +174,7 @@ void work_deinit(struct work *work)
 	while ((node = keymap_any(&work->contexts)))
 		drop(work, (struct work_context *)(void *)node);
 	keymap_deinit(&work->contexts);
+	keymap_deinit(&work->words);
 }
 
 static void drop_from_batches(void *context, uint64_t allocation)
@@ -240,6 +281,24 @@ static void add_gap(struct work_context *c, uint64_t value)
 		c->gaps[c->n_gaps++] = (struct work_gap){ c->announced, value };
 }
 
+/*
+ * By a store into the context's word, and by the doorbell when somebody waits.
+ * Not while something is being created: it may have been given the word of
+ * this context, which the daemon has then ended of its own accord.
+ */
+static bool try_store(struct tenure *connection, struct work_context *c,
+		      uint64_t value)
+{
+	const struct ringside *side = connection->ringside;
+
+	if (!side || c->word.key == 0 || connection->work.creating > 0)
+		return false;
+	if (ring_client_progress(side->map.ring, (uint32_t)c->word.key, value))
+		ringmap_bell(&side->map);
+	c->published = value;
+	return true;
+}
+
 static int publish(struct tenure *connection, struct work_context *c,
 		   bool by_socket)
 {
@@ -255,7 +314,7 @@ static int publish(struct tenure *connection, struct work_context *c,
 	};
 	int status;
 
-	if (value <= c->published)
+	if (value <= c->published || try_store(connection, c, value))
 		return 0;
 	status = connection_call_locked(connection, &call);
 	c = work_find(&connection->work, handle);

@@ -31,6 +31,7 @@ struct work_context {
 	uint64_t sent; /* to the daemon: announced, or one more */
 	uint64_t reported; /* progress as the application says */
 	uint64_t published; /* as the daemon was told */
+	struct keymap_node word; /* key: its progress word, 0: none */
 	struct work_gap gaps[WORK_GAPS]; /* in order, not yet passed */
 	uint32_t n_gaps;
 	bool ending; /* no submit can follow any more */
@@ -40,6 +41,8 @@ struct work_context {
 
 struct work {
 	struct keymap contexts;
+	struct keymap words; /* those that have a progress word */
+	uint32_t creating; /* requests under way that may be given a word */
 	struct work_context *batched; /* those whose batch is not empty */
 	uint32_t pass;
 };
@@ -55,10 +58,19 @@ void work_deinit(struct work *work);
 /* A context by its handle, or NULL. */
 struct work_context *work_find(const struct work *work, uint64_t handle);
 
-/* Enters a context in *record, heap memory that is then owned here. -EPROTO
- * for a handle of 0 or one that is already known. */
+/* Enters a context in *record, heap memory that is then owned here; word is
+ * its progress word, 0 when there is none. -EPROTO for a handle of 0 or one
+ * that is already known. */
 int work_publish(struct work *work, struct work_context *record,
-		 uint64_t handle, uint64_t device);
+		 uint64_t handle, uint64_t device, uint32_t word);
+
+/*
+ * connection_call_locked for a request that creates something with a progress
+ * word, which goes to *ret_word, 0 when there is no ring. Whoever had that
+ * word before, and has ended without this process knowing, loses it.
+ */
+int work_create_waits(struct tenure *connection, struct call *call,
+		      uint32_t *ret_word);
 
 /* Forgets what has been destroyed. */
 void work_forget(struct tenure *connection, const struct work_scope *scope);

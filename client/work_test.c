@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Work: G1 to G5, against a daemon that notes what it is told. */
+/* Work: G1 to G7, against a daemon that notes what it is told. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,6 +9,8 @@
 
 #include "client/work.h"
 #include "client/world_test.h"
+
+#include <unistd.h>
 
 struct bench {
 	struct world w; /* first */
@@ -371,6 +373,152 @@ static void test_ends_forget(void **state)
 	assert_int_equal(progress(b, 3), -EINVAL);
 }
 
+/* ---- With a ring ---- */
+
+static int set_up_ring(void **state)
+{
+	static struct bench b;
+
+	world_open_ring(&b.w);
+	assert_int_equal(tenure_context_create(b.w.connection, b.w.device,
+					       &b.context),
+			 0);
+	*state = &b;
+	return 0;
+}
+
+static uint64_t word(const struct bench *b, uint64_t number)
+{
+	return fake_ring_word(b->w.ring, number);
+}
+
+static unsigned int asked_so_far(struct bench *b)
+{
+	return fake_daemon_count(b->w.fake, &b->w.fake->n_requests);
+}
+
+/* Neither a request nor a bell, however often; what a flush holds back is held
+ * back from the word too. */
+static void g6_progress_is_a_store(void **state)
+{
+	struct bench *b = *state;
+	uint64_t number = b->w.fake->last_word, bells;
+	unsigned int n;
+
+	assert_int_equal(submit(b, 1000), 0);
+	assert_int_equal(use(b, 0, 1), 0);
+	assert_int_equal(tenure_flush(b->w.connection), 0);
+	usleep(60000);
+	n = asked_so_far(b);
+	bells = fake_ring_bells(b->w.ring);
+	for (uint64_t i = 1; i <= 1000; i++) {
+		assert_int_equal(progress(b, i), 0);
+		assert_int_equal(word(b, number), i);
+	}
+	assert_int_equal(progress(b, 3), 0);
+	assert_int_equal(word(b, number), 1000);
+	assert_int_equal(progress(b, 1015), 0);
+	assert_int_equal(word(b, number), 1000);
+	usleep(60000);
+	assert_int_equal(asked_so_far(b), n);
+	assert_int_equal(fake_ring_bells(b->w.ring), bells);
+	assert_int_equal(submit(b, 1010), 0);
+	assert_int_equal(word(b, number), 1010);
+	assert_int_equal(asked_so_far(b), n + 1);
+}
+
+static void g6_who_waits_is_told(void **state)
+{
+	struct bench *b = *state;
+	uint64_t bells;
+	unsigned int n;
+
+	assert_int_equal(submit(b, 1), 0);
+	fake_ring_await(b->w.ring);
+	n = asked_so_far(b);
+	bells = fake_ring_bells(b->w.ring);
+	assert_int_equal(progress(b, 1), 0);
+	for (int i = 0; i < 5000 && fake_ring_bells(b->w.ring) == bells; i++)
+		usleep(1000);
+	assert_true(fake_ring_bells(b->w.ring) > bells);
+	assert_int_equal(asked_so_far(b), n);
+}
+
+/* The daemon has ended the context, and given its word to a fence, or to
+ * another context. */
+static void g7_a_word_has_one_owner(void **state)
+{
+	struct bench *b = *state;
+	struct tenure *t = b->w.connection;
+	uint64_t number = b->w.fake->last_word;
+	struct tenure_context other;
+	struct tenure_fence fence;
+
+	assert_int_equal(submit(b, 10), 0);
+	assert_int_equal(progress(b, 4), 0);
+	b->w.fake->last_word = number - 1;
+	assert_int_equal(tenure_fence_create(t, b->w.device, 0, &fence), 0);
+	assert_int_equal(progress(b, 5), 0);
+	assert_int_equal(word(b, number), 4);
+	assert_said(b, WIRE_OP_CONTEXT_PROGRESS, 5, 0);
+	b->w.fake->last_word = number - 1;
+	assert_int_equal(tenure_context_create(t, b->w.device, &other), 0);
+	assert_int_equal(tenure_context_submit(t, other, 7), 0);
+	assert_int_equal(tenure_context_progress(t, other, 7), 0);
+	assert_int_equal(word(b, number), 7);
+	assert_int_equal(progress(b, 6), 0);
+	assert_int_equal(word(b, number), 7);
+	assert_said(b, WIRE_OP_CONTEXT_PROGRESS, 6, 0);
+	/* Without a word of its own: by requests, as without a ring. */
+	assert_int_equal(tenure_context_destroy(t, b->context, 0), 0);
+	assert_int_equal(tenure_context_progress(t, other, 8), 0);
+}
+
+static void g7_no_such_word(void **state)
+{
+	struct bench *b = *state;
+	struct tenure_context other;
+
+	b->w.fake->last_word = RING_WORDS - 1;
+	assert_int_equal(tenure_context_create(b->w.connection, b->w.device,
+					       &other),
+			 -EPROTO);
+	assert_int_equal(world_reason(), TENURE_REASON_DAEMON_PROTOCOL);
+}
+
+static void *create_fence(void *context)
+{
+	struct bench *b = context;
+	struct tenure_fence fence;
+
+	assert_int_equal(tenure_fence_create(b->w.connection, b->w.device, 0,
+					     &fence),
+			 0);
+	return NULL;
+}
+
+/* While nobody knows whose word it will be, nobody stores into it. */
+static void g7_while_something_is_created(void **state)
+{
+	struct bench *b = *state;
+	uint64_t number = b->w.fake->last_word;
+	pthread_t thread;
+
+	assert_int_equal(submit(b, 10), 0);
+	fake_ring_delay(b->w.ring, WIRE_OP_FENCE_CREATE);
+	pthread_create(&thread, NULL, create_fence, b);
+	while (fake_ring_kept(b->w.ring) == 0)
+		usleep(100);
+	assert_int_equal(progress(b, 5), 0);
+	assert_int_equal(word(b, number), 0);
+	assert_said(b, WIRE_OP_CONTEXT_PROGRESS, 5, 0);
+	fake_ring_late(b->w.ring);
+	pthread_join(thread, NULL);
+	assert_int_equal(progress(b, 6), 0);
+	assert_int_equal(word(b, number), 6);
+}
+
+#define ring_test(f) cmocka_unit_test_setup_teardown(f, set_up_ring, tear_down)
 #define work_test(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
 int main(void)
@@ -390,6 +538,11 @@ int main(void)
 		work_test(g5_the_dead_leave_the_batch),
 		work_test(g1_a_bad_entry_leaves),
 		work_test(test_ends_forget),
+		ring_test(g6_progress_is_a_store),
+		ring_test(g6_who_waits_is_told),
+		ring_test(g7_a_word_has_one_owner),
+		ring_test(g7_no_such_word),
+		ring_test(g7_while_something_is_created),
 	};
 
 	return cmocka_run_group_tests_name("work", tests, NULL, NULL);

@@ -351,6 +351,26 @@ static void death_ends_work(void **state)
 	assert_stores(*state, 0);
 }
 
+/* Nothing but an append and a store, and time for the daemon to fall asleep
+ * between them. */
+static void frees_that_nobody_sends(void **state)
+{
+	struct party p = party_new(*state);
+	struct tenure_context context = make_context(&p);
+	struct tenure_allocation list[3];
+
+	for (unsigned int i = 0; i < 3; i++)
+		list[i] = make_allocation(&p, PAGE);
+	for (unsigned int i = 0; i < 3; i++) {
+		submit(&p, context, i + 1, &list[i], 1);
+		assert_stores_stay(*state, 3 - i);
+		assert_ok(tenure_allocations_free(p.t, &list[i], 1));
+		assert_stores_stay(*state, 3 - i);
+		progress(&p, context, i + 1);
+		assert_stores(*state, 2 - i);
+	}
+}
+
 static void frees_that_nobody_waits_for(void **state)
 {
 	struct party p = party_new(*state);
@@ -385,6 +405,7 @@ static const struct CMUnitTest tests[] = {
 	world_test(ends_do_not_wait_for_open_uses),
 	world_test(terminated_work_counts_as_done),
 	world_test(death_ends_work),
+	world_test(frees_that_nobody_sends),
 	world_test(frees_that_nobody_waits_for),
 };
 

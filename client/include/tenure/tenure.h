@@ -366,7 +366,10 @@ int tenure_context_submit(struct tenure *connection,
  * before is done. Going back is ignored. Work is never done before it has been
  * submitted: progress beyond the last submit counts from the submit that
  * announces it. A process that reports progress which it has not made endangers
- * only its own memory.
+ * only its own memory. With a ring this is a store into shared memory, and a
+ * system call only while the daemon sleeps and somebody waits for the work; so
+ * it succeeds, and does nothing, on a context that the daemon has ended with
+ * its adapter or device.
  */
 int tenure_context_progress(struct tenure *connection,
 			    struct tenure_context context, uint64_t value);
