@@ -397,12 +397,38 @@ static unsigned int asked_so_far(struct bench *b)
 	return fake_daemon_count(b->w.fake, &b->w.fake->n_requests);
 }
 
+/* The fake serves by a thread of its own. */
+static uint64_t last_word(struct bench *b)
+{
+	uint64_t number;
+
+	pthread_mutex_lock(&b->w.fake->lock);
+	number = b->w.fake->last_word;
+	pthread_mutex_unlock(&b->w.fake->lock);
+	return number;
+}
+
+/* The next that is created is given that word. */
+static void give_again(struct bench *b, uint64_t number)
+{
+	pthread_mutex_lock(&b->w.fake->lock);
+	b->w.fake->last_word = number - 1;
+	pthread_mutex_unlock(&b->w.fake->lock);
+}
+
+static void assert_requested(struct bench *b, uint64_t value)
+{
+	pthread_mutex_lock(&b->w.fake->lock);
+	assert_said(b, WIRE_OP_CONTEXT_PROGRESS, value, 0);
+	pthread_mutex_unlock(&b->w.fake->lock);
+}
+
 /* Neither a request nor a bell, however often; what a flush holds back is held
  * back from the word too. */
 static void g6_progress_is_a_store(void **state)
 {
 	struct bench *b = *state;
-	uint64_t number = b->w.fake->last_word, bells;
+	uint64_t number = last_word(b), bells;
 	unsigned int n;
 
 	assert_int_equal(submit(b, 1000), 0);
@@ -450,25 +476,25 @@ static void g7_a_word_has_one_owner(void **state)
 {
 	struct bench *b = *state;
 	struct tenure *t = b->w.connection;
-	uint64_t number = b->w.fake->last_word;
+	uint64_t number = last_word(b);
 	struct tenure_context other;
 	struct tenure_fence fence;
 
 	assert_int_equal(submit(b, 10), 0);
 	assert_int_equal(progress(b, 4), 0);
-	b->w.fake->last_word = number - 1;
+	give_again(b, number);
 	assert_int_equal(tenure_fence_create(t, b->w.device, 0, &fence), 0);
 	assert_int_equal(progress(b, 5), 0);
 	assert_int_equal(word(b, number), 4);
-	assert_said(b, WIRE_OP_CONTEXT_PROGRESS, 5, 0);
-	b->w.fake->last_word = number - 1;
+	assert_requested(b, 5);
+	give_again(b, number);
 	assert_int_equal(tenure_context_create(t, b->w.device, &other), 0);
 	assert_int_equal(tenure_context_submit(t, other, 7), 0);
 	assert_int_equal(tenure_context_progress(t, other, 7), 0);
 	assert_int_equal(word(b, number), 7);
 	assert_int_equal(progress(b, 6), 0);
 	assert_int_equal(word(b, number), 7);
-	assert_said(b, WIRE_OP_CONTEXT_PROGRESS, 6, 0);
+	assert_requested(b, 6);
 	/* Without a word of its own: by requests, as without a ring. */
 	assert_int_equal(tenure_context_destroy(t, b->context, 0), 0);
 	assert_int_equal(tenure_context_progress(t, other, 8), 0);
@@ -479,7 +505,7 @@ static void g7_no_such_word(void **state)
 	struct bench *b = *state;
 	struct tenure_context other;
 
-	b->w.fake->last_word = RING_WORDS - 1;
+	give_again(b, RING_WORDS);
 	assert_int_equal(tenure_context_create(b->w.connection, b->w.device,
 					       &other),
 			 -EPROTO);
@@ -501,7 +527,7 @@ static void *create_fence(void *context)
 static void g7_while_something_is_created(void **state)
 {
 	struct bench *b = *state;
-	uint64_t number = b->w.fake->last_word;
+	uint64_t number = last_word(b);
 	pthread_t thread;
 
 	assert_int_equal(submit(b, 10), 0);
@@ -511,7 +537,7 @@ static void g7_while_something_is_created(void **state)
 		usleep(100);
 	assert_int_equal(progress(b, 5), 0);
 	assert_int_equal(word(b, number), 0);
-	assert_said(b, WIRE_OP_CONTEXT_PROGRESS, 5, 0);
+	assert_requested(b, 5);
 	fake_ring_late(b->w.ring);
 	pthread_join(thread, NULL);
 	assert_int_equal(progress(b, 6), 0);
