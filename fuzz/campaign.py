@@ -23,9 +23,8 @@ def command(root, build, target, corpora, options):
     words = [os.path.join(build, "bin", "fuzz", "fuzz_" + target),
              "-max_len=%d" % TARGETS[target], "-print_final_stats=1",
              "-timeout=10", "-rss_limit_mb=2048"]
-    dictionary = os.path.join(root, "fuzz", "dict", target + ".dict")
-    if os.path.exists(dictionary):
-        words.append("-dict=" + dictionary)
+    words.append("-dict=" + os.path.join(root, "fuzz", "dict",
+                                         target + ".dict"))
     return words + options + corpora
 
 
