@@ -25,6 +25,7 @@ static const struct entry entries[] = {
 	  entry_whole_way },
 	{ "S1-list", "a destroy that is waited for, 1 to 1024 in a list",
 	  entry_lists },
+	{ "S1-clients", "frees of 1 to 1000 clients", entry_clients },
 	{ "S2", "very many live, every step, and what others pay",
 	  entry_scale },
 	{ "S3a", "a free as the application sees it, and jemalloc's",
@@ -38,6 +39,9 @@ static const struct entry entries[] = {
 	{ "S11", "lookup, hot and at random in 10^7", entry_lookup },
 	{ "S12", "the daemon's own memory for each allocation", entry_memory },
 	{ "S13", "growth of a destroy's cost from 10^5 to 10^7", entry_growth },
+	{ "S14", "one client's throughput while another is stalled",
+	  entry_stalled },
+	{ "S16", "daemon and clients with nothing to do", entry_idle },
 	{ "L5", "alloc and free of the dispenser, and of a list",
 	  entry_dispenser },
 };

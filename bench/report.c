@@ -33,15 +33,19 @@ double result_ratio(const struct result *result)
 
 static const char *verdict(const struct result *result)
 {
-	double value = result->target_kind == TARGET_RATIO ?
-			       result_ratio(result) :
-			       result->q.p50;
+	double value = result->target_kind == TARGET_VALUE ?
+			       result->q.p50 :
+			       result_ratio(result);
 	double doubt = result->doubt > 1 ? result->doubt : 1;
 
 	if (result->target_kind == TARGET_NONE)
 		return "no target";
 	if (isnan(value))
 		return "no floor";
+	if (result->target_kind == TARGET_RATIO_LEAST && value > 0)
+		return value / doubt >= result->target ? "met" :
+		       value * doubt < result->target  ? "not met" :
+							 "unsure";
 	if (value * doubt <= result->target)
 		return "met";
 	return value / doubt > result->target ? "not met" : "unsure";
@@ -61,7 +65,9 @@ static const char *target(char buffer[16], const struct result *result)
 	if (result->target_kind == TARGET_NONE)
 		return "-";
 	snprintf(buffer, 16,
-		 result->target_kind == TARGET_RATIO ? "%.4gx" : "%.4g",
+		 result->target_kind == TARGET_VALUE ? "%.4g" :
+		 result->target_kind == TARGET_RATIO ? "%.4gx" :
+						       ">%.4gx",
 		 result->target);
 	return buffer;
 }

@@ -8,11 +8,12 @@
 #include <math.h>
 #include <stdio.h>
 
-enum { RESULTS_MAX = 64 };
+enum { RESULTS_MAX = 96 };
 
 enum target_kind {
 	TARGET_NONE,
 	TARGET_RATIO, /* p50 divided by the floor is at most target */
+	TARGET_RATIO_LEAST, /* at least target; p50 is a throughput */
 	TARGET_VALUE, /* p50 is at most target */
 };
 
