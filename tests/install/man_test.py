@@ -129,7 +129,7 @@ def variables(page, source, folder):
     """Those that the code names itself; keys are variables by a rule."""
     real = set()
     for name in sorted(os.listdir(os.path.join(source, folder))):
-        if name.endswith(".c") and not name.endswith("_test.c"):
+        if name.endswith(".c") and not name.endswith(("_test.c", "_testing.c")):
             real.update(re.findall(r'getenv\("(\w+)"\)',
                                    read(source, folder, name)))
     text = section(page, "ENVIRONMENT") + section(page, "SYNOPSIS")
