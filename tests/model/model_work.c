@@ -442,7 +442,12 @@ bool model_may_still_wait(const struct model *m, int client,
 	case WIRE_OP_ADAPTER_CLOSE:
 		return model_is_working(m, client);
 	case WIRE_OP_CONTEXT_DESTROY:
-		return context != MODEL_NOTHING && is_unfinished(m, context);
+		/* Those of a removed device go with it, in its order. */
+		return context != MODEL_NOTHING &&
+		       (is_unfinished(m, context) ||
+			(device != MODEL_NOTHING &&
+			 m->things[device].state != MODEL_DEVICE_LIVE &&
+			 model_device_is_working(m, device)));
 	case WIRE_OP_DESTROY:
 		return device != MODEL_NOTHING &&
 		       m->things[device].state == MODEL_DEVICE_LIVE &&
