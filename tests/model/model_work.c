@@ -443,11 +443,11 @@ bool model_may_still_wait(const struct model *m, int client,
 		return model_is_working(m, client);
 	case WIRE_OP_CONTEXT_DESTROY:
 		/* Those of a removed device go with it, in its order. */
-		return context != MODEL_NOTHING &&
-		       (is_unfinished(m, context) ||
-			(device != MODEL_NOTHING &&
-			 m->things[device].state != MODEL_DEVICE_LIVE &&
-			 model_device_is_working(m, device)));
+		return (context != MODEL_NOTHING &&
+			is_unfinished(m, context)) ||
+		       (device != MODEL_NOTHING &&
+			m->things[device].state != MODEL_DEVICE_LIVE &&
+			model_device_is_working(m, device));
 	case WIRE_OP_DESTROY:
 		return device != MODEL_NOTHING &&
 		       m->things[device].state == MODEL_DEVICE_LIVE &&
