@@ -52,11 +52,20 @@ static int destroy(void *state, struct backend_destroy *destroy)
 	return 0;
 }
 
+static bool is_quick(void *state, const struct backend_destroy *destroy)
+{
+	(void)state;
+	(void)destroy;
+	return true;
+}
+
 const struct backend_ops backend_system_ops = {
 	.create_allocation = create,
 	.open_allocation = open_any,
 	.close_allocation = close_any,
 	.destroy_allocation = destroy,
+	.is_quick = is_quick,
+	.closes_readers_only = true,
 };
 
 int backend_system_new(const struct backend_system_config *config,
