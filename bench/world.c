@@ -127,6 +127,7 @@ static const struct backend_ops null_ops = {
 	.open_allocation = null_open,
 	.close_allocation = null_close,
 	.destroy_allocation = null_destroy,
+	.closes_readers_only = true,
 };
 
 /* ---- A client with a device ---- */

@@ -97,6 +97,9 @@ struct backend_ops {
 	 * where the job is handed out, inside the engine's gate, and cannot
 	 * fail. NULL: never. */
 	bool (*is_quick)(void *state, const struct backend_destroy *destroy);
+	/* close_allocation does nothing for an opening that can write: it need
+	 * not be called for one. */
+	bool closes_readers_only;
 };
 
 struct backend {

@@ -24,6 +24,10 @@
 #define LIKELY(x) __builtin_expect(!!(x), 1)
 #define UNLIKELY(x) __builtin_expect(!!(x), 0)
 
+/* For a function that only prefetches: gcc takes it for one without effect and
+ * drops its calls, unless it is inlined before it can think so. */
+#define ALWAYS_INLINE inline __attribute__((always_inline))
+
 static inline uint64_t min_u64(uint64_t a, uint64_t b)
 {
 	return a < b ? a : b;

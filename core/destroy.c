@@ -184,21 +184,74 @@ void allocation_retire_unopened(struct env *env, uint32_t session,
 	retire_allocation(env, session, slot, true);
 }
 
+bool device_retires_plainly(const struct env *env, uint32_t device)
+{
+	const struct backend *backend =
+		env_backend(env, device_at(&env->region, device)->adapter);
+
+	return backend->ops->closes_readers_only;
+}
+
+void allocations_retired(struct env *env, uint32_t session,
+			 const uint32_t *slots, uint32_t count)
+{
+	if (count == 0)
+		return;
+	count_retired(env, session, 0, count);
+	stream_append_list(&env->region,
+			   &session_at(&env->region, session)->stream, slots,
+			   count);
+	session_wake(env, session);
+}
+
+/* Retires the plain ones at the front of a list: how many there are. */
+static uint32_t retire_plain(struct env *env, uint32_t session,
+			     const uint32_t *slots, uint32_t count,
+			     uint32_t waiter, bool assume)
+{
+	const struct region *region = &env->region;
+	uint32_t n;
+
+	for (n = 0; n < count; n++) {
+		struct slot *slot = slot_at(region, slots[n]);
+
+		if (slot->allocation.parent != 0 ||
+		    (slot->use_who != USE_NONE && !assume))
+			break;
+		slot->waiter = waiter;
+		table_retire(slot);
+	}
+	allocations_retired(env, session, slots, n);
+	return n;
+}
+
+static void commit_list(struct env *env, uint32_t session,
+			const struct destroy_verdict *verdict, uint32_t waiter,
+			bool assume)
+{
+	bool plainly = device_retires_plainly(env, verdict->device);
+
+	for (uint32_t i = 0; i < verdict->count; i++) {
+		if (plainly)
+			i += retire_plain(env, session, verdict->slots + i,
+					  verdict->count - i, waiter, assume);
+		if (i == verdict->count)
+			break;
+		slot_at(&env->region, verdict->slots[i])->waiter = waiter;
+		allocation_retire(env, session, verdict->slots[i], assume);
+	}
+}
+
 static void commit(struct env *env, uint32_t session,
 		   const struct destroy_verdict *verdict, uint32_t waiter,
 		   bool assume)
 {
-	struct region *region = &env->region;
-
-	if (verdict->action == DESTROY_RESOURCE) {
-		slot_at(region, verdict->resource)->waiter = waiter;
-		resource_retire(env, session, verdict->resource, assume);
+	if (verdict->action == DESTROY_LIST) {
+		commit_list(env, session, verdict, waiter, assume);
 		return;
 	}
-	for (uint32_t i = 0; i < verdict->count; i++) {
-		slot_at(region, verdict->slots[i])->waiter = waiter;
-		allocation_retire(env, session, verdict->slots[i], assume);
-	}
+	slot_at(&env->region, verdict->resource)->waiter = waiter;
+	resource_retire(env, session, verdict->resource, assume);
 }
 
 struct outcome destroy_request(struct env *env, uint32_t session,

@@ -41,6 +41,19 @@ void resource_retire_unopened(struct env *env, uint32_t session, uint32_t slot);
 void allocation_retire_unopened(struct env *env, uint32_t session,
 				uint32_t slot);
 
+/*
+ * Whether allocations that no resource holds and no work uses can be retired
+ * by table_retire alone, all of one device: nobody has to hear of them.
+ */
+bool device_retires_plainly(const struct env *env, uint32_t device);
+
+/*
+ * Counts such allocations after they have been retired, and queues them; the
+ * caller has reserved.
+ */
+void allocations_retired(struct env *env, uint32_t session,
+			 const uint32_t *slots, uint32_t count);
+
 /* How the backend knows an opening. */
 struct backend_opening opening_of(const struct env *env, uint32_t session,
 				  uint32_t slot);

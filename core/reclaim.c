@@ -9,12 +9,14 @@
  *	  +---- released: free the slots, pop  <-------------------+
  *
  * What waits for work comes into the stream when that has ended
- * (core/defer.c). The front of a stream decides. Memory that must be released makes a job;
- * when the job comes back its items are marked released and their memory is
- * no longer charged, and the next steps free their slots. An opening whose
- * object others still hold needs no job. Consecutive allocations of one
- * parent go into one job, so a burst of small destroys is one call of the
- * backend. A session has at most one job out: that is what "never
+ * (core/defer.c). The front of a stream decides. Memory that must be released
+ * makes a job; when the job comes back its items are marked released and their
+ * memory is no longer charged, and the next steps free their slots. An opening
+ * whose object others still hold needs no job. Consecutive allocations of one
+ * device and one parent go into one job, so a burst of small destroys is one
+ * call of the backend; their slots are freed when it comes back. So such a slot
+ * is visited twice after its destroy, to tell and to free, and both times its
+ * line has been asked for long before. A session has at most one job out: that is what "never
  * concurrently for one client" (B25) means, and it makes the in/out value of a
  * resource (B20) well defined.
  *
@@ -88,48 +90,18 @@ static bool is_released(const struct slot *slot)
 				     slot->resource.released;
 }
 
-static uint32_t adapter_of(const struct env *env, const struct slot *slot)
-{
-	return store_at(&env->region, slot->allocation.store)->adapter;
-}
-
-/* Whether b can be released in the same call as a. */
-static bool goes_with(const struct env *env, uint32_t a, uint32_t b)
-{
-	const struct slot *first = slot_at(&env->region, a), *slot;
-
-	if (b & ITEM_OBJECT)
-		return false;
-	slot = slot_at(&env->region, b);
-	return is_allocation(slot) && !is_released(slot) &&
-	       slot->allocation.parent == first->allocation.parent &&
-	       adapter_of(env, slot) == adapter_of(env, first);
-}
-
-/* A job for as many allocations at the front as go together. */
+/* A job for as many allocations at the front as go together: which ones is
+ * seen when it is handed out. */
 static void start_allocations(struct env *env, uint32_t session)
 {
 	const struct session *s = session_at(&env->region, session);
-	struct job job = { .kind = JOB_ALLOCATIONS };
-	uint32_t items[LIST_ENTRIES_MAX];
-	uint32_t n =
-		stream_peek(&env->region, &s->stream, items, LIST_ENTRIES_MAX);
 
-	for (uint32_t i = 0; i < min_u64(n, PREFETCH_AHEAD); i++)
-		slot_prefetch(&env->region, items[i] & ~ITEM_OBJECT);
-	while (job.items < n && goes_with(env, items[0], items[job.items])) {
-		const struct slot *slot =
-			slot_at(&env->region, items[job.items]);
-		uint32_t ahead = job.items + PREFETCH_AHEAD;
-
-		if (ahead < n)
-			slot_prefetch(&env->region,
-				      items[ahead] & ~ITEM_OBJECT);
-		job.bytes += slot->allocation.size_bytes;
-		job.items++;
-	}
-	job.slots = job.items;
-	job_start(env, session, job);
+	job_start(env, session,
+		  (struct job){
+			  .kind = JOB_ALLOCATIONS,
+			  .slots = (uint32_t)min_u64(s->stream.count,
+						     LIST_ENTRIES_MAX),
+		  });
 }
 
 static void start_resource(struct env *env, uint32_t session,
@@ -367,22 +339,45 @@ bool reclaim_tick(struct env *env, uint64_t now_ns, uint32_t budget)
 	return region_state(&env->region)->ready.head != 0;
 }
 
-static void tell_allocations(const struct env *env, const struct session *s,
+/*
+ * The allocations at the front of a stream that one call releases: those of
+ * the device and the parent of the first one. Their slots are touched here for
+ * the first time since they were retired. A job that failed takes the same
+ * ones again.
+ */
+static void tell_allocations(const struct env *env, struct session *s,
 			     struct release *ret)
 {
-	uint32_t items[LIST_ENTRIES_MAX];
-	uint32_t parent;
+	const struct region *region = &env->region;
+	uint32_t items[LIST_ENTRIES_MAX], n, i;
+	uint32_t most = s->job.items == 0 ? LIST_ENTRIES_MAX : s->job.items;
+	uint32_t device, parent;
+	uint64_t bytes = 0;
 
-	ret->args.count =
-		stream_peek(&env->region, &s->stream, items, s->job.items);
-	for (uint32_t i = 0; i < ret->args.count; i++)
-		ret->allocations[i] =
-			slot_at(&env->region, items[i])->allocation.backing;
-	ret->adapter = adapter_of(env, slot_at(&env->region, items[0]));
-	parent = slot_at(&env->region, items[0])->allocation.parent;
+	n = stream_peek(region, &s->stream, items, most);
+	device = table_device(region, items[0]);
+	parent = slot_at(region, items[0])->allocation.parent;
+	for (i = 0; i < min_u64(n, PREFETCH_AHEAD); i++)
+		slot_prefetch(region, items[i] & ~ITEM_OBJECT);
+	for (i = 0; i < n && !(items[i] & ITEM_OBJECT); i++) {
+		const struct slot *slot = slot_at(region, items[i]);
+
+		if (i + PREFETCH_AHEAD < n)
+			slot_prefetch(region,
+				      items[i + PREFETCH_AHEAD] & ~ITEM_OBJECT);
+		if (table_device(region, items[i]) != device ||
+		    !is_allocation(slot) || is_released(slot) ||
+		    slot->allocation.parent != parent)
+			break;
+		ret->allocations[i] = slot->allocation.backing;
+		bytes += slot->allocation.size_bytes;
+	}
+	s->job.items = (uint16_t)i;
+	s->job.bytes = bytes;
+	ret->args.count = i;
+	ret->adapter = device_at(region, device)->adapter;
 	if (parent != 0)
-		ret->args.resource =
-			slot_at(&env->region, parent)->resource.backing;
+		ret->args.resource = slot_at(region, parent)->resource.backing;
 }
 
 static void tell_resource(const struct env *env, const struct session *s,
@@ -434,7 +429,6 @@ bool reclaim_next_job(struct env *env, struct release *ret)
 		state->jobs.tail = 0;
 	assert(s->job.phase == JOB_READY);
 	s->job.phase = JOB_OUT;
-	ret->bytes = s->job.bytes;
 	ret->args = (struct backend_destroy){
 		.allocations = ret->allocations,
 		.client = session,
@@ -445,6 +439,7 @@ bool reclaim_next_job(struct env *env, struct release *ret)
 		tell_resource(env, s, ret);
 	else
 		tell_object(env, s, ret);
+	ret->bytes = s->job.bytes;
 	return true;
 }
 
@@ -488,18 +483,77 @@ static void orphan_released(struct env *env, uint32_t session, uint32_t index)
 	stream_append(region, &session_at(region, session)->stream, parent);
 }
 
+/* What the items of a job give back, together. */
+struct returned {
+	uint64_t bytes, stores;
+	uint32_t freed; /* slots, from the front */
+};
+
+/* Asks for what items further on will need: slots first, then what these say. */
+static ALWAYS_INLINE void ask_ahead(const struct region *region,
+				    const uint32_t *items, uint32_t at,
+				    uint32_t n)
+{
+	if (at + 2 * PREFETCH_AHEAD < n)
+		slot_prefetch(region, items[at + 2 * PREFETCH_AHEAD]);
+	if (at + PREFETCH_AHEAD >= n)
+		return;
+	at += PREFETCH_AHEAD;
+	table_prefetch_free(region, items[at]);
+	__builtin_prefetch(
+		store_at(region, slot_at(region, items[at])->allocation.store),
+		1);
+}
+
+/* The memory of one allocation is back; its charges are added up. */
+static void item_released(struct env *env, uint32_t session, uint32_t index,
+			  struct returned *sum)
+{
+	struct slot *slot = slot_at(&env->region, index);
+
+	sum->bytes += slot->allocation.size_bytes;
+	sum->stores += store_drop(env, slot->allocation.store, 1);
+	slot->allocation.store = 0;
+	if (UNLIKELY(slot->use_who != USE_NONE))
+		uses_forget(&env->region, slot);
+	if (UNLIKELY(slot->allocation.parent != 0))
+		orphan_released(env, session, index);
+}
+
+/*
+ * A job for allocations is done, and its slots are freed in the same go, from
+ * the front up to one that is pinned: that and those behind it have no memory
+ * any more and stay for the usual steps.
+ */
 static void allocations_released(struct env *env, uint32_t session,
 				 uint64_t resource)
 {
-	const struct session *s = session_at(&env->region, session);
+	struct region *region = &env->region;
+	struct session *s = session_at(region, session);
 	uint32_t items[LIST_ENTRIES_MAX];
-	uint32_t n = stream_peek(&env->region, &s->stream, items, s->job.items);
+	uint32_t n = stream_peek(region, &s->stream, items, s->job.items);
+	struct owner *owner =
+		&device_at(region, table_device(region, items[0]))->owner;
+	struct returned sum = { 0 };
 
 	keep_resource_value(env, items[0], resource);
 	for (uint32_t i = 0; i < n; i++) {
-		allocation_released(env, session, items[i]);
-		orphan_released(env, session, items[i]);
+		uint32_t waiter = slot_at(region, items[i])->waiter;
+
+		ask_ahead(region, items, i, n);
+		item_released(env, session, items[i], &sum);
+		if (sum.freed < i ||
+		    !table_try_reclaim(region, owner, items[i]))
+			continue;
+		sum.freed++;
+		if (UNLIKELY(waiter != 0))
+			waiter_done(env, waiter);
 	}
+	session_release(env, session, CHARGE_BYTES, sum.bytes);
+	session_release(env, session, CHARGE_STORES, sum.stores);
+	session_release(env, session, CHARGE_HANDLES, sum.freed);
+	s->n_retired -= sum.freed;
+	stream_pop(region, &s->stream, sum.freed);
 }
 
 static void resource_released(struct env *env, uint32_t session,

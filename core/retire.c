@@ -78,33 +78,61 @@ uint32_t stream_room(const struct region *region, const struct stream *stream)
 	return CHUNK_ITEMS - chunk_at(region, stream->tail)->used;
 }
 
-void stream_append(struct region *region, struct stream *stream, uint32_t item)
+static struct chunk *tail_with_room(struct region *region,
+				    struct stream *stream)
 {
 	struct chunk *tail = chunk_at(region, stream->tail);
 
-	if (tail->used == CHUNK_ITEMS) {
-		tail->next = pool_take(region, AREA_CHUNKS);
-		stream->tail = tail->next;
-		tail = chunk_at(region, stream->tail);
-	}
+	if (LIKELY(tail->used < CHUNK_ITEMS))
+		return tail;
+	tail->next = pool_take(region, AREA_CHUNKS);
+	stream->tail = tail->next;
+	return chunk_at(region, stream->tail);
+}
+
+void stream_append(struct region *region, struct stream *stream, uint32_t item)
+{
+	struct chunk *tail = tail_with_room(region, stream);
+
 	tail->items[tail->used++] = item;
 	stream->count++;
 	region_state(region)->n_items++;
+}
+
+void stream_append_list(struct region *region, struct stream *stream,
+			const uint32_t *items, uint32_t count)
+{
+	stream->count += count;
+	region_state(region)->n_items += count;
+	while (count > 0) {
+		struct chunk *tail = tail_with_room(region, stream);
+		uint32_t n = (uint32_t)min_u64(count, CHUNK_ITEMS - tail->used);
+
+		memcpy(&tail->items[tail->used], items, n * sizeof(*items));
+		tail->used += n;
+		items += n;
+		count -= n;
+	}
 }
 
 uint32_t stream_peek(const struct region *region, const struct stream *stream,
 		     uint32_t *ret_items, uint32_t count)
 {
 	const struct chunk *chunk = chunk_at(region, stream->head);
-	uint32_t read = stream->read, n;
+	uint32_t read = stream->read, done = 0;
 
 	count = (uint32_t)min_u64(count, stream->count);
-	for (n = 0; n < count; n++) {
-		if (read == chunk->used) {
-			chunk = chunk_at(region, chunk->next);
-			read = 0;
-		}
-		ret_items[n] = chunk->items[read++];
+	while (done < count) {
+		uint32_t n =
+			(uint32_t)min_u64(count - done, chunk->used - read);
+
+		memcpy(&ret_items[done], &chunk->items[read],
+		       n * sizeof(*ret_items));
+		done += n;
+		if (done == count)
+			break;
+		chunk = chunk_at(region, chunk->next);
+		read = 0;
 	}
 	return count;
 }

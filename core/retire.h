@@ -36,6 +36,10 @@ uint32_t stream_room(const struct region *region, const struct stream *stream);
 /* Appends; the caller has reserved. */
 void stream_append(struct region *region, struct stream *stream, uint32_t item);
 
+/* Appends count items in their order; the caller has reserved. */
+void stream_append_list(struct region *region, struct stream *stream,
+			const uint32_t *items, uint32_t count);
+
 /* Copies up to count items from the front without taking them. */
 uint32_t stream_peek(const struct region *region, const struct stream *stream,
 		     uint32_t *ret_items, uint32_t count);

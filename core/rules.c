@@ -30,11 +30,13 @@
  *      allocation of one private resource or of the device itself.
  *  G3  A list that is not to be read is not read (A11 A14 A17 A18).
  *
- * Duplicates (A60) are found with a small hash table of slot indices, so the
- * cost is linear in the list and nothing is written to a slot; the table is
- * as large as the list asks for, since it must be cleared. A client knows
- * the indices of its slots and may choose those that it names, so the hash
- * has a multiplier that it cannot know: nobody can make them collide.
+ * Duplicates (A60): a bitmap of hashed slot indices, of 64 bits for each
+ * entry, says of nearly every slot that it is new, and only then the entries
+ * before it are gone through. So the cost is linear in the list and nothing is
+ * written to a slot; the bitmap is as large as the list asks for, since it must
+ * be cleared. A client knows the indices of its slots and may choose those that
+ * it names, so the hash has a multiplier that it cannot know: nobody can make
+ * them collide.
  */
 #include "core/rules.h"
 
@@ -142,30 +144,39 @@ static void judge_resource(const struct region *region, uint32_t session,
 	ret->resource = slot_index(region, slot);
 }
 
-/* Makes the hash table as small as a list allows, and empty. */
+/* Empties as many bits as a list asks for. */
 static void forget_slots(struct rules_scratch *scratch, uint32_t count)
 {
-	static_assert(ARRAY_SIZE(scratch->seen) >= 2 * LIST_ENTRIES_MAX,
-		      "the hash table is at most half full");
-	scratch->seen_log2 =
-		count == 1 ? 1 : 33 - (uint32_t)__builtin_clz(count - 1);
-	memset(scratch->seen, 0,
-	       sizeof(scratch->seen[0]) << scratch->seen_log2);
+	static_assert((LIST_ENTRIES_MAX & (LIST_ENTRIES_MAX - 1)) == 0,
+		      "a list rounded up to a power of two has its bits");
+	scratch->seen_log2 = RULES_SEEN_BITS_LOG2;
+	if (count > 1)
+		scratch->seen_log2 += 32 - (uint32_t)__builtin_clz(count - 1);
+	memset(scratch->seen, 0, (UINT64_C(1) << scratch->seen_log2) / 8);
 }
 
-/* Notes a slot; false when it had been noted before. */
-static bool note_slot(struct rules_scratch *scratch, uint32_t index)
+/* Whether one of the first entries is that slot. */
+static bool was_named(const struct rules_scratch *scratch, uint32_t position,
+		      uint32_t index)
 {
-	const uint32_t mask = (1u << scratch->seen_log2) - 1;
+	for (uint32_t i = 0; i < position; i++)
+		if (scratch->slots[i] == index)
+			return true;
+	return false;
+}
+
+/* Notes the slot of an entry; false when it had been noted before. */
+static inline bool note_slot(struct rules_scratch *scratch, uint32_t position,
+			     uint32_t index)
+{
 	uint32_t at = (index * (scratch->multiplier | 1)) >>
 		      (32 - scratch->seen_log2);
+	uint64_t bit = UINT64_C(1) << (at % 64);
 
-	while (scratch->seen[at & mask] != 0) {
-		if (scratch->seen[at & mask] == index)
-			return false;
-		at++;
-	}
-	scratch->seen[at & mask] = index;
+	scratch->slots[position] = index;
+	if (UNLIKELY(scratch->seen[at / 64] & bit))
+		return !was_named(scratch, position, index);
+	scratch->seen[at / 64] |= bit;
 	return true;
 }
 
@@ -189,31 +200,47 @@ static enum tenure_reason judge_parent(const struct region *region,
 struct list {
 	const struct region *region;
 	uint32_t session, device, owner;
+	uint32_t parent; /* of the first entry, which has been judged */
 	uint64_t secret;
 	struct rules_scratch *scratch;
 };
 
-static void prefetch_entry(const struct list *list, uint64_t entry)
+static ALWAYS_INLINE void prefetch_entry(const struct list *list,
+					 uint64_t entry)
 {
-	table_prefetch(list->region, list->owner,
-		       handle_from_wire(entry, list->secret));
+	const struct handle handle = { entry ^ list->secret };
+
+	table_prefetch(list->region, list->owner, handle);
 }
 
-/* rules_find for an allocation of the device; nearly always it is one, and
- * then a look at the slot says so. */
-static struct slot *find_entry(const struct list *list, uint64_t entry,
-			       enum tenure_reason *ret_reason)
+/*
+ * Nearly always an entry is a new one, in use, and of the same parent as the
+ * first: then one look at its slot says so. Goes from one entry to the first
+ * that is not so plain, and returns its position: judge_entry must be asked.
+ * (Zero becomes the secret, whose kind no handle has.)
+ */
+static uint32_t pass_plain(const struct list *list, const uint64_t *entries,
+			   uint32_t from, uint32_t count)
 {
-	struct handle handle = handle_from_wire(entry, list->secret);
-	struct slot *slot = NULL;
+	const struct region region = *list->region;
+	const struct list l = *list;
+	uint32_t i;
 
-	if (LIKELY(handle_kind(handle) == KIND_ALLOCATION))
-		slot = table_peek(list->region, list->owner, handle);
-	if (LIKELY(slot != NULL))
-		return slot;
-	return rules_find(list->region, list->session, list->device,
-			  KIND_ALLOCATION, entry, TENURE_REASON_ENTRY_INVALID,
-			  ret_reason);
+	for (i = from; i < count; i++) {
+		const struct handle handle = { entries[i] ^ l.secret };
+		const struct slot *slot =
+			slot_at(&region, handle_index(handle));
+
+		if (i + PREFETCH_AHEAD < count)
+			prefetch_entry(&l, entries[i + PREFETCH_AHEAD]);
+		if (handle_kind(handle) != KIND_ALLOCATION ||
+		    table_owner(&region, handle) != l.owner ||
+		    !control_peek(&slot->control, handle) ||
+		    slot->allocation.parent != l.parent ||
+		    !note_slot(l.scratch, i, handle_index(handle)))
+			break;
+	}
+	return i;
 }
 
 static enum tenure_reason judge_entry(const struct list *list, uint64_t entry,
@@ -226,14 +253,17 @@ static enum tenure_reason judge_entry(const struct list *list, uint64_t entry,
 
 	if (entry == 0)
 		return TENURE_REASON_ENTRY_ZERO;
-	slot = find_entry(list, entry, &reason);
+	slot = rules_find(region, list->session, list->device, KIND_ALLOCATION,
+			  entry, TENURE_REASON_ENTRY_INVALID, &reason);
 	if (slot == NULL)
 		return reason;
-	scratch->slots[position] = slot_index(region, slot);
-	reason = judge_parent(region, slot_at(region, scratch->slots[0]), slot);
+	reason = judge_parent(
+		region,
+		position == 0 ? slot : slot_at(region, scratch->slots[0]),
+		slot);
 	if (reason != TENURE_REASON_NONE)
 		return reason;
-	if (!note_slot(scratch, scratch->slots[position]))
+	if (!note_slot(scratch, position, slot_index(region, slot)))
 		return TENURE_REASON_ENTRY_TWICE;
 	return TENURE_REASON_NONE;
 }
@@ -243,7 +273,7 @@ static void judge_list(const struct region *region, uint32_t session,
 		       struct rules_scratch *scratch,
 		       struct destroy_verdict *ret)
 {
-	const struct list list = {
+	struct list list = {
 		.region = region,
 		.session = session,
 		.device = ret->device,
@@ -255,16 +285,17 @@ static void judge_list(const struct region *region, uint32_t session,
 	forget_slots(scratch, args->count);
 	for (uint32_t i = 0; i < min_u64(args->count, PREFETCH_AHEAD); i++)
 		prefetch_entry(&list, args->list[i]);
-	for (uint32_t i = 0; i < args->count; i++) {
-		enum tenure_reason reason;
+	for (uint32_t i = 0; i < args->count;
+	     i = pass_plain(&list, args->list, i + 1, args->count)) {
+		enum tenure_reason reason =
+			judge_entry(&list, args->list[i], i);
 
-		if (args->count - i > PREFETCH_AHEAD)
-			prefetch_entry(&list, args->list[i + PREFETCH_AHEAD]);
-		reason = judge_entry(&list, args->list[i], i);
 		if (reason != TENURE_REASON_NONE) {
 			ret->outcome = refuse_entry(-EINVAL, reason, i);
 			return;
 		}
+		list.parent =
+			slot_at(region, scratch->slots[0])->allocation.parent;
 	}
 	ret->action = DESTROY_LIST;
 	ret->slots = scratch->slots;

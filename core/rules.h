@@ -26,7 +26,8 @@ enum destroy_action {
 	DESTROY_LIST,
 };
 
-enum { RULES_SEEN_LOG2 = 11 };
+/* Bits for each entry of a list. */
+enum { RULES_SEEN_BITS_LOG2 = 6 };
 
 /*
  * Working memory of one call: which slots the list has named so far. The
@@ -35,8 +36,8 @@ enum { RULES_SEEN_LOG2 = 11 };
  */
 struct rules_scratch {
 	uint32_t multiplier;
-	uint32_t seen_log2; /* of what is used of seen, by this list */
-	uint32_t seen[1 << RULES_SEEN_LOG2];
+	uint32_t seen_log2; /* of the bits of seen that this list uses */
+	uint64_t seen[(LIST_ENTRIES_MAX << RULES_SEEN_BITS_LOG2) / 64];
 	uint32_t slots[LIST_ENTRIES_MAX];
 };
 

@@ -481,25 +481,4 @@ static inline struct warm_pool *warm_pool_at(const struct region *region,
 	return pool_at(region, AREA_WARM_POOLS, index);
 }
 
-/* Owner ids: sessions and devices share one number space. */
-static inline uint32_t owner_of_session(uint32_t session)
-{
-	return session;
-}
-
-static inline uint32_t owner_of_device(uint32_t device)
-{
-	return device | UINT32_C(1) << 31;
-}
-
-static inline bool owner_is_device(uint32_t owner)
-{
-	return owner >> 31 != 0;
-}
-
-static inline uint32_t owner_device(uint32_t owner)
-{
-	return owner & ~(UINT32_C(1) << 31);
-}
-
 #endif

@@ -58,38 +58,6 @@ static atomic_u32 *segment_owner(const struct region *region, uint32_t segment)
 	return (atomic_u32 *)region->owners + segment;
 }
 
-enum slot_state slot_state(const struct slot *slot)
-{
-	/* relaxed: only the owner, who asks, changes the state */
-	return control_state(load_relaxed_u64(&slot->control));
-}
-
-enum kind slot_kind(const struct slot *slot)
-{
-	/* relaxed: as above */
-	return control_kind(load_relaxed_u64(&slot->control));
-}
-
-uint32_t slot_pins(const struct slot *slot)
-{
-	/* relaxed: a number for people and for the checker */
-	return control_pins(load_relaxed_u64(&slot->control));
-}
-
-struct handle slot_handle(const struct slot *slot, uint32_t index)
-{
-	/* relaxed: as for the state */
-	uint64_t control = load_relaxed_u64(&slot->control);
-
-	return handle_make(control_generation(control), control_kind(control),
-			   index);
-}
-
-uint32_t table_device(const struct region *region, uint32_t index)
-{
-	return owner_device(table_owner(region, (struct handle){ index }));
-}
-
 /*
  * All owner words have memory from the start, and are nobody's until a
  * segment is adopted: a reader of another thread may ask for any index. So

@@ -131,6 +131,27 @@ struct segment {
 
 static_assert(sizeof(struct segment) == 320, "five lines");
 
+/* Owner ids: sessions and devices share one number space. */
+static inline uint32_t owner_of_session(uint32_t session)
+{
+	return session;
+}
+
+static inline uint32_t owner_of_device(uint32_t device)
+{
+	return device | UINT32_C(1) << 31;
+}
+
+static inline bool owner_is_device(uint32_t owner)
+{
+	return owner >> 31 != 0;
+}
+
+static inline uint32_t owner_device(uint32_t owner)
+{
+	return owner & ~(UINT32_C(1) << 31);
+}
+
 static inline struct slot *slot_at(const struct region *region, uint32_t index)
 {
 	return (struct slot *)region->slots + index;
@@ -149,15 +170,37 @@ static inline atomic_u32 *segment_links(const struct region *region)
 }
 
 /* State, kind and pins of a slot as its owner sees them. */
-enum slot_state slot_state(const struct slot *slot);
-enum kind slot_kind(const struct slot *slot);
-uint32_t slot_pins(const struct slot *slot);
+static inline enum slot_state slot_state(const struct slot *slot)
+{
+	/* relaxed: only the owner, who asks, changes the state */
+	return control_state(load_relaxed_u64(&slot->control));
+}
+
+static inline enum kind slot_kind(const struct slot *slot)
+{
+	/* relaxed: as above */
+	return control_kind(load_relaxed_u64(&slot->control));
+}
+
+static inline uint32_t slot_pins(const struct slot *slot)
+{
+	/* relaxed: a number for people and for the checker */
+	return control_pins(load_relaxed_u64(&slot->control));
+}
 
 /* The handle that names a slot in use, or named it until it was retired. */
-struct handle slot_handle(const struct slot *slot, uint32_t index);
+static inline struct handle slot_handle(const struct slot *slot, uint32_t index)
+{
+	/* relaxed: as for the state */
+	uint64_t control = load_relaxed_u64(&slot->control);
+
+	return handle_make(control_generation(control), control_kind(control),
+			   index);
+}
 
 /* Asks for the line of a slot that will be written soon. */
-static inline void slot_prefetch(const struct region *region, uint32_t index)
+static ALWAYS_INLINE void slot_prefetch(const struct region *region,
+					uint32_t index)
 {
 	__builtin_prefetch(slot_at(region, index), 1);
 }
@@ -177,15 +220,18 @@ static inline uint32_t table_owner(const struct region *region,
 
 /* Asks for the slot that a handle names, if it lies in the owner's segments:
  * G2 holds for a prefetch, too. */
-static inline void table_prefetch(const struct region *region, uint32_t owner,
-				  struct handle handle)
+static ALWAYS_INLINE void table_prefetch(const struct region *region,
+					 uint32_t owner, struct handle handle)
 {
 	if (table_owner(region, handle) == owner)
 		slot_prefetch(region, handle_index(handle));
 }
 
 /* The device that a slot in use belongs to; the caller knows that one does. */
-uint32_t table_device(const struct region *region, uint32_t index);
+static inline uint32_t table_device(const struct region *region, uint32_t index)
+{
+	return owner_device(table_owner(region, (struct handle){ index }));
+}
 
 /*
  * The slot that a handle names, if it is LIVE, of that owner and of the kind
@@ -251,6 +297,16 @@ struct handle table_publish(struct region *region, uint32_t index,
 static inline void table_retire(struct slot *slot)
 {
 	control_retire(&slot->control);
+}
+
+/* Asks for the lines that the reclaim of a slot writes, but for its own. */
+static ALWAYS_INLINE void table_prefetch_free(const struct region *region,
+					      uint32_t index)
+{
+	struct segment *s = segment_at(region, index >> SEGMENT_SLOTS_LOG2);
+
+	__builtin_prefetch(s, 1);
+	__builtin_prefetch(&s->free_bits[index % SEGMENT_SLOTS / 64], 1);
 }
 
 /*

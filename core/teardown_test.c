@@ -225,8 +225,10 @@ static void g3_ends_of_every_kind(void **state)
 /* An answer is due, and its client goes before it is taken. */
 static void g3_answers_go_with_the_client(void **state)
 {
+	static struct release job;
 	struct seat *stage = *state, s;
 	struct state *totals = world_state(stage->world);
+	struct broker *b = inproc_broker(stage->world);
 	uint64_t handle;
 
 	seat_take(&s, stage->world);
@@ -235,8 +237,13 @@ static void g3_answers_go_with_the_client(void **state)
 	assert_int_equal(seat_send_destroy(&s, 0, &handle, 1,
 					   TENURE_DESTROY_SYNCHRONOUS),
 			 BROKER_LATER);
-	inproc_pump(s.world);
-	broker_tick(inproc_broker(s.world), 1, 64);
+	broker_tick(b, 1, 64);
+	assert_true(broker_next_release(b, &job));
+	assert_int_equal(checking_destroy_begin(inproc_backend(s.world, 0),
+						&job.args),
+			 0);
+	checking_destroy_end(inproc_backend(s.world, 0), job.args.client);
+	broker_release_done(b, s.client, 0, job.args.resource, 1);
 	assert_int_not_equal(totals->answered.head, 0);
 	inproc_kill(s.world, s.client);
 	assert_int_equal(totals->answered.head, 0);

@@ -496,6 +496,7 @@ const struct backend_ops backend_system_ops = {
 	.open_allocation = open_allocation,
 	.close_allocation = close_allocation,
 	.destroy_allocation = destroy_allocation,
+	.closes_readers_only = true,
 };
 
 int backend_system_new(const struct backend_system_config *config,

@@ -75,6 +75,7 @@ struct array {
 struct checking {
 	struct random random;
 	bool memfds;
+	struct backend_ops ops;
 	struct array stores, resources, allocations, openings, under_way;
 	uint64_t bytes;
 	uint64_t calls[CHECKING_CALLS];
@@ -392,13 +393,30 @@ static void judge_shape(const struct backend_destroy *d)
 	REQUIRE(d->client != 0, "destroy for no client");
 }
 
+/* A lone allocation, whose end nobody has to hear of before this. */
+static void close_unheard(struct checking *c, uint32_t slot)
+{
+	const struct opening *all = c->openings.items;
+	uint32_t i = c->openings.n;
+
+	while (i > 0 && all[i - 1].allocation != slot)
+		i--;
+	REQUIRE(i > 0 && !all[i - 1].read_only,
+		"B25: a reader whose close was not heard of");
+	array_remove(&c->openings, sizeof(*all), i - 1);
+	allocation_at(c, slot)->openings--;
+}
+
 static void judge_entry(struct checking *c, uint64_t value, uint32_t resource)
 {
-	struct allocation *a = allocation_at(c, find_allocation(c, value));
+	uint32_t slot = find_allocation(c, value);
+	struct allocation *a = allocation_at(c, slot);
 
 	REQUIRE(a->resource == resource,
 		"B20: an allocation that is not of hResource");
 	REQUIRE(!a->in_destroy, "B25: an allocation destroyed twice");
+	if (c->ops.closes_readers_only && a->openings > 0)
+		close_unheard(c, slot);
 	REQUIRE(a->openings == 0, "B25: destroyed before it was closed");
 	REQUIRE(resource == NOWHERE || a->left ||
 			resource_at(c, resource)->openings == 0,
@@ -544,6 +562,7 @@ struct checking *checking_new(uint64_t seed, bool memfds)
 	struct checking *c = calloc(1, sizeof(*c));
 
 	assert(c);
+	c->ops = checking_ops;
 	c->random.state = seed;
 	c->memfds = memfds;
 	return c;
@@ -570,7 +589,12 @@ void checking_free(struct checking *c)
 
 struct backend checking_backend(struct checking *c)
 {
-	return (struct backend){ .ops = &checking_ops, .state = c };
+	return (struct backend){ .ops = &c->ops, .state = c };
+}
+
+void checking_hear_readers_only(struct checking *c)
+{
+	c->ops.closes_readers_only = true;
 }
 
 void checking_fail(struct checking *c, enum checking_call call, uint64_t n,

@@ -62,6 +62,9 @@ uint64_t checking_stores(const struct checking *checking);
 uint64_t checking_bytes(const struct checking *checking);
 uint64_t checking_allocations(const struct checking *checking);
 uint64_t checking_resources(const struct checking *checking);
+/* From now on closes of openings that can write need not be heard of. */
+void checking_hear_readers_only(struct checking *checking);
+
 uint64_t checking_openings(const struct checking *checking);
 uint64_t checking_openings_of(const struct checking *checking, uint32_t client);
 

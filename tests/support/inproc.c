@@ -246,6 +246,8 @@ struct inproc *inproc_try_new(const struct inproc_config *config,
 	for (uint32_t i = 0; i < INPROC_ADAPTERS; i++)
 		world->backends[i] = checking_new(world->config.seed * 2 + i,
 						  world->config.memfds);
+	/* Both kinds of backends that there are. */
+	checking_hear_readers_only(world->backends[1]);
 	r = start_broker(world, NULL, 0);
 	world->pages.fail_commit = 0;
 	world->pages.fail_reserve = 0;
