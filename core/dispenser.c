@@ -58,7 +58,8 @@
  *
  *  G1  An item is handed out to one caller at a time, and after its free was
  *      begun, its destruction requested or its holder closed, to nobody, until
- *      the driver has reset it.
+ *      the driver has reset it. Once its destruction was requested or its
+ *      holder closed, the driver is asked nothing about it but to destroy it.
  *  G2  Every id that the driver made is destroyed through the driver exactly
  *      once, but for one more try at close after a failure (B42).
  *  G3  A call that is refused has changed nothing.
@@ -436,6 +437,22 @@ static enum dispenser_turn ask(struct dispenser_op *op,
 	return DISPENSER_ASK;
 }
 
+/*
+ * Asks about what the operation has claimed, unless its end, or that of its
+ * holder, has been requested since: then nobody wants to know, and how the
+ * operation goes on does not depend on the answer.
+ */
+static bool ask_about(struct dispenser_op *op, enum dispenser_verb verb,
+		      struct dispenser_ask *ret_ask,
+		      enum dispenser_turn *ret_turn)
+{
+	op->answer = (struct dispenser_answer){ 0 };
+	if (op->holder->closed || op->item->doomed)
+		return false;
+	*ret_turn = ask(op, verb, op->item, ret_ask);
+	return true;
+}
+
 void dispenser_tell(struct dispenser_op *op,
 		    const struct dispenser_answer *answer)
 {
@@ -456,8 +473,7 @@ static bool carry_on(struct dispenser_op *op, struct dispenser_ask *ret_ask,
 		return false;
 	case OP_RATE:
 		op_enter(op, OP_RATED);
-		*ret_turn = ask(op, DISPENSER_RATE, op->item, ret_ask);
-		return true;
+		return ask_about(op, DISPENSER_RATE, ret_ask, ret_turn);
 	case OP_RATED:
 		alloc_rated(op);
 		return false;
@@ -471,8 +487,7 @@ static bool carry_on(struct dispenser_op *op, struct dispenser_ask *ret_ask,
 		return false;
 	case OP_ENLIST:
 		op_enter(op, OP_ENLISTED);
-		*ret_turn = ask(op, DISPENSER_ENLIST, op->item, ret_ask);
-		return true;
+		return ask_about(op, DISPENSER_ENLIST, ret_ask, ret_turn);
 	case OP_ENLISTED:
 		alloc_enlisted(op);
 		return false;
@@ -481,8 +496,7 @@ static bool carry_on(struct dispenser_op *op, struct dispenser_ask *ret_ask,
 		return false;
 	case OP_RESET:
 		op_enter(op, OP_RESET_DONE);
-		*ret_turn = ask(op, DISPENSER_RESET, op->item, ret_ask);
-		return true;
+		return ask_about(op, DISPENSER_RESET, ret_ask, ret_turn);
 	case OP_RESET_DONE:
 		free_reset_done(op);
 		return false;

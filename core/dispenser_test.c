@@ -1231,6 +1231,66 @@ static void one_that_is_doomed_while_it_enlists(void **state)
 	assert_int_equal(stat_of(f).enlisted, 2);
 }
 
+/* An operation claims before it asks; what is doomed in between, since a
+ * victim's end came first, is only destroyed. */
+static void g1_nothing_is_asked_about_what_was_doomed(void **state)
+{
+	struct fixture *f = *state;
+	struct dispenser_op op;
+	uint64_t first = stock(f, 1, 3);
+
+	begin_alloc(f, &op, 0);
+	step_to(&op, DISPENSER_RATE); /* the last one */
+	assert_int_equal(request(f, first + 2), 0);
+	tell(&op, 40);
+	step_to(&op, DISPENSER_DESTROY);
+	assert_int_equal(request(f, first + 1), 0);
+	tell(&op, 0);
+	assert_int_equal(run(f, &op), 0);
+	assert_int_equal(number_of(op.id), first);
+	assert_int_equal(asked(f, DISPENSER_RATE, first + 1), 0);
+	assert_int_equal(asked(f, DISPENSER_DESTROY, first + 1), 1);
+}
+
+static void g1_what_was_doomed_is_not_enlisted(void **state)
+{
+	struct fixture *f = *state;
+	struct dispenser_op op;
+	uint64_t first = stock(f, 1, 2);
+
+	begin_alloc(f, &op, 7);
+	step_to(&op, DISPENSER_RATE);
+	tell(&op, 60);
+	step_to(&op, DISPENSER_RATE);
+	assert_int_equal(request(f, first + 1), 0);
+	tell(&op, 100);
+	step_to(&op, DISPENSER_DESTROY); /* of the one that was the best */
+	assert_int_equal(request(f, first), 0);
+	tell(&op, 0);
+	assert_int_equal(run(f, &op), 0);
+	assert_int_equal(number_of(op.id), first + 2);
+	assert_int_equal(asked(f, DISPENSER_ENLIST, first), 0);
+	assert_int_equal(asked(f, DISPENSER_DESTROY, first), 1);
+	assert_int_equal(stat_of(f).enlisted, 1);
+}
+
+static void g1_what_was_doomed_is_not_reset(void **state)
+{
+	struct fixture *f = *state;
+	struct dispenser_op op;
+	char string[32];
+	uint64_t id = must_alloc(f, 1);
+
+	assert_int_equal(dispenser_free(&f->dispenser, &op, f->holder,
+					id_of(f, id, string), f->now_ns),
+			 0);
+	assert_int_equal(request(f, id), 0);
+	assert_int_equal(run(f, &op), 0);
+	assert_int_equal(asked(f, DISPENSER_RESET, id), 0);
+	assert_int_equal(asked(f, DISPENSER_DESTROY, id), 1);
+	assert_int_equal(stat_of(f).destroyed[DISPENSER_END_REQUEST], 1);
+}
+
 /* Between the choice and the end of an alloc, when it has a victim. */
 static void what_is_chosen_is_nobodys_yet(void **state)
 {
@@ -1445,6 +1505,9 @@ int main(void)
 		plain(a_candidate_that_is_doomed_is_not_handed_out),
 		plain(the_best_that_is_doomed_is_not_handed_out),
 		plain(one_that_is_doomed_while_it_enlists),
+		plain(g1_nothing_is_asked_about_what_was_doomed),
+		plain(g1_what_was_doomed_is_not_enlisted),
+		plain(g1_what_was_doomed_is_not_reset),
 		plain(what_is_chosen_is_nobodys_yet),
 		plain(a_transaction_that_ends_during_a_search),
 		plain(an_id_may_come_again_while_its_end_is_awaited),

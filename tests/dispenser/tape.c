@@ -125,11 +125,15 @@ static void judge_ask(const struct lane *lane, const struct watched *w)
 	require(!w->asking, "two operations ask about one resource");
 	require(!w->failed || lane->verb == VERB_CLOSE,
 		"a broken resource is asked about again");
+	require(lane->ask.verb == DISPENSER_CREATE ||
+			lane->ask.verb == DISPENSER_DESTROY ||
+			(!w->condemned && !lane->side->closing),
+		"more than its end is asked for after its end");
 	switch (lane->ask.verb) {
 	case DISPENSER_CREATE:
 		break;
 	case DISPENSER_RATE:
-		require(!w->in_hand && !w->wants_reset && !w->condemned,
+		require(!w->in_hand && !w->wants_reset,
 			"a candidate that nobody may have");
 		break;
 	case DISPENSER_ENLIST:
