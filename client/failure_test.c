@@ -184,6 +184,103 @@ static void test_default_device_stays(void **state)
 	}
 }
 
+/* ---- Pools ---- */
+
+enum { POOL_BUFFERS = 40, BUFFER_BYTES = 64 };
+
+/* Takes buffers and gives them back, half of them used by a context. */
+static int use_pool(struct world *w, struct tenure_pool *pool,
+		    struct tenure_context context)
+{
+	struct tenure_buffer buffers[POOL_BUFFERS] = { 0 };
+	struct tenure_pool_stat stat;
+	int status = 0;
+
+	for (unsigned int i = 0; i < POOL_BUFFERS && status == 0; i++) {
+		status = tenure_pool_alloc(pool, BUFFER_BYTES, &buffers[i]);
+		if (status == 0 && i % 2)
+			status = tenure_context_use(w->connection, context,
+						    &buffers[i].allocation, 1);
+	}
+	if (status < 0)
+		assert_int_equal(world_reason(), TENURE_REASON_LIBRARY_MEMORY);
+	/* What was to be had before the failure goes back all the same. */
+	for (unsigned int i = 0; i < POOL_BUFFERS; i++)
+		assert_int_equal(tenure_pool_free(pool, &buffers[i]), 0);
+	assert_int_equal(tenure_pool_stat(pool, &stat), 0);
+	assert_int_equal(stat.in_use, 0);
+	assert_int_equal(stat.free + stat.in_flight, stat.created);
+	assert_int_equal(stat.destroy_failures, 0);
+	return status;
+}
+
+static int try_pool(struct world *w)
+{
+	const struct tenure_pool_options options = {
+		.size = BUFFER_BYTES,
+		.device = w->device,
+	};
+	struct tenure_context context;
+	struct tenure_pool *pool = NULL;
+	int status = tenure_context_create(w->connection, w->device, &context);
+
+	if (status < 0)
+		return status;
+	status = tenure_pool_create(w->connection, &options, &pool);
+	if (status == 0)
+		status = use_pool(w, pool, context);
+	if (status == 0) {
+		assert_int_equal(
+			tenure_context_submit(w->connection, context, 1), 0);
+		assert_int_equal(
+			tenure_context_progress(w->connection, context, 1), 0);
+		status = use_pool(w, pool, context);
+	}
+	assert_int_equal(tenure_pool_destroy(pool), 0);
+	assert_int_equal(tenure_context_destroy(w->connection, context, 0), 0);
+	return status;
+}
+
+/* Whether there was an n-th allocation. Not every failure is one of the pool:
+ * a table that could not grow goes on as it is. */
+static bool pool_survives(unsigned int n)
+{
+	struct holdings before, after;
+	struct world w;
+	int status;
+	bool reached;
+
+	world_open(&w);
+	before = holdings(&w);
+	n_allocations = 0;
+	fail_at = n;
+	status = try_pool(&w);
+	reached = n_allocations >= n;
+	fail_at = 0;
+	after = holdings(&w);
+	assert_memory_equal(&before, &after, sizeof(before));
+	assert_int_equal(w.fake->n_pools, 0);
+	world_check_fds(&w);
+	if (status != 0) {
+		assert_true(reached);
+		assert_int_equal(status, -ENOMEM);
+		assert_int_equal(try_pool(&w), 0);
+	}
+	world_close(&w);
+	return reached;
+}
+
+static void test_pool(void **state)
+{
+	unsigned int n = 1;
+
+	(void)state;
+	while (pool_survives(n))
+		n++;
+	/* At least a buffer, its item and its place in the ledger each. */
+	assert_true(n > 3 * POOL_BUFFERS);
+}
+
 static void test_connection_new(void **state)
 {
 	struct fake_daemon *fake = fake_daemon_new();
@@ -205,6 +302,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_every_allocation),
 		cmocka_unit_test(test_default_device_stays),
+		cmocka_unit_test(test_pool),
 		cmocka_unit_test(test_connection_new),
 	};
 

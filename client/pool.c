@@ -11,7 +11,8 @@
  *
  *	alloc --> dispenser: rate by size and warmth --> buffer
  *	free  --> dispenser: reset (keep, zero, drop) --> inventory
- *	free_after --> queue --(progress reached)--> free
+ *	free, while work uses it --> queue --(its work has ended)--> free
+ *	free_after ----------------> queue --(progress reached too)--> free
  *
  * A type of the dispenser is a size class: whole pages, from four pages on
  * four classes for each power of two, so that sizes that are nearly alike
@@ -22,14 +23,17 @@
  * what fork copies (MADV_DONTFORK) before it is handed out for the first time;
  * one for which that failed is never used a second time.
  *
- * The queue of buffers in flight is looked through a few at a time, each time
+ * A buffer that the application named to contexts (tenure_context_use) is given
+ * back when all of that work has ended: client/uses.c knows. The queue of
+ * buffers in flight is looked through a few at a time, each time
  * from where the last look ended, so that one whose work never ends holds up
  * none of the others.
  *
  * Guarantees, cited by the tests:
  *
- *  G1  A buffer is in one hand at a time, and after free_after in none before
- *      its progress was reached.
+ *  G1  A buffer is in one hand at a time, and after its free in none before
+ *      the work of contexts that uses it has ended and, after free_after,
+ *      progress was reached.
  *  G2  In the steady state neither alloc nor free makes a system call on
  *      behalf of memory, or a page fault; a message to the daemon at most
  *      once in a second, for the person who looks.
@@ -48,6 +52,7 @@
 #include "client/forkmark.h"
 #include "client/keymap.h"
 #include "client/pool_told.h"
+#include "client/uses.h"
 #include "client/word.h"
 #include "core/limits.h"
 
@@ -68,7 +73,9 @@ struct buffer {
 	bool cold; /* its pages have been given back */
 	bool inherited; /* a child of fork may have it */
 	enum whose whose;
-	/* In flight, until *progress has reached value. */
+	struct uses uses; /* by contexts */
+	/* In flight, until these are over and *progress, if there is one, has
+	 * reached value. */
 	struct buffer *next;
 	const uint64_t *progress;
 	uint64_t value;
@@ -190,6 +197,7 @@ static int create(void *context, uint64_t type, struct tenure_made *ret_made)
 		return status;
 	}
 	buffer->node.key = allocation.value;
+	uses_watch(pool->connection, &buffer->uses, allocation.value);
 	pthread_mutex_lock(&pool->lock);
 	keymap_insert(&pool->buffers, &buffer->node);
 	pool->bytes += buffer->size_bytes;
@@ -236,6 +244,7 @@ static int destroy(void *context, uint64_t id)
 	keymap_remove(&pool->buffers, &buffer->node);
 	pool->bytes -= buffer->size_bytes;
 	pthread_mutex_unlock(&pool->lock);
+	uses_unwatch(pool->connection, &buffer->uses);
 	free(buffer);
 	return 0;
 }
@@ -350,8 +359,11 @@ int tenure_pool_create(struct tenure *connection,
 
 static void free_buffer(void *context, struct keymap_node *node)
 {
-	(void)context;
-	free(node);
+	struct tenure_pool *pool = context;
+	struct buffer *buffer = (struct buffer *)node;
+
+	uses_unwatch(pool->connection, &buffer->uses);
+	free(buffer);
 }
 
 int tenure_pool_destroy(struct tenure_pool *pool)
@@ -365,7 +377,7 @@ int tenure_pool_destroy(struct tenure_pool *pool)
 	status = tenure_dispenser_destroy(pool->dispenser);
 	pool_told_end(pool->connection, pool->number);
 	drop_device(pool);
-	keymap_each(&pool->buffers, free_buffer, NULL);
+	keymap_each(&pool->buffers, free_buffer, pool);
 	keymap_deinit(&pool->buffers);
 	pthread_mutex_destroy(&pool->lock);
 	forkmark_deinit(&pool->mark);
@@ -375,44 +387,85 @@ int tenure_pool_destroy(struct tenure_pool *pool)
 
 /* ---- In flight ---- */
 
+static bool is_in_flight(const struct tenure_pool *pool, struct buffer *buffer)
+{
+	if (buffer->progress && !word_reached(buffer->progress, buffer->value))
+		return true;
+	return uses_any(&buffer->uses) &&
+	       !uses_over(pool->connection, &buffer->uses);
+}
+
+static void enqueue_locked(struct tenure_pool *pool, struct buffer *buffer)
+{
+	buffer->next = NULL;
+	*pool->last = buffer;
+	pool->last = &buffer->next;
+}
+
+/* Takes up to looks buffers off the queue; they still count as in flight. */
+static struct buffer *dequeue(struct tenure_pool *pool, unsigned int looks)
+{
+	struct buffer *first, **end = &first;
+
+	pthread_mutex_lock(&pool->lock);
+	first = pool->first;
+	while (looks-- > 0 && *end)
+		end = &(*end)->next;
+	pool->first = *end;
+	if (!pool->first)
+		pool->last = &pool->first;
+	*end = NULL;
+	pthread_mutex_unlock(&pool->lock);
+	return first;
+}
+
 /*
- * Takes the next buffer whose work has ended out of the queue, of the next
- * looks ones; NULL when there is none. Who is looked at in vain goes behind
- * the others.
+ * Looks at the next few in the queue, and returns those whose work has ended.
+ * Whoever is looked at in vain goes behind the others. Contexts have a lock of
+ * their own, so all this is without ours.
  */
 static struct buffer *landed(struct tenure_pool *pool, unsigned int looks)
 {
-	struct buffer *buffer = NULL;
-	uint64_t n;
+	struct buffer *buffer = dequeue(pool, looks), *next;
+	struct buffer *done = NULL, *others = NULL;
 
+	for (; buffer; buffer = next) {
+		struct buffer **list = is_in_flight(pool, buffer) ? &others :
+								    &done;
+
+		next = buffer->next;
+		buffer->next = *list;
+		*list = buffer;
+	}
+	if (!done && !others)
+		return NULL;
 	pthread_mutex_lock(&pool->lock);
-	for (n = min_u64(looks, pool->n_in_flight); n > 0; n--) {
-		buffer = pool->first;
-		pool->first = buffer->next;
-		if (!pool->first)
-			pool->last = &pool->first;
-		buffer->next = NULL;
-		if (word_reached(buffer->progress, buffer->value)) {
-			buffer->whose = POOLS;
-			pool->n_in_flight--;
-			break;
-		}
-		*pool->last = buffer;
-		pool->last = &buffer->next;
+	for (buffer = others; buffer; buffer = next) {
+		next = buffer->next;
+		enqueue_locked(pool, buffer);
+	}
+	for (buffer = done; buffer; buffer = buffer->next) {
+		buffer->whose = POOLS;
+		pool->n_in_flight--;
 	}
 	pthread_mutex_unlock(&pool->lock);
-	return n > 0 ? buffer : NULL;
+	return done;
 }
 
+/* Goes on for as long as there is something to be had. */
 static void collect(struct tenure_pool *pool, unsigned int looks)
 {
 	struct tenure_refusal refusal;
-	struct buffer *buffer;
+	struct buffer *buffer, *next;
 
 	tenure_last_refusal(&refusal);
-	while ((buffer = landed(pool, looks)))
-		tenure_dispenser_free(pool->dispenser, pool->holder,
-				      buffer->node.key);
+	while ((buffer = landed(pool, looks))) {
+		for (; buffer; buffer = next) {
+			next = buffer->next;
+			tenure_dispenser_free(pool->dispenser, pool->holder,
+					      buffer->node.key);
+		}
+	}
 	refusal_restore(&refusal);
 }
 
@@ -492,72 +545,76 @@ static bool is_nothing(const struct tenure_buffer *buffer)
 }
 
 /* Takes a buffer out of its user's hand; NULL when it was in none. */
-static struct buffer *take_locked(struct tenure_pool *pool,
-				  const struct tenure_buffer *buffer,
-				  enum whose whose)
+static struct buffer *take(struct tenure_pool *pool,
+			   const struct tenure_buffer *buffer)
 {
-	struct buffer *own = find_locked(pool, buffer->allocation.value);
+	struct buffer *own;
 
-	if (!own || own->whose != IN_HAND)
-		return NULL;
-	own->whose = whose;
+	pthread_mutex_lock(&pool->lock);
+	own = find_locked(pool, buffer->allocation.value);
+	if (own && own->whose == IN_HAND)
+		own->whose = POOLS;
+	else
+		own = NULL;
+	pthread_mutex_unlock(&pool->lock);
 	return own;
 }
 
-int tenure_pool_free(struct tenure_pool *pool, struct tenure_buffer *buffer)
+static void put_in_flight(struct tenure_pool *pool, struct buffer *own)
+{
+	pthread_mutex_lock(&pool->lock);
+	own->whose = IN_FLIGHT;
+	pool->n_in_flight++;
+	enqueue_locked(pool, own);
+	pthread_mutex_unlock(&pool->lock);
+}
+
+/* Gives a buffer back when the work that uses it has ended, and progress has
+ * reached value. */
+static int give_back(struct tenure_pool *pool, struct tenure_buffer *buffer,
+		     const uint64_t *progress, uint64_t value)
 {
 	struct buffer *own;
 	int status;
 
-	if (!pool || !buffer)
-		return refusal_set(-EINVAL, TENURE_REASON_ARGUMENT);
 	if (is_nothing(buffer))
 		return 0;
 	if (forkmark_forked(&pool->mark))
 		return refusal_set(-EOWNERDEAD, TENURE_REASON_FORKED);
-	pthread_mutex_lock(&pool->lock);
-	own = take_locked(pool, buffer, POOLS);
-	pthread_mutex_unlock(&pool->lock);
+	own = take(pool, buffer);
 	if (!own)
 		return refusal_set(-EINVAL, TENURE_REASON_ID_UNKNOWN);
-	status = tenure_dispenser_free(pool->dispenser, pool->holder,
-				       buffer->allocation.value);
-	/* It was in use, so all that can fail is its destruction, which is
-	 * counted; it has been given back all the same. */
-	assert(status == 0 || status == -EIO);
+	own->progress = progress;
+	own->value = value;
+	if (is_in_flight(pool, own)) {
+		put_in_flight(pool, own);
+	} else {
+		status = tenure_dispenser_free(pool->dispenser, pool->holder,
+					       buffer->allocation.value);
+		/* It was in use, so all that can fail is its destruction,
+		 * which is counted; it has been given back all the same. */
+		assert(status == 0 || status == -EIO);
+	}
 	*buffer = (struct tenure_buffer){ 0 };
 	collect(pool, LOOKS);
 	tell(pool);
 	return 0;
 }
 
+int tenure_pool_free(struct tenure_pool *pool, struct tenure_buffer *buffer)
+{
+	if (!pool || !buffer)
+		return refusal_set(-EINVAL, TENURE_REASON_ARGUMENT);
+	return give_back(pool, buffer, NULL, 0);
+}
+
 int tenure_pool_free_after(struct tenure_pool *pool,
 			   struct tenure_buffer *buffer,
 			   const uint64_t *progress, uint64_t value)
 {
-	struct buffer *own;
-
 	if (!pool || !buffer || !progress)
 		return refusal_set(-EINVAL, TENURE_REASON_ARGUMENT);
-	if (is_nothing(buffer))
-		return 0;
-	if (forkmark_forked(&pool->mark))
-		return refusal_set(-EOWNERDEAD, TENURE_REASON_FORKED);
-	pthread_mutex_lock(&pool->lock);
-	own = take_locked(pool, buffer, IN_FLIGHT);
-	if (own) {
-		own->progress = progress;
-		own->value = value;
-		*pool->last = own;
-		pool->last = &own->next;
-		pool->n_in_flight++;
-	}
-	pthread_mutex_unlock(&pool->lock);
-	if (!own)
-		return refusal_set(-EINVAL, TENURE_REASON_ID_UNKNOWN);
-	*buffer = (struct tenure_buffer){ 0 };
-	collect(pool, LOOKS);
-	return 0;
+	return give_back(pool, buffer, progress, value);
 }
 
 int tenure_pool_trim(struct tenure_pool *pool)

@@ -350,6 +350,140 @@ static void g1_not_before_its_work_has_ended(void **state)
 	must_free(f, &c);
 }
 
+/* A context of the world's device, and a pool of buffers there. */
+static struct tenure_context begin_with_context(struct fixture *f)
+{
+	const struct tenure_pool_options options = {
+		.size = 1024 * KIB,
+		.device = f->w.device,
+	};
+	struct tenure_context context;
+
+	assert_int_equal(
+		tenure_pool_create(f->w.connection, &options, &f->pool), 0);
+	assert_int_equal(tenure_context_create(f->w.connection, f->w.device,
+					       &context),
+			 0);
+	return context;
+}
+
+static void must_use(struct fixture *f, struct tenure_context context,
+		     const struct tenure_buffer *buffer)
+{
+	assert_int_equal(tenure_context_use(f->w.connection, context,
+					    &buffer->allocation, 1),
+			 0);
+}
+
+static void must_submit(struct fixture *f, struct tenure_context context,
+			uint64_t value)
+{
+	assert_int_equal(tenure_context_submit(f->w.connection, context, value),
+			 0);
+}
+
+static void must_progress(struct fixture *f, struct tenure_context context,
+			  uint64_t value)
+{
+	assert_int_equal(
+		tenure_context_progress(f->w.connection, context, value), 0);
+}
+
+/* Nobody names a value: the pool knows what work uses a buffer. */
+static void g1_not_before_the_work_of_contexts_has_ended(void **state)
+{
+	struct fixture *f = *state;
+	struct tenure_context context = begin_with_context(f);
+	struct tenure_buffer a = must_alloc(f, 4 * KIB), b, copy = a;
+	void *pointer = a.pointer;
+
+	must_use(f, context, &a);
+	/* Recorded and not yet submitted counts too. */
+	must_free(f, &a);
+	assert_int_equal(stat_of(f).in_flight, 1);
+	assert_int_equal(tenure_pool_free(f->pool, &copy), -EINVAL);
+	assert_int_equal(tenure_pool_trim(f->pool), 0);
+	assert_int_equal(stat_of(f).in_flight, 1);
+	must_submit(f, context, 5);
+	b = must_alloc(f, 4 * KIB);
+	assert_ptr_not_equal(b.pointer, pointer);
+	must_progress(f, context, 4);
+	must_free(f, &b); /* which no work uses */
+	assert_int_equal(stat_of(f).in_flight, 1);
+	assert_int_equal(stat_of(f).free, 1);
+	must_progress(f, context, 5);
+	assert_int_equal(tenure_pool_trim(f->pool), 0);
+	assert_int_equal(stat_of(f).in_flight, 0);
+	a = must_alloc(f, 4 * KIB);
+	assert_ptr_equal(a.pointer, pointer);
+	/* Used again, and done before its free: it is free at once. */
+	must_use(f, context, &a);
+	must_submit(f, context, 6);
+	must_progress(f, context, 6);
+	must_free(f, &a);
+	assert_int_equal(stat_of(f).in_flight, 0);
+	assert_int_equal(stat_of(f).free, 2);
+}
+
+/* After free_after both must have come. */
+static void g1_contexts_and_progress(void **state)
+{
+	struct fixture *f = *state;
+	struct tenure_context context = begin_with_context(f);
+	struct tenure_buffer buffer;
+	uint64_t progress;
+
+	for (unsigned int turn = 0; turn < 2; turn++) {
+		progress = 0;
+		buffer = must_alloc(f, 1);
+		must_use(f, context, &buffer);
+		must_submit(f, context, turn + 1);
+		assert_int_equal(tenure_pool_free_after(f->pool, &buffer,
+							&progress, 1),
+				 0);
+		if (turn == 0)
+			must_progress(f, context, turn + 1);
+		else
+			progress = 1;
+		assert_int_equal(tenure_pool_trim(f->pool), 0);
+		assert_int_equal(stat_of(f).in_flight, 1);
+		if (turn == 0)
+			progress = 1;
+		else
+			must_progress(f, context, turn + 1);
+		assert_int_equal(tenure_pool_trim(f->pool), 0);
+		assert_int_equal(stat_of(f).in_flight, 0);
+	}
+}
+
+/* Its work counts as done, so what it uses comes back. */
+static void g1_the_end_of_a_context(void **state)
+{
+	struct fixture *f = *state;
+	struct tenure_context context = begin_with_context(f);
+	struct tenure_buffer buffer = must_alloc(f, 1);
+
+	must_use(f, context, &buffer);
+	must_submit(f, context, 5);
+	must_free(f, &buffer);
+	assert_int_equal(stat_of(f).in_flight, 1);
+	assert_int_equal(tenure_context_destroy(f->w.connection, context,
+						TENURE_END_TERMINATE),
+			 0);
+	assert_int_equal(tenure_pool_trim(f->pool), 0);
+	assert_int_equal(stat_of(f).in_flight, 0);
+	/* A pool may also end while work uses what it has. */
+	assert_int_equal(tenure_context_create(f->w.connection, f->w.device,
+					       &context),
+			 0);
+	buffer = must_alloc(f, 1);
+	must_use(f, context, &buffer);
+	must_submit(f, context, 1);
+	must_free(f, &buffer);
+	buffer = must_alloc(f, 1);
+	must_use(f, context, &buffer);
+}
+
 static void many_in_flight_are_looked_at_in_turn(void **state)
 {
 	struct fixture *f = *state;
@@ -602,6 +736,9 @@ int main(void)
 		with(the_daemon_is_told),
 		with(a_daemon_that_does_not_know_pools),
 		with(g1_not_before_its_work_has_ended),
+		with(g1_not_before_the_work_of_contexts_has_ended),
+		with(g1_contexts_and_progress),
+		with(g1_the_end_of_a_context),
 		with(many_in_flight_are_looked_at_in_turn),
 		with(g3_a_child_has_no_buffers),
 		with(what_a_child_may_have_is_not_used_again),

@@ -15,6 +15,7 @@
 #include <cmocka.h>
 
 #include "core/base.h"
+#include "tenure/pool.h"
 #include "tenure/tenure.h"
 
 static char directory[32];
@@ -206,6 +207,102 @@ static void test_threads(void **state)
 	wait_until_gone(path);
 }
 
+/* ---- A pool whose buffers are used by work in flight ---- */
+
+enum { FRAMES = 400, FRAME_BYTES = 64 * 1024 };
+
+/* Frames on their way to a thread that works more slowly than they come. */
+static struct pipeline {
+	pthread_mutex_t lock;
+	pthread_cond_t moved;
+	struct tenure *tenure;
+	struct tenure_context context;
+	const unsigned char *frames[FRAMES];
+	int sent, damaged;
+} line = { .lock = PTHREAD_MUTEX_INITIALIZER,
+	   .moved = PTHREAD_COND_INITIALIZER };
+
+static const unsigned char *next_frame(int n)
+{
+	pthread_mutex_lock(&line.lock);
+	while (line.sent == n)
+		pthread_cond_wait(&line.moved, &line.lock);
+	pthread_mutex_unlock(&line.lock);
+	return line.frames[n];
+}
+
+static void *consume(void *nothing)
+{
+	for (int n = 0; n < FRAMES; n++) {
+		const unsigned char *frame = next_frame(n);
+
+		usleep(100);
+		for (size_t i = 0; i < FRAME_BYTES; i += 512)
+			line.damaged += frame[i] != (unsigned char)n;
+		if (tenure_context_progress(line.tenure, line.context,
+					    (uint64_t)n + 1) < 0)
+			line.damaged++;
+	}
+	return nothing;
+}
+
+/* Captures a frame, says what uses it, and lets go of it at once. */
+static void produce(struct tenure_pool *pool, int n)
+{
+	struct tenure_buffer frame;
+
+	/* All may be in flight. */
+	while (tenure_pool_alloc(pool, FRAME_BYTES, &frame) == -EDQUOT)
+		usleep(50);
+	memset(frame.pointer, n, FRAME_BYTES);
+	assert_int_equal(tenure_context_use(line.tenure, line.context,
+					    &frame.allocation, 1),
+			 0);
+	assert_int_equal(tenure_context_submit(line.tenure, line.context,
+					       (uint64_t)n + 1),
+			 0);
+	pthread_mutex_lock(&line.lock);
+	line.frames[line.sent++] = frame.pointer;
+	pthread_cond_signal(&line.moved);
+	pthread_mutex_unlock(&line.lock);
+	assert_int_equal(tenure_pool_free(pool, &frame), 0);
+}
+
+static void test_pool_waits_for_contexts(void **state)
+{
+	struct tenure *t = spawn();
+	struct tenure_pool_options options = { .size = FRAME_BYTES,
+					       .count = 6 };
+	struct tenure_adapter adapter;
+	struct tenure_pool_stat stat;
+	struct tenure_pool *pool;
+	pthread_t consumer;
+	char path[108];
+
+	(void)state;
+	strcpy(path, tenure_socket_path(t));
+	line.tenure = t;
+	assert_int_equal(tenure_adapter_open(t, NULL, &adapter), 0);
+	assert_int_equal(tenure_device_create(t, adapter, &options.device), 0);
+	assert_int_equal(
+		tenure_context_create(t, options.device, &line.context), 0);
+	assert_int_equal(tenure_pool_create(t, &options, &pool), 0);
+	assert_int_equal(pthread_create(&consumer, NULL, consume, NULL), 0);
+	for (int n = 0; n < FRAMES; n++)
+		produce(pool, n);
+	pthread_join(consumer, NULL);
+	assert_int_equal(line.damaged, 0);
+	assert_int_equal(tenure_pool_trim(pool), 0);
+	assert_int_equal(tenure_pool_stat(pool, &stat), 0);
+	assert_int_equal(stat.in_flight, 0);
+	assert_int_equal(stat.free, stat.created);
+	assert_int_equal(stat.hits + stat.created, FRAMES);
+	assert_true(stat.created > 1 && stat.created <= 6);
+	assert_int_equal(tenure_pool_destroy(pool), 0);
+	tenure_disconnect(t);
+	wait_until_gone(path);
+}
+
 /* That would be found instead of spawning one. */
 static bool machine_has_daemon(void)
 {
@@ -223,6 +320,7 @@ int main(void)
 		cmocka_unit_test(test_between_processes),
 		cmocka_unit_test(test_read_only),
 		cmocka_unit_test(test_threads),
+		cmocka_unit_test(test_pool_waits_for_contexts),
 	};
 	char daemon[4096];
 	int failed;

@@ -73,6 +73,7 @@ void work_init(struct work *work)
 	*work = (struct work){ 0 };
 	keymap_init(&work->contexts);
 	keymap_init(&work->words);
+	keymap_init(&work->watched);
 }
 
 struct work_context *work_find(const struct work *work, uint64_t handle)
@@ -175,6 +176,7 @@ void work_deinit(struct work *work)
 		drop(work, (struct work_context *)(void *)node);
 	keymap_deinit(&work->contexts);
 	keymap_deinit(&work->words);
+	keymap_deinit(&work->watched);
 }
 
 static void drop_from_batches(void *context, uint64_t allocation)
@@ -258,6 +260,11 @@ static uint64_t publishable(const struct work_context *c)
 	if (i < c->n_gaps && c->gaps[i].floor < c->reported)
 		return c->gaps[i].floor;
 	return c->reported;
+}
+
+bool work_reached(const struct work_context *c, uint64_t value)
+{
+	return value <= publishable(c);
 }
 
 /* Forgets the gaps that progress has passed. */
@@ -399,6 +406,7 @@ static int send_batch(struct tenure *connection, struct work_context *c,
 		return status;
 	}
 	c->sent = value;
+	uses_sent(&connection->work, c, value);
 	empty_batch(&connection->work, c);
 	return 0;
 }
@@ -584,7 +592,8 @@ static int use(struct tenure *connection, uint64_t context,
 	status = check_uses(connection, c, list, count);
 	if (status < 0)
 		return status;
-	if (batch_reserve(&c->batch) < 0)
+	if (batch_reserve(&c->batch) < 0 ||
+	    uses_reserve(&connection->work, c, list, count) < 0)
 		return refusal_set(-ENOMEM, TENURE_REASON_LIBRARY_MEMORY);
 	if (count > BATCH_MAX - c->batch.count) {
 		status = flush(connection, c);
@@ -594,6 +603,7 @@ static int use(struct tenure *connection, uint64_t context,
 	}
 	for (unsigned int i = 0; i < count; i++)
 		batch_add(&c->batch, list[i]);
+	uses_record(&connection->work, c, list, count);
 	relist(&connection->work, c);
 	return 0;
 }

@@ -10,6 +10,7 @@
 
 #include "client/batch.h"
 #include "client/keymap.h"
+#include "client/uses.h"
 #include "core/base.h"
 
 struct tenure;
@@ -42,6 +43,7 @@ struct work_context {
 struct work {
 	struct keymap contexts;
 	struct keymap words; /* those that have a progress word */
+	struct keymap watched; /* struct uses, by allocation */
 	uint32_t creating; /* requests under way that may be given a word */
 	struct work_context *batched; /* those whose batch is not empty */
 	uint32_t pass;
@@ -57,6 +59,9 @@ void work_deinit(struct work *work);
 
 /* A context by its handle, or NULL. */
 struct work_context *work_find(const struct work *work, uint64_t handle);
+
+/* Whether the work of a context that was sent as ending at value has ended. */
+bool work_reached(const struct work_context *c, uint64_t value);
 
 /* Enters a context in *record, heap memory that is then owned here; word is
  * its progress word, 0 when there is none. -EPROTO for a handle of 0 or one

@@ -5,7 +5,9 @@
  * A camera's pipeline in one process: this thread captures frame after frame
  * into a buffer, another thread works on it for a while after the first has
  * let go of it. First each frame gets fresh memory, then one from a pool, which
- * hands a buffer out again when the worker's progress says that it is done.
+ * hands a buffer out again when the worker's progress says that it is done: a
+ * word of this program's, and then the progress of a context, to which each
+ * frame's use is submitted; there the pool is just told "free".
  *
  *	capture --frame--> worker --progress--> (free)
  *
@@ -45,6 +47,8 @@ static struct line {
 	struct frame frames[AHEAD];
 	uint64_t sent, last; /* last: how many there will be */
 	uint64_t progress; /* frames that the worker is done with */
+	struct tenure *t;
+	struct tenure_context context; /* 0: the word alone counts */
 	unsigned char sum;
 } line = { .lock = PTHREAD_MUTEX_INITIALIZER,
 	   .moved = PTHREAD_COND_INITIALIZER };
@@ -62,6 +66,9 @@ static void *work(void *nothing)
 		pthread_mutex_unlock(&line.lock);
 		for (size_t i = 0; i < frame.size; i += 64)
 			line.sum ^= frame.bytes[i];
+		if (line.context.value != 0 &&
+		    tenure_context_progress(line.t, line.context, n + 1) < 0)
+			abort();
 		pthread_mutex_lock(&line.lock);
 		__atomic_store_n(&line.progress, n + 1, __ATOMIC_RELEASE);
 		pthread_cond_broadcast(&line.moved);
@@ -129,9 +136,19 @@ static int pool_frame(struct source *source, uint64_t n, size_t size)
 		return status;
 	memset(buffer.pointer, (int)n, size);
 	frame = (struct frame){ buffer.pointer, size };
+	if (line.context.value == 0) {
+		send_frame(&frame);
+		return tenure_pool_free_after(source->pool, &buffer,
+					      &line.progress, n + 1);
+	}
+	status = tenure_context_use(source->t, line.context, &buffer.allocation,
+				    1);
+	if (status == 0)
+		status = tenure_context_submit(source->t, line.context, n + 1);
+	if (status < 0)
+		return status;
 	send_frame(&frame);
-	return tenure_pool_free_after(source->pool, &buffer, &line.progress,
-				      n + 1);
+	return tenure_pool_free(source->pool, &buffer);
 }
 
 /* ---- What it costs ---- */
@@ -211,16 +228,48 @@ static bool measure(struct source *source, uint64_t frames, size_t size,
 }
 
 /* As many buffers as can be under way, so that none is made later. */
-static bool fill_pool(struct tenure_pool *pool, size_t size)
+static bool fill_pool(struct tenure_pool *pool, size_t size,
+		      struct tenure_device *ret_device)
 {
 	struct tenure_buffer buffers[AHEAD + 2] = { 0 };
 	int status = 0;
 
 	for (int i = 0; i < AHEAD + 2 && status == 0; i++)
 		status = tenure_pool_alloc(pool, size, &buffers[i]);
+	*ret_device = buffers[0].device;
 	for (int i = 0; i < AHEAD + 2 && status == 0; i++)
 		status = tenure_pool_free(pool, &buffers[i]);
 	return status == 0;
+}
+
+/* Whether a steady state with a pool cost what it may. */
+static bool is_steady(const struct source *source, const struct costs *costs)
+{
+	if (costs->created == 0 && costs->faults <= FAULTS_OF_OTHERS)
+		return true;
+	fprintf(stderr,
+		"tenure-frames: the steady state of %s made %ju allocations "
+		"and %ju page faults\n",
+		source->name, (uintmax_t)costs->created,
+		(uintmax_t)costs->faults);
+	return false;
+}
+
+/* A pool whose buffers go back by the word, then by the context. */
+static bool measure_pool(struct source *warm, uint64_t frames, size_t size)
+{
+	struct tenure_device device;
+	struct costs costs;
+	bool good;
+
+	if (!fill_pool(warm->pool, size, &device))
+		return failed("a pool");
+	good = measure(warm, frames, size, &costs) && is_steady(warm, &costs);
+	if (tenure_context_create(warm->t, device, &line.context) < 0)
+		return failed("a context");
+	warm->name = "and contexts";
+	return measure(warm, frames, size, &costs) && is_steady(warm, &costs) &&
+	       good;
 }
 
 static bool compare(struct tenure *t, uint64_t frames, size_t size)
@@ -231,22 +280,15 @@ static bool compare(struct tenure *t, uint64_t frames, size_t size)
 	struct costs costs;
 	bool good;
 
+	line.t = t;
 	if (!measure(&fresh, frames, size, &costs))
 		return false;
 	for (int i = 0; i <= AHEAD; i++)
 		tenure_free(t, &fresh.fresh[i]);
-	if (tenure_pool_create(t, &options, &warm.pool) < 0 ||
-	    !fill_pool(warm.pool, size))
+	if (tenure_pool_create(t, &options, &warm.pool) < 0)
 		return failed("a pool");
-	good = measure(&warm, frames, size, &costs);
+	good = measure_pool(&warm, frames, size);
 	tenure_pool_destroy(warm.pool);
-	if (good && (costs.created > 0 || costs.faults > FAULTS_OF_OTHERS)) {
-		fprintf(stderr,
-			"tenure-frames: the pool's steady state made %ju "
-			"allocations and %ju page faults\n",
-			(uintmax_t)costs.created, (uintmax_t)costs.faults);
-		return false;
-	}
 	return good;
 }
 

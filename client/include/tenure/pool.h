@@ -82,16 +82,21 @@ int tenure_pool_create(struct tenure *connection,
 int tenure_pool_alloc(struct tenure_pool *pool, size_t size,
 		      struct tenure_buffer *ret_buffer);
 
-/* Gives a buffer back, and *buffer becomes all zero. One that is all zero is
- * allowed and does nothing. -EINVAL: the pool has not handed that out. */
+/*
+ * Gives a buffer back, and *buffer becomes all zero. One that is all zero is
+ * allowed and does nothing. When work of contexts uses it, recorded by
+ * tenure_context_use() or submitted, it is handed out again only when that
+ * work has ended, as what is destroyed keeps its memory until then; later calls
+ * on the pool look. -EINVAL: the pool has not handed that out.
+ */
 int tenure_pool_free(struct tenure_pool *pool, struct tenure_buffer *buffer);
 
 /*
- * Gives a buffer back that work in flight still uses: it is handed out again
- * only when *progress, a word that whoever does the work stores to (with
- * release order) and never sets back, has reached value. The word must live
- * until then, or until the pool is destroyed. Looked at by later calls on the
- * pool.
+ * Gives a buffer back that work in flight still uses of which no context knows:
+ * it is handed out again only when, besides, *progress has reached value. That
+ * is a word that whoever does the work stores to (with release order) and never
+ * sets back. The word must live until then, or until the pool is destroyed.
+ * Looked at by later calls on the pool.
  */
 int tenure_pool_free_after(struct tenure_pool *pool,
 			   struct tenure_buffer *buffer,
@@ -102,7 +107,8 @@ int tenure_pool_free_after(struct tenure_pool *pool,
 int tenure_pool_trim(struct tenure_pool *pool);
 
 struct tenure_pool_stat {
-	uint64_t free, in_use, in_flight; /* buffers */
+	/* Buffers; in_flight: given back, but work still uses them. */
+	uint64_t free, in_use, in_flight;
 	uint64_t bytes; /* of all of them */
 	uint64_t hits, misses; /* allocs served by the inventory, or not */
 	uint64_t created;
@@ -116,8 +122,9 @@ int tenure_pool_stat(struct tenure_pool *pool,
 		     struct tenure_pool_stat *ret_stat);
 
 /*
- * Destroys all buffers, in use or not, and frees the pool. What work in flight
- * uses the daemon gives back when that has ended. NULL is allowed. -EIO: done,
+ * Destroys all buffers, in use or not, as by tenure_allocation_destroy(), and
+ * frees the pool. The memory of what submitted work uses goes when that has
+ * ended. NULL is allowed. -EIO: done,
  * but not all could be destroyed, which happens with the connection.
  */
 int tenure_pool_destroy(struct tenure_pool *pool);

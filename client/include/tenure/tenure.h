@@ -341,7 +341,7 @@ int tenure_context_destroy(struct tenure *connection,
  * in one call) of the context's device: created or opened, each as often as
  * one likes. Costs no message, except when more than 1024 different ones have
  * been recorded since the last submit: then those before are sent first. All
- * or nothing; -EINVAL names the first entry that this process knows to be bad.
+ * or nothing; -ENOMEM; -EINVAL names the first entry that this process knows to be bad.
  * One that only the daemon knows to be bad (a stale handle) is refused by the
  * submit, which then leaves it out for the next time. An allocation that is
  * destroyed by layer L2 (tenure_destroy(), tenure_allocation_destroy()) before
