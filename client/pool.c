@@ -25,9 +25,14 @@
  *
  * A buffer that the application named to contexts (tenure_context_use) is given
  * back when all of that work has ended: client/uses.c knows. The queue of
- * buffers in flight is looked through a few at a time, each time
- * from where the last look ended, so that one whose work never ends holds up
- * none of the others.
+ * buffers in flight is looked through a few at a time, each time from where the
+ * last look ended, so that one whose work never ends holds up none of the
+ * others.
+ *
+ * A buffer that is free for longer than the idle timeout goes: by a scan when
+ * something is called, and else by the daemon, to which every free buffer is
+ * offered for that time (client/offer.c). What it has taken is found when the
+ * buffer is rated, handed out or destroyed, and is then forgotten.
  *
  * Guarantees, cited by the tests:
  *
@@ -36,9 +41,12 @@
  *      progress was reached.
  *  G2  In the steady state neither alloc nor free makes a system call on
  *      behalf of memory, or a page fault; a message to the daemon at most
- *      once in a second, for the person who looks.
+ *      once in a second, for the person who looks, and about one doorbell in
+ *      an idle timeout.
  *  G3  A child of fork has no mapping of a buffer.
  *  G4  Whatever fails, the pool has what it had, and nothing leaks.
+ *  G5  What the daemon takes is never handed out; what is handed out it does
+ *      not take.
  */
 #include "client/pool.h"
 
@@ -51,6 +59,7 @@
 #include "client/error.h"
 #include "client/forkmark.h"
 #include "client/keymap.h"
+#include "client/offer.h"
 #include "client/pool_told.h"
 #include "client/uses.h"
 #include "client/word.h"
@@ -74,6 +83,8 @@ struct buffer {
 	bool inherited; /* a child of fork may have it */
 	enum whose whose;
 	struct uses uses; /* by contexts */
+	struct offer offer; /* to the daemon, while it is free */
+	bool lost; /* the daemon has taken that */
 	/* In flight, until these are over and *progress, if there is one, has
 	 * reached value. */
 	struct buffer *next;
@@ -95,6 +106,7 @@ struct tenure_pool {
 	struct keymap buffers;
 	struct buffer *first, **last; /* in flight */
 	uint64_t n_in_flight, bytes;
+	uint64_t n_found_lost; /* by an alloc */
 	uint64_t number; /* that the daemon gave it */
 	uint64_t next_told_ns;
 };
@@ -147,6 +159,8 @@ static int rate(void *context, uint64_t type,
 	const struct buffer *buffer = find(pool, id->number);
 
 	(void)needs_enlist;
+	if (offer_is_lost(&buffer->offer))
+		return 0;
 	return pool_rating(type, buffer->size_bytes, buffer->cold);
 }
 
@@ -198,6 +212,8 @@ static int create(void *context, uint64_t type, struct tenure_made *ret_made)
 	}
 	buffer->node.key = allocation.value;
 	uses_watch(pool->connection, &buffer->uses, allocation.value);
+	if (pool->idle_timeout_ns != TENURE_DISPENSER_NEVER)
+		offer_begin(pool->connection, &buffer->offer, allocation.value);
 	pthread_mutex_lock(&pool->lock);
 	keymap_insert(&pool->buffers, &buffer->node);
 	pool->bytes += buffer->size_bytes;
@@ -212,7 +228,7 @@ static int reset(void *context, const struct tenure_resource_id *id)
 	struct tenure_pool *pool = context;
 	struct buffer *buffer = find(pool, id->number);
 
-	if (buffer->inherited)
+	if (buffer->inherited || buffer->lost)
 		return -EPERM;
 	switch (pool->reset) {
 	case TENURE_POOL_KEEP:
@@ -227,7 +243,19 @@ static int reset(void *context, const struct tenure_resource_id *id)
 		buffer->cold = true;
 		break;
 	}
+	/* From here on it is free, or on its way to its end. */
+	offer_make(&buffer->offer, pool->idle_timeout_ns);
 	return 0;
+}
+
+static void free_buffer(void *context, struct keymap_node *node)
+{
+	struct tenure_pool *pool = context;
+	struct buffer *buffer = (struct buffer *)node;
+
+	uses_unwatch(pool->connection, &buffer->uses);
+	offer_end(pool->connection, &buffer->offer);
+	free(buffer);
 }
 
 static int destroy(void *context, uint64_t id)
@@ -235,17 +263,21 @@ static int destroy(void *context, uint64_t id)
 	struct tenure_pool *pool = context;
 	struct tenure_allocation allocation = { id };
 	struct buffer *buffer = find(pool, id);
-	int status = tenure_allocation_destroy(pool->connection, pool->device,
-					       allocation, 0);
+	int status = 0;
 
+	buffer->lost |= !offer_withdraw(&buffer->offer);
+	if (buffer->lost)
+		offer_forget(pool->connection, id);
+	else
+		status = tenure_allocation_destroy(pool->connection,
+						   pool->device, allocation, 0);
 	if (status < 0)
 		return status;
 	pthread_mutex_lock(&pool->lock);
 	keymap_remove(&pool->buffers, &buffer->node);
 	pool->bytes -= buffer->size_bytes;
 	pthread_mutex_unlock(&pool->lock);
-	uses_unwatch(pool->connection, &buffer->uses);
-	free(buffer);
+	free_buffer(pool, &buffer->node);
 	return 0;
 }
 
@@ -355,15 +387,6 @@ int tenure_pool_create(struct tenure *connection,
 	pool->last = &pool->first;
 	*ret_pool = pool;
 	return 0;
-}
-
-static void free_buffer(void *context, struct keymap_node *node)
-{
-	struct tenure_pool *pool = context;
-	struct buffer *buffer = (struct buffer *)node;
-
-	uses_unwatch(pool->connection, &buffer->uses);
-	free(buffer);
 }
 
 int tenure_pool_destroy(struct tenure_pool *pool)
@@ -504,11 +527,38 @@ static int refuse_alloc(int status)
 	return status;
 }
 
+/* One that the daemon has taken meanwhile ends here, and another is tried; of
+ * those there is a limited number. */
+static int take_one(struct tenure_pool *pool, uint64_t type,
+		    struct buffer **ret_buffer)
+{
+	struct buffer *buffer;
+	uint64_t id;
+	int status;
+
+	for (;;) {
+		status = tenure_dispenser_alloc(pool->dispenser, pool->holder,
+						type, 0, &id);
+		if (status < 0)
+			return status;
+		buffer = find(pool, id);
+		if (offer_withdraw(&buffer->offer))
+			break;
+		buffer->lost = true;
+		pthread_mutex_lock(&pool->lock);
+		pool->n_found_lost++;
+		pthread_mutex_unlock(&pool->lock);
+		tenure_dispenser_free(pool->dispenser, pool->holder, id);
+	}
+	*ret_buffer = buffer;
+	return 0;
+}
+
 int tenure_pool_alloc(struct tenure_pool *pool, size_t size,
 		      struct tenure_buffer *ret_buffer)
 {
 	struct buffer *buffer;
-	uint64_t id, type;
+	uint64_t type;
 	int status;
 
 	if (!pool || !ret_buffer)
@@ -521,12 +571,10 @@ int tenure_pool_alloc(struct tenure_pool *pool, size_t size,
 		       align_up_u64(pool->size_bytes, PAGE_BYTES));
 	collect(pool, LOOKS);
 	create_refusal.status = 0;
-	status = tenure_dispenser_alloc(pool->dispenser, pool->holder, type, 0,
-					&id);
+	status = take_one(pool, type, &buffer);
 	if (status < 0)
 		return refuse_alloc(status);
 	pthread_mutex_lock(&pool->lock);
-	buffer = find_locked(pool, id);
 	buffer->cold = false;
 	buffer->whose = IN_HAND;
 	pthread_mutex_unlock(&pool->lock);
@@ -534,7 +582,7 @@ int tenure_pool_alloc(struct tenure_pool *pool, size_t size,
 		.pointer = buffer->pointer,
 		.size = buffer->size_bytes,
 		.device = pool->device,
-		.allocation = { id },
+		.allocation = { buffer->node.key },
 	};
 	return 0;
 }
@@ -655,9 +703,12 @@ int tenure_pool_stat(struct tenure_pool *pool,
 		.hits = stat.hits,
 		.misses = stat.misses,
 		.created = stat.created,
-		.destroyed_idle = stat.destroyed_idle,
+		.destroyed_idle = stat.destroyed_idle + pool->n_found_lost,
 		.destroyed_for_room = stat.destroyed_for_room,
-		.destroyed_unfit = stat.destroyed_unreset,
+		/* To the dispenser, those too could not be reset. */
+		.destroyed_unfit =
+			stat.destroyed_unreset -
+			min_u64(stat.destroyed_unreset, pool->n_found_lost),
 		.destroy_failures = stat.destroy_failures,
 	};
 	pthread_mutex_unlock(&pool->lock);

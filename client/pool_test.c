@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -12,6 +13,7 @@
 #include <cmocka.h>
 
 #include "client/pool.h"
+#include "client/word.h"
 #include "client/world_test.h"
 
 enum { KIB = 1024, THREADS = 4, ROUNDS = 400 };
@@ -719,7 +721,144 @@ static void threads_share_a_pool(void **state)
 	assert_int_equal(stat_of(f).destroy_failures, 0);
 }
 
+/* ---- Offered to the daemon (with a ring) ---- */
+
+static int set_up_ring(void **state)
+{
+	static struct fixture f;
+
+	no_dontfork = no_remove = false;
+	world_open_ring(&f.w);
+	f.pool = NULL;
+	*state = &f;
+	return 0;
+}
+
+static int tear_down_ring(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(tenure_pool_destroy(f->pool), 0);
+	assert_int_equal(tenure_flush(f->w.connection), 0);
+	assert_int_equal(
+		fake_daemon_count(f->w.fake, &f->w.fake->n_allocations), 2);
+	world_close(&f->w);
+	return 0;
+}
+
+/* The daemon destroys what is offered until then: how many. */
+static uint32_t reap(struct fixture *f, uint64_t now_ns)
+{
+	static uint64_t handles[RING_OFFERS];
+	uint64_t due_ns;
+	uint32_t n = offers_take(&fake_ring_memory(f->w.ring)->offers, now_ns,
+				 handles, &due_ns);
+
+	pthread_mutex_lock(&f->w.fake->lock);
+	for (uint32_t i = 0; i < n; i++) {
+		if (!fake_daemon_destroy(f->w.fake, handles[i]))
+			abort();
+	}
+	pthread_mutex_unlock(&f->w.fake->lock);
+	return n;
+}
+
+static uint64_t monotonic_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * NS_PER_S + (uint64_t)t.tv_nsec;
+}
+
+static void g5_a_quiet_client_gives_back(void **state)
+{
+	struct fixture *f = *state;
+	struct tenure_buffer buffers[3];
+
+	begin(f, TENURE_POOL_KEEP, 3, 3600 * NS_PER_S);
+	for (int i = 0; i < 3; i++)
+		buffers[i] = must_alloc(f, 4 * KIB);
+	/* None that is in use, or young. */
+	assert_int_equal(reap(f, UINT64_MAX - 2), 0);
+	for (int i = 1; i < 3; i++)
+		must_free(f, &buffers[i]);
+	assert_int_equal(reap(f, monotonic_ns()), 0);
+	assert_int_equal(reap(f, monotonic_ns() + 3601 * NS_PER_S), 2);
+	/* The pool is as full as it was, and goes on. */
+	buffers[1] = must_alloc(f, 4 * KIB);
+	memset(buffers[1].pointer, 1, 4 * KIB);
+	assert_int_equal(stat_of(f).created, 4);
+	must_free(f, &buffers[1]);
+	must_free(f, &buffers[0]);
+	assert_int_equal(stat_of(f).destroy_failures, 0);
+}
+
+/* Without a timeout nothing is offered. */
+static void without_a_timeout_all_stays(void **state)
+{
+	struct fixture *f = *state;
+	struct tenure_buffer buffer;
+
+	begin(f, TENURE_POOL_KEEP, 0, 0);
+	buffer = must_alloc(f, 1);
+	must_free(f, &buffer);
+	assert_int_equal(reap(f, UINT64_MAX - 1), 0);
+}
+
+static struct {
+	struct fixture *fixture;
+	pthread_t thread;
+	uint32_t taken;
+	uint64_t stop;
+} taker;
+
+static void *take_at_once(void *nothing)
+{
+	while (!word_reached(&taker.stop, 1))
+		taker.taken += reap(taker.fixture, UINT64_MAX - 2);
+	return nothing;
+}
+
+/* The daemon takes what it can get while it is taken back: each buffer that
+ * is handed out exists, and each that was taken is gone. */
+static void g5_taken_or_taken_back(void **state)
+{
+	struct fixture *f = *state;
+	struct tenure_buffer buffers[4];
+	struct tenure_pool_stat stat;
+	uint32_t n = 0;
+
+	begin(f, TENURE_POOL_KEEP, 0, 3600 * NS_PER_S);
+	taker.fixture = f;
+	taker.stop = 0;
+	taker.taken = 0;
+	assert_int_equal(
+		pthread_create(&taker.thread, NULL, take_at_once, NULL), 0);
+	for (int round = 0; round < ROUNDS; round++) {
+		for (int i = 0; i < 4; i++) {
+			buffers[i] = must_alloc(f, 1);
+			assert_int_equal(
+				fake_daemon_maps(f->w.fake,
+						 buffers[i].allocation),
+				1);
+			*(char *)buffers[i].pointer = 1;
+			n++;
+		}
+		for (int i = 0; i < 4; i++)
+			must_free(f, &buffers[i]);
+	}
+	__atomic_store_n(&taker.stop, 1, __ATOMIC_RELEASE);
+	pthread_join(taker.thread, NULL);
+	stat = stat_of(f);
+	assert_int_equal(stat.hits + stat.created, n + stat.destroyed_idle);
+	assert_int_equal(stat.destroyed_unfit + stat.destroy_failures, 0);
+	assert_true(taker.taken >= stat.destroyed_idle);
+}
+
 #define with(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+#define with_ring(test) \
+	cmocka_unit_test_setup_teardown(test, set_up_ring, tear_down_ring)
 
 int main(void)
 {
@@ -745,6 +884,9 @@ int main(void)
 		with(refusals_say_why),
 		with(g4_whatever_the_daemon_refuses),
 		with(threads_share_a_pool),
+		with_ring(g5_a_quiet_client_gives_back),
+		with_ring(without_a_timeout_all_stays),
+		with_ring(g5_taken_or_taken_back),
 	};
 
 	return cmocka_run_group_tests_name("pool", tests, NULL, NULL);

@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -303,6 +304,61 @@ static void test_pool_waits_for_contexts(void **state)
 	wait_until_gone(path);
 }
 
+/* A process that calls nothing gives back what it does not use. */
+static void test_idle_pool(void **state)
+{
+	const struct tenure_pool_options options = {
+		.size = FRAME_BYTES,
+		.idle_timeout_ns = UINT64_C(50000000),
+	};
+	struct tenure *t = spawn();
+	struct tenure_buffer buffers[4];
+	struct tenure_pool_stat stat;
+	struct tenure_pool *pool;
+	struct tenure_stat held;
+	unsigned char resident[FRAME_BYTES / 4096];
+	char path[108];
+	void *idle;
+
+	(void)state;
+	strcpy(path, tenure_socket_path(t));
+	assert_int_equal(tenure_pool_create(t, &options, &pool), 0);
+	for (int i = 0; i < 4; i++) {
+		assert_int_equal(
+			tenure_pool_alloc(pool, FRAME_BYTES, &buffers[i]), 0);
+		memset(buffers[i].pointer, i, FRAME_BYTES);
+	}
+	idle = buffers[2].pointer;
+	for (int i = 1; i < 4; i++)
+		assert_int_equal(tenure_pool_free(pool, &buffers[i]), 0);
+	assert_int_equal(tenure_stat(t, &held), 0);
+	assert_int_equal(held.allocations, 4);
+	/* Not a call of the pool, so its own scan cannot be what does it. */
+	for (int i = 0; i < 500 && held.allocations > 1; i++) {
+		usleep(10 * 1000);
+		assert_int_equal(tenure_stat(t, &held), 0);
+	}
+	assert_int_equal(held.allocations, 1);
+	/* Not only the handles have gone: this process still maps the pages,
+	 * and there are none. */
+	assert_int_equal(mincore(idle, FRAME_BYTES, resident), 0);
+	for (size_t i = 0; i < sizeof(resident); i++)
+		assert_int_equal(resident[i] & 1, 0);
+	/* What is in use stays, and the pool goes on. */
+	assert_int_equal(*(char *)buffers[0].pointer, 0);
+	assert_int_equal(tenure_pool_alloc(pool, FRAME_BYTES, &buffers[1]), 0);
+	memset(buffers[1].pointer, 1, FRAME_BYTES);
+	assert_int_equal(*(char *)buffers[0].pointer, 0);
+	assert_int_equal(tenure_pool_trim(pool), 0);
+	assert_int_equal(tenure_pool_stat(pool, &stat), 0);
+	assert_int_equal(stat.destroyed_idle, 3);
+	assert_int_equal(stat.destroyed_unfit + stat.destroy_failures, 0);
+	assert_int_equal(stat.bytes, 2 * FRAME_BYTES);
+	assert_int_equal(tenure_pool_destroy(pool), 0);
+	tenure_disconnect(t);
+	wait_until_gone(path);
+}
+
 /* That would be found instead of spawning one. */
 static bool machine_has_daemon(void)
 {
@@ -321,6 +377,7 @@ int main(void)
 		cmocka_unit_test(test_read_only),
 		cmocka_unit_test(test_threads),
 		cmocka_unit_test(test_pool_waits_for_contexts),
+		cmocka_unit_test(test_idle_pool),
 	};
 	char daemon[4096];
 	int failed;

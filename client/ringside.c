@@ -74,6 +74,8 @@ int ringside_new(int memory, int doorbell, struct ringside **ret_side)
 		return status;
 	}
 	ring_client_init(&side->end, side->map.ring);
+	for (uint32_t i = RING_OFFERS; i % 64 != 0; i++)
+		side->offers_used[i / 64] |= UINT64_C(1) << i % 64;
 	spin_init(&side->spin, (unsigned int)get_nprocs());
 	*ret_side = side;
 	return 0;

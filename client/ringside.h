@@ -35,6 +35,9 @@ struct ringside {
 	/* How far the free queue was filled when the newest request was sent
 	 * that has been answered: so far all is done. */
 	uint32_t done_fq_tail;
+	/* Entries of the offers that are in use, see client/offer.c; those that
+	 * there are not are. */
+	uint64_t offers_used[(RING_OFFERS + 63) / 64];
 	uint32_t unkicked; /* appended since the daemon was last told */
 };
 

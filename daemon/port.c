@@ -29,6 +29,9 @@
  * in a small box inside the gate and the worker, the only one to touch the
  * ring, fetches them. Completions were reserved for all of them.
  *
+ * Offers (core/ring/offers.c) whose time has come are taken like frees, in a
+ * turn of their own.
+ *
  * The doorbell is an eventfd that both have. Its flags and its counter are the
  * client's to spoil, so the daemon neither reads nor writes it; that somebody
  * wrote is all it wants to know.
@@ -202,7 +205,7 @@ void port_free(struct port *port)
 {
 	if (!port)
 		return;
-	assert(!port->is_active && !port->has_timer);
+	assert(!port->is_active && !port->has_timer && !port->offers_due_ns);
 	if (port->server.ring)
 		munmap(port->server.ring, PORT_BYTES);
 	if (port->memory_fd >= 0)
@@ -358,6 +361,28 @@ enum port_served port_serve(struct port *port, struct port_bench *bench,
 	engine_unlock(port->engine);
 	complete(port, bench, n);
 	return port->is_faulty ? PORT_FAULT : PORT_BUSY;
+}
+
+/* As if the client had put them into its free queue just now, but that nobody
+ * hears of what is refused: who offers what is not his has lost nothing. */
+void port_take_offers(struct port *port, struct port_bench *bench,
+		      uint64_t now_ns, uint32_t *ret_done)
+{
+	static_assert(RING_OFFERS <= RING_FREES_MAX, "one broker_free");
+	struct port_job *job = &bench->jobs[0];
+	uint32_t n = offers_take(&port->server.ring->offers, now_ns,
+				 job->work.handles, &port->offers_due_ns);
+
+	port->has_called = false;
+	if (n == 0)
+		return;
+	engine_lock(port->engine);
+	if (!port->ended) {
+		broker_free(&port->engine->broker, port->client,
+			    job->work.handles, n, now_ns, job->refusals);
+		*ret_done += n;
+	}
+	engine_unlock(port->engine);
 }
 
 /* Fetches the late replies; the next one is told again. */

@@ -57,6 +57,9 @@ struct port {
 	uint64_t timer_ns; /* when the timer expires */
 	bool is_active, has_timer, is_faulty;
 	bool has_rung; /* its progress words are to be looked at */
+	bool has_called; /* its offers are to be looked at */
+	uint64_t offers_due_ns; /* when they are next; 0: not */
+	struct port *next_offers, *previous_offers;
 	/* The last reply of a client that is to be ended, and why. */
 	struct wire_reply farewell;
 	const char *cause;
@@ -125,6 +128,11 @@ bool port_asks_locked(struct port *port);
 
 /* Looks at its progress words, if somebody waits. Returns that. */
 bool port_progressed_locked(struct port *port);
+
+/* Takes the offers whose time has come and destroys what they name; sets
+ * offers_due_ns. *ret_done is raised by their number. The worker only. */
+void port_take_offers(struct port *port, struct port_bench *bench,
+		      uint64_t now_ns, uint32_t *ret_done);
 
 /* Writes the late replies that have come; then there may be room for work
  * that waited for it. The worker only. */

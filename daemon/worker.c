@@ -14,8 +14,9 @@
  * Awake it goes round its active ports, one bounded turn each, in a circle.
  * Every now and then it asks the kernel, without waiting, whether one of the
  * parked ones has rung. When no port is active it sleeps in epoll_wait: until
- * a doorbell, a message of the loop thread, or the free queue's timer of a
- * parked port. Without one of those it sleeps for ever and costs nothing.
+ * a doorbell, a message of the loop thread, the free queue's timer of a parked
+ * port, or the time at which offers of a client are to be looked at
+ * (daemon/agenda.c). Without one of those it sleeps for ever and costs nothing.
  *
  * A doorbell is watched edge-triggered and never read. Each write of a client
  * is one event, many writes before we look are one event too, and one that
@@ -55,9 +56,13 @@
  *  G5  A free is taken within two periods of the timer, plus the time that
  *      the system takes to run the worker.
  *  G6  Progress that somebody waits for is seen, parked or not.
+ *  G7  An offer that stays is taken when its time has come.
  */
 #include "daemon/worker.h"
 
+#include "daemon/agenda.h"
+
+#include <limits.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -92,6 +97,7 @@ struct worker {
 	/* The worker's. */
 	bool stopping;
 	struct port_list active, timers; /* timers: the next one first */
+	struct agenda agenda; /* of looks at offers */
 	uint64_t now_ns;
 	uint64_t listened_ns;
 	bool is_watching;
@@ -257,6 +263,8 @@ static bool stop_watching(struct worker *worker)
 
 static void activate(struct worker *worker, struct port *port)
 {
+	if (offers_called(&port->server.ring->offers))
+		port->has_called = true;
 	if (port->is_active || port->is_faulty)
 		return;
 	timer_stop(worker, port);
@@ -266,10 +274,18 @@ static void activate(struct worker *worker, struct port *port)
 	active_put(worker, port);
 }
 
+static void look_at_offers(struct worker *worker, struct port *port)
+{
+	agenda_remove(&worker->agenda, port);
+	port_take_offers(port, &worker->bench, worker->now_ns, &worker->done);
+	agenda_add(&worker->agenda, port);
+}
+
 /* Its client has done what none may do. */
 static void give_up(struct worker *worker, struct port *port)
 {
 	timer_stop(worker, port);
+	agenda_remove(&worker->agenda, port);
 	if (port->is_active)
 		active_remove(worker, port);
 	report_faulty(worker, port);
@@ -332,6 +348,8 @@ static enum port_served serve(struct worker *worker, struct port *port)
 	if (port->has_rung)
 		look_at_progress(worker, port);
 	port->has_rung = false;
+	if (port->has_called)
+		look_at_offers(worker, port);
 	served =
 		port_serve(port, &worker->bench, worker->now_ns, &worker->done);
 
@@ -385,6 +403,14 @@ static void expire_timers(struct worker *worker)
 		expire(worker, worker->timers.first);
 }
 
+static void expire_offers(struct worker *worker)
+{
+	struct port *port;
+
+	while ((port = agenda_due(&worker->agenda, worker->now_ns)))
+		look_at_offers(worker, port);
+}
+
 static void serve_late(struct worker *worker, struct port_list late)
 {
 	while (late.first) {
@@ -406,6 +432,7 @@ static void forget(struct worker *worker, struct port_list closing)
 	for (struct port *port = closing.first; port;
 	     port = port->next_closing) {
 		timer_stop(worker, port);
+		agenda_remove(&worker->agenda, port);
 		if (port->is_active)
 			active_remove(worker, port);
 		/* The client has the description too, so to close ours would
@@ -485,7 +512,10 @@ static int wait_events_coarse(struct worker *worker,
 	int ms = -1;
 
 	if (timeout)
-		ms = (int)(timeout->tv_nsec + 999999) / 1000000;
+		ms = (int)min_u64(((uint64_t)timeout->tv_sec * NS_PER_S +
+				   (uint64_t)timeout->tv_nsec + 999999) /
+					  1000000,
+				  INT_MAX);
 	return epoll_wait(worker->epoll_fd, worker->events, WORKER_EVENTS, ms);
 }
 
@@ -511,6 +541,17 @@ static void listen_for(struct worker *worker, const struct timespec *timeout)
 		read_boxes(worker);
 }
 
+/* When the first timer or look at offers is due, or 0. */
+static uint64_t next_due_ns(const struct worker *worker)
+{
+	uint64_t due_ns = worker->agenda.due_ns;
+
+	if (!worker->timers.first)
+		return due_ns;
+	return due_ns == 0 ? worker->timers.first->timer_ns :
+			     min_u64(due_ns, worker->timers.first->timer_ns);
+}
+
 /* No port is active: finishes what there is for the engine, then sleeps. */
 static void rest_a_while(struct worker *worker)
 {
@@ -528,13 +569,15 @@ static void rest_a_while(struct worker *worker)
 		worker->pump_soon = true;
 		return;
 	}
-	if (!worker->timers.first) {
+	due_ns = next_due_ns(worker);
+	if (due_ns == 0) {
 		listen_for(worker, NULL);
 		return;
 	}
-	due_ns = worker->timers.first->timer_ns;
-	if (due_ns > worker->now_ns)
-		until.tv_nsec = (long)(due_ns - worker->now_ns);
+	if (due_ns > worker->now_ns) {
+		until.tv_sec = (time_t)((due_ns - worker->now_ns) / NS_PER_S);
+		until.tv_nsec = (long)((due_ns - worker->now_ns) % NS_PER_S);
+	}
 	listen_for(worker, &until);
 }
 
@@ -566,6 +609,7 @@ static void *run(void *argument)
 		else
 			rest_a_while(worker);
 		expire_timers(worker);
+		expire_offers(worker);
 	}
 	stop_watching(worker);
 	return NULL;

@@ -494,6 +494,74 @@ static void test_idle_g4(void **state)
 		leave(&members[i]);
 }
 
+/* Makes an offer as the library does. */
+static void offer(struct member *member, uint32_t entry, uint64_t handle,
+		  uint64_t until_ns)
+{
+	struct ring_offers *offers = &member->ring.ring->offers;
+
+	offers_name(offers, entry, handle);
+	if (offers_make(offers, entry, until_ns))
+		raw_ring_knock(&member->ring);
+}
+
+/* Waits until the client has no more allocations than that; when. */
+static uint64_t wait_for_allocations(struct member *member, uint64_t left)
+{
+	uint64_t began = now_ns();
+
+	while (allocations(member) > left) {
+		assert_true(now_ns() - began < 20 * NS_PER_S);
+		usleep(500);
+	}
+	return now_ns();
+}
+
+/* Offers of clients that then do nothing more, asleep and awake. */
+static void test_offers_g7(void **state)
+{
+	enum { OFFERS = 20 };
+	struct member members[2];
+	uint64_t handles[2], until_ns;
+
+	(void)state;
+	for (int k = 0; k < 2; k++)
+		join(&members[k], k ? POLL_NS : 0);
+	for (unsigned int i = 0; i < OFFERS; i++) {
+		until_ns = now_ns() + (i % 5) * 4000000 + 100000;
+		for (int k = 0; k < 2; k++) {
+			handles[k] = engine_seat_create(
+				&seat, members[k].client, members[k].device);
+			offer(&members[k], i, handles[k],
+			      until_ns + (uint64_t)k * 1000000);
+		}
+		for (int k = 0; k < 2; k++)
+			assert_true(wait_for_allocations(&members[k], 0) >=
+				    until_ns + (uint64_t)k * 1000000);
+		assert_false(offers_withdraw(&members[0].ring.ring->offers, i,
+					     until_ns));
+	}
+	/* One that ends before the look that is due, and one withdrawn. */
+	for (int k = 0; k < 2; k++)
+		handles[k] = engine_seat_create(&seat, members[0].client,
+						members[0].device);
+	until_ns = now_ns() + 3600 * NS_PER_S;
+	offer(&members[0], 0, handles[0], until_ns);
+	usleep(2000);
+	offer(&members[0], 1, handles[1], now_ns() + 5000000);
+	wait_for_allocations(&members[0], 1);
+	assert_true(
+		offers_withdraw(&members[0].ring.ring->offers, 0, until_ns));
+	/* Whoever offers what is not his, or goes before its time. */
+	offer(&members[1], 2, handles[0], 1);
+	offer(&members[1], 3, 4711, 1);
+	offer(&members[1], 4, handles[0], now_ns() + NS_PER_S);
+	usleep(5000);
+	assert_int_equal(allocations(&members[0]), 1);
+	for (int k = 0; k < 2; k++)
+		leave(&members[k]);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -506,6 +574,7 @@ int main(void)
 		TEST(test_frees_in_time_g5),
 		TEST(test_progress_g6),
 		TEST(test_progress_of_the_parked_g6),
+		TEST(test_offers_g7),
 		TEST(test_idle_g4),
 	};
 

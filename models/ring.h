@@ -59,9 +59,17 @@ static uint64_t atomic_fetch_sub_explicit(watched_u64 *, uint64_t,
 static uint64_t atomic_fetch_or_explicit(watched_u64 *, uint64_t,
 					 rl::memory_order,
 					 rl::debug_info_param);
+
+/* Of an offer, whose word is never only stored to while both can see it. */
 static bool atomic_compare_exchange_strong_explicit(
-	watched_u64 *, uint64_t *, uint64_t, rl::memory_order,
-	rl::debug_info_param, rl::memory_order, rl::debug_info_param);
+	watched_u64 *w, uint64_t *expected, uint64_t value,
+	rl::memory_order order, rl::debug_info_param where,
+	rl::memory_order otherwise, rl::debug_info_param also)
+{
+	return w->word.compare_exchange_strong(*expected, value, order, where,
+					       otherwise, also);
+}
+
 static bool atomic_compare_exchange_weak_explicit(
 	watched_u64 *, uint64_t *, uint64_t, rl::memory_order,
 	rl::debug_info_param, rl::memory_order, rl::debug_info_param);
@@ -82,8 +90,11 @@ enum {
 	RING_BLOCKS = 4,
 	RING_BLOCK_BYTES = 8,
 	RING_FREES_MAX = 2,
+	RING_OFFERS = 2,
+	RING_OFFERS_PERIOD_NS = 1,
 };
 
+#include "core/ring/offers.c"
 #include "core/ring/ring_client.c"
 #include "core/ring/ring_server.c"
 #undef alignas
@@ -193,6 +204,12 @@ struct both_ends {
 			zero(ring.arena[i].words, RING_BLOCK_WORDS);
 		zero(ring.fq, RING_FQ_ENTRIES);
 		zero(ring.words, RING_WORDS);
+		ring.offers.called.store(0, rl::mo_relaxed, $);
+		zero_word(&ring.offers.due_ns);
+		for (unsigned int i = 0; i < RING_OFFERS; i++) {
+			zero_word(&ring.offers.entries[i].handle);
+			zero_word(&ring.offers.entries[i].until_ns);
+		}
 		ring_server_init(&server, &ring);
 		ring_client_init(&client, &ring);
 		bell.init();

@@ -3,10 +3,10 @@
  * The layout of a ring: one memfd for each client, made, sized and sealed by
  * the daemon and mapped writable by both. docs/PROTOCOL.md says the same in
  * prose; ring_server.c and ring_client.c are the two ends, and only
- * ring_shared.h may look into it.
+ * ring_shared.h may look into it, or offers.c into the offers.
  *
  *	header | submission queue | completion queue | free queue |
- *	progress words | arena of RING_BLOCKS blocks
+ *	progress words | arena of RING_BLOCKS blocks | offers
  *
  * Nothing here is trusted by the daemon: it keeps its own copies of every
  * index, reads every shared field once, judges the copy and uses the copy.
@@ -19,6 +19,7 @@
 
 #include "core/atomic.h"
 #include "core/base.h"
+#include "core/ring/offers.h"
 #include "core/ring/ring_sizes.h"
 #include "core/wire/msg.h"
 
@@ -71,6 +72,7 @@ struct ring {
 	alignas(PAGE_BYTES) atomic_u64 fq[RING_FQ_ENTRIES]; /* wire handles */
 	alignas(PAGE_BYTES) atomic_u64 words[RING_WORDS];
 	alignas(PAGE_BYTES) struct ring_block arena[RING_BLOCKS];
+	alignas(PAGE_BYTES) struct ring_offers offers;
 };
 
 static_assert(RING_REQUEST_WORDS == RING_REPLY_WORDS,

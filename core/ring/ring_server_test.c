@@ -15,7 +15,7 @@ static_assert(offsetof(struct ring_work, args) ==
 		      offsetof(struct ring_work, request) +
 			      sizeof(struct wire_request),
 	      "request and arguments are one message");
-static_assert(sizeof(struct ring) == 512000, "the layout is the protocol");
+static_assert(sizeof(struct ring) == 528384, "the layout is the protocol");
 
 /* Indexes from the beginning, just below the wrap, and on it. */
 static const uint32_t firsts[] = { 0, 0xfffffff0, 0xffffffff, 0x7ffffff8 };

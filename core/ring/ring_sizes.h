@@ -16,6 +16,9 @@ enum {
 	/* Progress words, one for each context that a client may have. */
 	RING_WORDS = 4096,
 	RING_BLOCKS = 8,
+	/* Allocations that a client may have offered, see offers.h; with their
+	 * head they fill four pages. */
+	RING_OFFERS = 1008,
 	RING_BLOCK_BYTES = 32768,
 	/* Frees that are taken at once. */
 	RING_FREES_MAX = LIST_ENTRIES_MAX,
@@ -28,5 +31,8 @@ static_assert(RING_BLOCK_BYTES >= (int)WIRE_ARGS_BYTES_MAX &&
 /* The period of the free queue's timer: a free is taken at the latest after
  * two of them, see core/ring/ring_server.c. */
 #define RING_FREES_PERIOD_NS UINT64_C(1000000)
+
+/* The shortest time between two looks at the offers of a ring. */
+#define RING_OFFERS_PERIOD_NS UINT64_C(1000000)
 
 #endif

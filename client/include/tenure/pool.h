@@ -52,7 +52,10 @@ struct tenure_pool_options {
 	size_t size; /* bytes of the largest buffer, more than 0 */
 	unsigned int count; /* buffers at a time: 64 */
 	unsigned int reset; /* enum tenure_pool_reset */
-	uint64_t idle_timeout_ns; /* free for longer, one goes: never */
+	/* Free for longer, a buffer goes, also when the process calls nothing:
+	 * then the daemon takes it, if the connection has a ring, and at most
+	 * 1008 in all pools of a connection. 0: never. */
+	uint64_t idle_timeout_ns;
 	/* Whose the allocations are: a device of the pool's own. */
 	struct tenure_device device;
 };
@@ -102,8 +105,9 @@ int tenure_pool_free_after(struct tenure_pool *pool,
 			   struct tenure_buffer *buffer,
 			   const uint64_t *progress, uint64_t value);
 
-/* Destroys now what has been free for longer than the idle timeout; without
- * it, alloc and free do so a little at a time. */
+/* Destroys now what has been free for longer than the idle timeout, and takes
+ * note of what the daemon has taken; without it, alloc and free do so a little
+ * at a time. */
 int tenure_pool_trim(struct tenure_pool *pool);
 
 struct tenure_pool_stat {
@@ -112,7 +116,7 @@ struct tenure_pool_stat {
 	uint64_t bytes; /* of all of them */
 	uint64_t hits, misses; /* allocs served by the inventory, or not */
 	uint64_t created;
-	uint64_t destroyed_idle; /* free for too long */
+	uint64_t destroyed_idle; /* free for too long, as far as noted */
 	uint64_t destroyed_for_room; /* for one of another size */
 	uint64_t destroyed_unfit; /* could not be used again */
 	uint64_t destroy_failures;
