@@ -482,6 +482,163 @@ static void a_driver_may_close_its_own_holder(void **state)
 		      -EINVAL, TENURE_REASON_HOLDER_INVALID);
 }
 
+/* ---- Drivers that are wrong (G3) ---- */
+
+enum badness {
+	NO_CREATE,
+	CREATE_NONSENSE,
+	NO_ID,
+	SAME_ID,
+	RATE_HIGH,
+	RATE_LOW,
+	NO_ENLIST,
+	ENLIST_NONSENSE,
+	NO_RESET,
+	RESET_NONSENSE,
+	NO_DESTROY,
+	DESTROY_NONSENSE,
+	BADNESSES,
+};
+
+struct bad {
+	enum badness how;
+	uint64_t last_id;
+};
+
+static int bad_make(void *context, uint64_t type, struct tenure_made *ret_made)
+{
+	struct bad *bad = context;
+
+	(void)type;
+	ret_made->id = bad->how == NO_ID   ? 0 :
+		       bad->how == SAME_ID ? 7 :
+					     ++bad->last_id;
+	return bad->how == NO_CREATE	   ? -ENOSPC :
+	       bad->how == CREATE_NONSENSE ? 5 :
+					     0;
+}
+
+static int bad_rate(void *context, uint64_t type,
+		    const struct tenure_resource_id *id, int needs_enlist)
+{
+	const struct bad *bad = context;
+
+	(void)type;
+	(void)id;
+	(void)needs_enlist;
+	return bad->how == RATE_HIGH ? 101 : bad->how == RATE_LOW ? -5 : 50;
+}
+
+static int bad_enlist(void *context, const struct tenure_resource_id *id,
+		      uint64_t transaction)
+{
+	const struct bad *bad = context;
+
+	(void)id;
+	(void)transaction;
+	return bad->how == NO_ENLIST	   ? -EIO :
+	       bad->how == ENLIST_NONSENSE ? 77 :
+					     0;
+}
+
+static int bad_reset(void *context, const struct tenure_resource_id *id)
+{
+	const struct bad *bad = context;
+
+	(void)id;
+	return bad->how == NO_RESET ? -EIO : bad->how == RESET_NONSENSE ? 1 : 0;
+}
+
+static int bad_end(void *context, uint64_t id)
+{
+	const struct bad *bad = context;
+
+	(void)id;
+	return bad->how == NO_DESTROY	    ? -EBUSY :
+	       bad->how == DESTROY_NONSENSE ? 1 :
+					      0;
+}
+
+/* Uses a holder of such a driver; what its two allocs and its close say. */
+static void use_bad(struct tenure_dispenser *dispenser, struct bad *bad,
+		    int *ret_status, struct tenure_dispenser_stat *ret_stat)
+{
+	static const struct tenure_driver driver = {
+		.create_resource = bad_make,
+		.rate_resource = bad_rate,
+		.enlist_resource = bad_enlist,
+		.reset_resource = bad_reset,
+		.destroy_resource = bad_end,
+	};
+	struct tenure_holder holder;
+	uint64_t ids[2];
+
+	assert_int_equal(tenure_dispenser_register(dispenser, &driver, bad,
+						   NULL, &holder),
+			 0);
+	for (int i = 0; i < 2; i++)
+		ret_status[i] = tenure_dispenser_alloc(dispenser, holder, 1, 3,
+						       &ids[i]);
+	for (int i = 0; i < 2; i++) {
+		if (ret_status[i] == 0)
+			tenure_dispenser_free(dispenser, holder, ids[i]);
+	}
+	/* What is free is rated. */
+	if (ret_status[0] == 0 &&
+	    tenure_dispenser_alloc(dispenser, holder, 1, 3, &ids[0]) == 0)
+		tenure_dispenser_free(dispenser, holder, ids[0]);
+	assert_int_equal(tenure_dispenser_stat(dispenser, holder, ret_stat), 0);
+	ret_status[2] = tenure_dispenser_close(dispenser, holder);
+}
+
+static void g3_a_bad_driver_harms_its_own_holder(void **state)
+{
+	static const struct {
+		int first, second, close;
+		bool fails, is_nonsense;
+	} expected[BADNESSES] = {
+		[NO_CREATE] = { -ENOSPC, -ENOSPC, 0, true, false },
+		[CREATE_NONSENSE] = { -EIO, -EIO, 0, false, true },
+		[NO_ID] = { -EINVAL, -EINVAL, 0, false, true },
+		[SAME_ID] = { 0, -EINVAL, 0, false, true },
+		[RATE_HIGH] = { 0, 0, 0, false, true },
+		[RATE_LOW] = { 0, 0, 0, true, false },
+		[NO_ENLIST] = { -EIO, -EIO, 0, true, false },
+		[ENLIST_NONSENSE] = { -EIO, -EIO, 0, false, true },
+		[NO_RESET] = { 0, 0, 0, true, false },
+		[RESET_NONSENSE] = { 0, 0, 0, false, true },
+		[NO_DESTROY] = { 0, 0, -EIO, false, false },
+		[DESTROY_NONSENSE] = { 0, 0, -EIO, false, false },
+	};
+	struct tenure_dispenser_stat stat;
+	struct store *store = *state;
+	uint64_t id = must_alloc(store);
+	int status[3];
+
+	for (unsigned int how = 0; how < BADNESSES; how++) {
+		struct bad bad = { .how = (enum badness)how };
+
+		use_bad(store->dispenser, &bad, status, &stat);
+		assert_int_equal(status[0], expected[how].first);
+		assert_int_equal(status[1], expected[how].second);
+		assert_int_equal(status[2], expected[how].close);
+		assert_int_equal(stat.driver_failures > 0, expected[how].fails);
+		assert_int_equal(stat.nonsense > 0, expected[how].is_nonsense);
+		/* Here all goes on, with the same resource. */
+		assert_int_equal(tenure_dispenser_free(store->dispenser,
+						       store->holder, id),
+				 0);
+		assert_int_equal(must_alloc(store), id);
+	}
+	stat = stat_of(store);
+	assert_int_equal(stat.created, 1);
+	assert_int_equal(stat.driver_failures + stat.nonsense +
+				 stat.destroy_failures,
+			 0);
+	assert_int_equal(
+		tenure_dispenser_free(store->dispenser, store->holder, id), 0);
+}
+
 /* ---- Threads ---- */
 
 /* Two of these meet inside the driver: neither may wait for the other. */
@@ -725,6 +882,7 @@ int main(void)
 		with(a_scan_on_request),
 		with(a_driver_may_use_its_own_holder),
 		with(a_driver_may_close_its_own_holder),
+		with(g3_a_bad_driver_harms_its_own_holder),
 		with(g1_two_threads_in_one_driver),
 		with(g2_close_waits_for_a_blocked_driver),
 		with(threads_share_a_holder),
