@@ -480,6 +480,22 @@ void daemon_stop_clean(struct daemon_process *daemon)
 	daemon_stop(daemon);
 }
 
+void daemon_kill(struct daemon_process *daemon)
+{
+	int status;
+
+	assert_int_equal(kill(daemon->pid, SIGKILL), 0);
+	assert_int_equal(waitpid(daemon->pid, &status, 0), daemon->pid);
+	assert_true(WIFSIGNALED(status));
+	daemon->pid = 0;
+}
+
+void daemon_bury(struct daemon_process *daemon)
+{
+	assert_int_equal(daemon->pid, 0);
+	daemon_free(daemon);
+}
+
 /* ---- Any program ---- */
 
 static void run_child(const char *path, const char *const *arguments,

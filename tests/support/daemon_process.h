@@ -81,6 +81,11 @@ void daemon_stop(struct daemon_process *daemon);
 /* The same after daemon_require_base: what nearly every test ends with. */
 void daemon_stop_clean(struct daemon_process *daemon);
 
+/* SIGKILL, also to one that is frozen; returns when it is dead. What belongs to
+ * it goes with daemon_bury, which frees. */
+void daemon_kill(struct daemon_process *daemon);
+void daemon_bury(struct daemon_process *daemon);
+
 /*
  * Runs a program of the build's bin directory with arguments (NULL at the
  * end; argv[0] is added), its stdout and stderr going to output. Returns its

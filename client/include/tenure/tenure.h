@@ -37,6 +37,12 @@
  * process, can find them not yet done: for at most 2 milliseconds and the time
  * that the daemon takes to run, or until tenure_flush() has returned.
  *
+ * Death of the daemon. Every call that waits on the connection, in whatever
+ * thread, ends with -ECONNRESET (TENURE_REASON_CONNECTION_LOST), at most a tenth
+ * of a second after the death and the time that a thread takes to run; so does
+ * every later one, at once. What the connection held is gone, but memory that
+ * is mapped can still be used until tenure_disconnect().
+ *
  * Fork. A connection belongs to the process that made it. In a forked child
  * every call on it answers -EOWNERDEAD (TENURE_REASON_FORKED) and touches
  * nothing; mappings stay where they are, as after any fork. The child may
