@@ -39,7 +39,7 @@ static int keep_refusal(struct tenure *connection, uint64_t handle, int status)
 		return status;
 	refusal.status = last.status;
 	refusal.reason = last.reason;
-	refusals_put(&connection->refusals, &refusal);
+	connection_keep_refusal_locked(connection, &refusal);
 	return 0;
 }
 

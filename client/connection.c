@@ -94,12 +94,20 @@ static enum tenure_reason reason_of_death(int status)
 	return TENURE_REASON_CONNECTION_LOST;
 }
 
-static int die(struct tenure *connection, int status)
+/* Whoever waits for anything of the connection is told. */
+static int die_of(struct tenure *connection, int status,
+		  enum tenure_reason reason)
 {
 	connection->dead_status = status;
-	connection->dead_reason = reason_of_death(status);
+	connection->dead_reason = reason;
 	late_wake_all(&connection->late);
-	return refusal_set(status, connection->dead_reason);
+	events_raise(&connection->events);
+	return refusal_set(status, reason);
+}
+
+static int die(struct tenure *connection, int status)
+{
+	return die_of(connection, status, reason_of_death(status));
 }
 
 int connection_distrust_locked(struct tenure *connection)
@@ -138,27 +146,47 @@ static int unasked(struct tenure *connection, struct exchange *exchange)
 		close(exchange->fd);
 	if (exchange->fd >= 0 || !is_farewell(&exchange->reply))
 		return die(connection, -EPROTO);
-	connection->dead_status = exchange->reply.status;
-	connection->dead_reason = exchange->reply.reason;
-	late_wake_all(&connection->late);
-	return refusal_set(connection->dead_status, connection->dead_reason);
+	return die_of(connection, exchange->reply.status,
+		      exchange->reply.reason);
 }
 
-void connection_listen_locked(struct tenure *connection)
+/* What comes beside answers: replies to late calls, notices. */
+static bool try_take(struct tenure *connection, const struct exchange *exchange)
+{
+	return late_try_land(connection, exchange) ||
+	       (exchange->fd < 0 && !exchange->fd_lost &&
+		exchange->data_bytes == 0 &&
+		events_try_notice(&connection->events, &exchange->reply));
+}
+
+bool connection_try_listen_locked(struct tenure *connection)
 {
 	struct transport *transport = connection->transport;
 	struct exchange exchange = { .fd = -1 };
 	int status;
 
 	if (!transport->ops->listen)
-		return;
+		return false;
 	status = transport->ops->listen(transport, &exchange);
 	if (status == -EAGAIN || status == -EINTR)
-		return;
+		return false;
 	if (status < 0)
 		die(connection, status);
-	else if (!late_try_land(connection, &exchange))
+	else if (!try_take(connection, &exchange))
 		unasked(connection, &exchange);
+	return true;
+}
+
+void connection_listen_locked(struct tenure *connection)
+{
+	connection_try_listen_locked(connection);
+}
+
+void connection_keep_refusal_locked(struct tenure *connection,
+				    const struct tenure_async_refusal *refusal)
+{
+	refusals_put(&connection->refusals, refusal);
+	events_raise(&connection->events);
 }
 
 int connection_failed_locked(struct tenure *connection, int status)
@@ -172,7 +200,7 @@ int connection_failed_locked(struct tenure *connection, int status)
 
 /*
  * Sends and receives; 0 when what came is an answer to the request. Answers to
- * late calls may come first.
+ * late calls, and notices, may come first.
  */
 static int converse(struct tenure *connection, struct exchange *exchange)
 {
@@ -185,7 +213,7 @@ static int converse(struct tenure *connection, struct exchange *exchange)
 	if (status < 0)
 		return connection_failed_locked(connection, status);
 	while (!is_answer(exchange->request, exchange)) {
-		if (!late_try_land(connection, exchange))
+		if (!try_take(connection, exchange))
 			return unasked(connection, exchange);
 		exchange->fd = -1;
 		exchange->fd_lost = false;
@@ -369,6 +397,7 @@ int connection_new(struct transport *transport, struct tenure **ret_connection)
 	/* It needs nothing that could be missing. */
 	pthread_cond_init(&connection->turn_over, NULL);
 	late_init(&connection->late);
+	events_init(&connection->events);
 	forkmark_init(&connection->mark);
 	ledger_init(&connection->ledger);
 	work_init(&connection->work);
@@ -405,6 +434,7 @@ void tenure_disconnect(struct tenure *connection)
 		ledger_deinit(&connection->ledger);
 	}
 	ringside_free(connection->ringside, forked);
+	events_deinit(&connection->events);
 	late_deinit(&connection->late, forked);
 	if (!forked) {
 		pthread_cond_destroy(&connection->turn_over);

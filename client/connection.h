@@ -9,6 +9,7 @@
 
 #include "client/api.h"
 #include "client/error.h"
+#include "client/events.h"
 #include "client/forkmark.h"
 #include "client/late.h"
 #include "client/ledger.h"
@@ -53,6 +54,7 @@ struct tenure {
 	uint16_t fds_received; /* not yet acknowledged */
 	struct ringside *ringside; /* NULL: the socket carries everything */
 	struct refusals refusals;
+	struct events events;
 	bool turns[TURNS];
 	pthread_cond_t turn_over;
 	struct late late;
@@ -116,8 +118,15 @@ void connection_turn_begin_locked(struct tenure *connection, enum turn turn);
 void connection_turn_end_locked(struct tenure *connection, enum turn turn);
 
 /* Hears what the daemon has to say that no thread is receiving, if anything:
- * replies to late calls, a farewell. */
+ * replies to late calls, notices, a farewell. */
 void connection_listen_locked(struct tenure *connection);
+
+/* The same; whether there was a message, so that there may be more. */
+bool connection_try_listen_locked(struct tenure *connection);
+
+/* A destroy that nobody waits for was refused. */
+void connection_keep_refusal_locked(struct tenure *connection,
+				    const struct tenure_async_refusal *refusal);
 
 /* A transport has failed: what that means. -EFAULT and -ENOMEM mean that
  * nothing was sent, anything else kills the connection. Returns the status,

@@ -113,7 +113,7 @@ static int note_refusal(struct tenure *connection,
 	    reply->status < -ERRNO_MAX || reply->fds != 0 ||
 	    reply->data_bytes != 0)
 		return -EPROTO;
-	refusals_put(&connection->refusals, &refusal);
+	connection_keep_refusal_locked(connection, &refusal);
 	return 0;
 }
 

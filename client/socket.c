@@ -212,6 +212,11 @@ static void socket_wait(struct transport *transport, int wake, int timeout_ms)
 	poll(fds, ARRAY_SIZE(fds), timeout_ms);
 }
 
+static int socket_descriptor(const struct transport *transport)
+{
+	return ((const struct socket_transport *)transport)->fd;
+}
+
 static void socket_close(struct transport *transport)
 {
 	struct socket_transport *s = (struct socket_transport *)transport;
@@ -226,6 +231,7 @@ static const struct transport_ops socket_ops = {
 	.receive = socket_receive,
 	.listen = socket_listen,
 	.wait = socket_wait,
+	.descriptor = socket_descriptor,
 	.close = socket_close,
 };
 

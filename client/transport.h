@@ -64,6 +64,11 @@ struct transport_ops {
 	 * reason. Any thread, without the lock. With send and receive.
 	 */
 	void (*wait)(struct transport *transport, int wake, int timeout_ms);
+	/*
+	 * What can be read when listen has something to tell, for epoll; it
+	 * stays the transport's. NULL: there is nothing to wait on.
+	 */
+	int (*descriptor)(const struct transport *transport);
 	/* Ends the transport and frees it. Called once, by the last caller. */
 	void (*close)(struct transport *transport);
 };

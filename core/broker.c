@@ -415,6 +415,12 @@ static struct outcome on_ring(struct request *r)
 	return ring_request(r->broker, r->client, &r->head, &r->reply->head);
 }
 
+static struct outcome on_notices(struct request *r)
+{
+	session_at(&r->env->region, r->client)->wants_notices = 1;
+	return outcome_ok();
+}
+
 static struct outcome on_pool_create(struct request *r)
 {
 	const struct warm_args args = {
@@ -504,6 +510,7 @@ static struct outcome (*const handlers[UINT8_MAX + 1])(struct request *r) = {
 	[WIRE_OP_FENCE_WAIT_CANCEL] = on_work,
 	[WIRE_OP_RING] = on_ring,
 	[WIRE_OP_DOORBELL] = on_ring,
+	[WIRE_OP_NOTICES] = on_notices,
 	[WIRE_OP_POOL_CREATE] = on_pool_create,
 	[WIRE_OP_POOL_REPORT] = on_pool_report,
 	[WIRE_OP_POOL_DESTROY] = on_pool_destroy,
@@ -598,6 +605,16 @@ enum broker_verdict broker_receive(struct broker *broker, uint32_t client,
 		session_note_refusal(&broker->env, client, r.head.opcode,
 				     &outcome, now_ns);
 	return outcome.kill ? BROKER_KILL : BROKER_REPLY;
+}
+
+bool broker_next_notice(struct broker *broker, uint32_t *ret_client)
+{
+	uint32_t client = session_take_noticed(&broker->env);
+
+	if (client == 0)
+		return false;
+	*ret_client = client;
+	return true;
 }
 
 bool broker_next_reply(struct broker *broker, struct broker_reply *ret)

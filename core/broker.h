@@ -128,6 +128,9 @@ uint32_t broker_free(struct broker *broker, uint32_t client,
 void broker_ring_failed(struct broker *broker, struct broker_reply *reply,
 			int status);
 
+/* A client that is to be told, by a NOTICE, that a device of it was removed. */
+bool broker_next_notice(struct broker *broker, uint32_t *ret_client);
+
 /* Replies that had to wait: synchronous destroys, ended devices. */
 bool broker_next_reply(struct broker *broker, struct broker_reply *ret);
 

@@ -318,7 +318,7 @@ static void walk_sessions(struct check *c)
 static void compare_sessions(struct check *c)
 {
 	uint64_t resources = 0, allocations = 0;
-	uint32_t n = 0, ending = 0;
+	uint32_t n = 0, ending = 0, noticed = 0;
 
 	for (uint32_t i = 1; i < check_used(c, AREA_SESSIONS); i++) {
 		const struct session_tally *t = &c->sessions[i];
@@ -329,6 +329,7 @@ static void compare_sessions(struct check *c)
 		s = session_at(c->region, i);
 		n++;
 		ending += s->phase == SESSION_ENDING;
+		noticed += s->is_noticed;
 		resources += t->resources;
 		allocations += t->allocations;
 		for (int k = 0; k < CHARGE_KINDS; k++)
@@ -359,6 +360,8 @@ static void compare_sessions(struct check *c)
 		     allocations);
 	check_expect(c, "ending sessions in all", 0, c->state->n_ending,
 		     ending);
+	check_expect(c, "noticed sessions in all", 0, c->state->n_noticed,
+		     noticed);
 }
 
 static void compare_principals(struct check *c)

@@ -68,6 +68,7 @@ static void g2_totals(void **state)
 
 	OFF_BY_ONE(sp, s->n_sessions, "sessions in all");
 	BREAK(sp, s->n_ending, 1, "ending sessions in all");
+	BREAK(sp, s->n_noticed, 1, "noticed sessions in all");
 	OFF_BY_ONE(sp, s->n_devices, "devices in all");
 	OFF_BY_ONE(sp, s->n_resources, "resources in all");
 	OFF_BY_ONE(sp, s->n_allocations, "allocations in all");

@@ -188,6 +188,8 @@ void adapter_stop(struct env *env, uint32_t adapter)
 
 		if (!d->record.in_use || d->adapter != adapter)
 			continue;
+		if (d->state != DEVICE_REMOVED)
+			session_notice(env, d->session);
 		device_remove(env, i, false);
 		session_wake(env, d->session);
 	}

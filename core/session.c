@@ -30,6 +30,8 @@
  *  G1  A refused session_new has changed nothing.
  *  G2  session_end asserts that every account of the session is at zero.
  *  G3  A waiter is answered exactly once, or never if its session ended.
+ *  G4  Who has asked to be told of removals is told after each, and once of
+ *      those that come before it is told; nobody else is.
  */
 #include "core/session.h"
 
@@ -212,6 +214,40 @@ void session_free(struct env *env, uint32_t session)
 	principal_unref(env, s->principal);
 	pool_give(&env->region, AREA_SESSIONS, session);
 	state->n_sessions--;
+}
+
+void session_notice(struct env *env, uint32_t session)
+{
+	struct session *s = session_at(&env->region, session);
+
+	if (!s->wants_notices || s->is_noticed || s->phase != SESSION_ACTIVE)
+		return;
+	s->is_noticed = 1;
+	region_state(&env->region)->n_noticed++;
+}
+
+void session_forget_notice(struct env *env, uint32_t session)
+{
+	struct session *s = session_at(&env->region, session);
+
+	region_state(&env->region)->n_noticed -= s->is_noticed;
+	s->is_noticed = 0;
+}
+
+uint32_t session_take_noticed(struct env *env)
+{
+	uint32_t used = region_area(&env->region, AREA_SESSIONS)->used;
+	struct state *state = region_state(&env->region);
+	uint32_t session = state->last_noticed;
+
+	if (state->n_noticed == 0)
+		return 0;
+	do
+		session = session + 1 < used ? session + 1 : 1;
+	while (!session_at(&env->region, session)->is_noticed);
+	state->last_noticed = session;
+	session_forget_notice(env, session);
+	return session;
 }
 
 void session_note_refusal(struct env *env, uint32_t session, uint8_t opcode,

@@ -54,6 +54,14 @@ void session_note_refusal(struct env *env, uint32_t session, uint8_t opcode,
 /* Whether anybody waits for the progress of the session's process. */
 bool session_is_awaited(const struct session *session);
 
+/* A device of it was removed: it is told, once, if it has asked for that. */
+void session_notice(struct env *env, uint32_t session);
+void session_forget_notice(struct env *env, uint32_t session);
+
+/* One that is to be told now, and then no more; or 0. Goes once round all of
+ * them for each removal. */
+uint32_t session_take_noticed(struct env *env);
+
 /* Somebody is about to wait for it: one of its three counts will rise. */
 void session_await(struct env *env, uint32_t session);
 

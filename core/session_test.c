@@ -380,6 +380,47 @@ static void the_ring_forgets_who_has_ended(void **state)
 		end_beside_a_busy_one(budget);
 }
 
+static void g4_who_has_asked_is_told_once(void **state)
+{
+	struct inproc *world = inproc_new(NULL);
+	struct broker *broker = inproc_broker(world);
+	const struct wire_request ask = { .opcode = WIRE_OP_NOTICES };
+	struct wire_request stop = { .opcode = WIRE_OP_TEST_EVENT };
+	struct seat seats[4];
+	uint32_t told = 0;
+
+	(void)state;
+	for (int i = 0; i < 4; i++)
+		seat_take(&seats[i], world);
+	stop.object = seats[0].adapter;
+	for (int i = 1; i < 4; i++)
+		assert_int_equal(seat_ask(&seats[i], ask, NULL, 0), 0);
+	inproc_kill(world, seats[2].client);
+	for (int round = 0; round < 2; round++) {
+		stop.flags = WIRE_TEST_ADAPTER_STOP;
+		assert_int_equal(seat_ask(&seats[0], stop, NULL, 0), 0);
+		inproc_check(world);
+		/* What ends before it was told is not told. */
+		if (round == 1)
+			inproc_kill(world, seats[1].client);
+		assert_int_equal(broker_next_notice(broker, &told), round == 0);
+		if (round == 0) {
+			assert_true(told == seats[1].client ||
+				    told == seats[3].client);
+			assert_true(broker_next_notice(broker, &told));
+			assert_false(broker_next_notice(broker, &told));
+		}
+		stop.flags = WIRE_TEST_ADAPTER_START;
+		assert_int_equal(seat_ask(&seats[0], stop, NULL, 0), 0);
+		if (round == 0)
+			assert_int_equal(seat_device_create(&seats[1],
+							    seats[1].adapter,
+							    &seats[1].device),
+					 0);
+	}
+	inproc_free(world);
+}
+
 static void secrets_differ(void **state)
 {
 	struct inproc *world = inproc_new(NULL);
@@ -411,6 +452,7 @@ int main(void)
 		cmocka_unit_test(g3_followers),
 		cmocka_unit_test(waits_are_limited),
 		cmocka_unit_test(the_ring_forgets_who_has_ended),
+		cmocka_unit_test(g4_who_has_asked_is_told_once),
 		cmocka_unit_test(secrets_differ),
 	};
 

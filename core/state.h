@@ -163,6 +163,8 @@ struct session {
 	uint64_t connected_ns;
 	uint64_t ring_bytes; /* charged for its ring, or 0: it has none */
 	uint8_t doorbell; /* it has that, too */
+	uint8_t wants_notices; /* it has asked to be told of removals */
+	uint8_t is_noticed; /* it is to be told of one: state.n_noticed */
 	struct refusal refusals[REFUSALS_KEPT]; /* a ring */
 	uint32_t n_refusals; /* ever */
 	/* for the obituary */
@@ -387,6 +389,8 @@ struct state {
 	struct queue ended; /* sessions, through next_ended */
 	/* totals */
 	uint32_t n_sessions, n_ending, n_devices, n_contexts, n_fences;
+	uint32_t n_noticed; /* sessions to be told of a removal */
+	uint32_t last_noticed; /* where to go on looking for them */
 	uint64_t n_resources, n_allocations, n_stores, n_objects, n_tokens;
 	uint64_t store_bytes; /* of all allocations not yet given back */
 	uint64_t clients_total, created_total, destroyed_total, refused_total;

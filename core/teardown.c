@@ -54,6 +54,7 @@ void teardown_begin(struct env *env, uint32_t session)
 	fence_wait_forget(env, session);
 	waiter_purge(env, session);
 	warm_forget(env, session);
+	session_forget_notice(env, session);
 	for (; device != 0; device = device_at(&env->region, device)->next)
 		device_close(env, device, true);
 	session_wake(env, session);

@@ -577,6 +577,27 @@ static void send_late(struct clients *clients, struct broker_reply *reply)
 	conn_expected(&client->conn);
 }
 
+/* There is something for it to take. Not holding it is conn_notice's affair. */
+static void tell(struct client *client, enum wire_notice about)
+{
+	const struct wire_reply notice = {
+		.opcode = WIRE_OP_NOTICE,
+		.index = WIRE_NO_INDEX,
+		.value[0] = about,
+	};
+
+	if (conn_notice(&client->conn, &notice) < 0)
+		end(client, "end of file");
+}
+
+static void send_notice(struct clients *clients, uint32_t id)
+{
+	struct client *client = find(clients, id);
+
+	assert(client);
+	tell(client, WIRE_NOTICE_REMOVED);
+}
+
 static void read_mail(struct clients *clients)
 {
 	struct engine_mail mail;
@@ -591,6 +612,9 @@ static void read_mail(struct clients *clients)
 			break;
 		case ENGINE_FAILURE:
 			log_failure(&mail.failure);
+			break;
+		case ENGINE_NOTICE:
+			send_notice(clients, mail.noticed);
 			break;
 		}
 	}
@@ -624,6 +648,10 @@ static void hear_worker(struct clients *clients, struct worker *worker)
 		switch (event) {
 		case WORKER_FAULTY:
 			end_faulty(clients, port);
+			break;
+		case WORKER_TELL:
+			if (port->owner)
+				tell(port->owner, WIRE_NOTICE_REFUSALS);
 			break;
 		case WORKER_CLOSED:
 			port_free(port);

@@ -33,7 +33,7 @@
  *  G2  A message of zero bytes does nothing; end of file is never missed.
  *  G3  Replies go out whole and in order, or the connection is over.
  *  G4  The number of kept replies is at most one more than the replies that
- *      were promised for later.
+ *      were promised for later, and of kept notices there is at most one.
  *  G5  Every attachment is detached exactly once.
  *  G6  A client that has closed its sending side gets all its replies.
  */
@@ -273,6 +273,24 @@ int conn_send(struct conn *conn, const struct wire_reply *head,
 	return r;
 }
 
+int conn_notice(struct conn *conn, const struct wire_reply *head)
+{
+	struct conn_message *last = conn->last;
+	struct wire_reply kept;
+	int r;
+
+	if (conn->notice) {
+		memcpy(&kept, conn->notice->bytes, sizeof(kept));
+		kept.value[0] |= head->value[0];
+		memcpy(conn->notice->bytes, &kept, sizeof(kept));
+		return 0;
+	}
+	r = conn_send(conn, head, NULL, NULL);
+	if (r == 0 && conn_is_open(conn) && conn->last != last)
+		conn->notice = conn->last;
+	return r;
+}
+
 static void drop_first(struct conn *conn)
 {
 	struct conn_message *message = conn->first;
@@ -280,6 +298,8 @@ static void drop_first(struct conn *conn)
 	conn->first = message->next;
 	if (!conn->first)
 		conn->last = NULL;
+	if (conn->notice == message)
+		conn->notice = NULL;
 	detach(conn, &message->attachment);
 	free(message);
 }

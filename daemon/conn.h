@@ -66,6 +66,7 @@ struct conn {
 	struct conn_buffer *buffer;
 	struct watch socket, process;
 	struct conn_message *first, *last; /* replies that wait */
+	struct conn_message *notice; /* one of those that wait, or NULL */
 	unsigned int expected; /* replies that will come later */
 	bool half_closed; /* the client sends nothing more */
 	bool is_blocked; /* for want of something that is not the client's */
@@ -95,6 +96,12 @@ static inline bool conn_is_open(const struct conn *conn)
  */
 int conn_send(struct conn *conn, const struct wire_reply *head,
 	      const void *data, const struct conn_attachment *attachment);
+
+/*
+ * The same for a NOTICE: while an earlier one waits, what this one says is added
+ * to it. Losing it is no harm, since then the connection is over.
+ */
+int conn_notice(struct conn *conn, const struct wire_reply *head);
 
 /* A reply to a request of now will be sent later: a half-closed connection
  * stays for it. Then conn_expected, once for each, after it was sent. */

@@ -325,6 +325,50 @@ static void test_g3_g4_client_that_does_not_read(void **state)
 	assert_null(conn.first);
 }
 
+static int notify(uint64_t about)
+{
+	const struct wire_reply head = { .opcode = WIRE_OP_NOTICE,
+					 .value[0] = about };
+
+	return conn_notice(&conn, &head);
+}
+
+/* Of those that wait there is one, which says it all. */
+static void test_g4_notices(void **state)
+{
+	const struct conn_message *kept;
+	struct wire_reply head;
+	unsigned int n = 0;
+
+	(void)state;
+	for (int round = 0; round < 2; round++) {
+		while (!conn.first) {
+			assert_int_equal(notify(1), 0);
+			n++;
+		}
+		kept = conn.last;
+		assert_int_equal(answer(9, NULL), 0);
+		for (int i = 0; i < 1000; i++)
+			assert_int_equal(notify(i == 500 ? 2 : 1), 0);
+		assert_ptr_equal(conn.notice, kept);
+		for (; n > 0; n--) {
+			assert_int_equal(recv(peer, &head, sizeof(head), 0),
+					 sizeof(head));
+			assert_int_equal(head.value[0],
+					 conn.first || n > 1 ? 1 : 3);
+			turns(1);
+		}
+		assert_int_equal(hear(NULL), 9);
+		assert_null(conn.first);
+		assert_null(conn.notice);
+	}
+	/* The last word of one who does not read. */
+	while (!conn.first)
+		assert_int_equal(notify(1), 0);
+	conn_close(&conn);
+	assert_int_equal(notify(1), -EPIPE);
+}
+
 static void test_blocked_by_others(void **state)
 {
 	static const int errors[] = { ETOOMANYREFS, ENOBUFS, ENOMEM };
@@ -547,6 +591,7 @@ int main(void)
 		TEST(test_out_of_band_data),
 		TEST(test_turns_are_bounded),
 		TEST(test_g3_g4_client_that_does_not_read),
+		TEST(test_g4_notices),
 		TEST(test_blocked_by_others),
 		TEST(test_blocked_client_dies),
 		TEST(test_g5_attachments),

@@ -235,6 +235,15 @@ static void sort_obituaries(struct engine *engine)
 		mail_put(engine, ENGINE_OBITUARY);
 }
 
+static void sort_notices(struct engine *engine)
+{
+	struct engine_mail *room;
+
+	while ((room = mail_room(engine)) &&
+	       broker_next_notice(&engine->broker, &room->noticed))
+		mail_put(engine, ENGINE_NOTICE);
+}
+
 struct engine_rest engine_pump_locked(struct engine *engine, uint64_t now_ns)
 {
 	struct engine_rest rest;
@@ -248,6 +257,7 @@ struct engine_rest engine_pump_locked(struct engine *engine, uint64_t now_ns)
 					ENGINE_TICK_SLOTS) ||
 			    released >= ENGINE_TICK_SLOTS;
 	sort_replies(engine);
+	sort_notices(engine);
 	sort_obituaries(engine);
 	rest.mail = engine->mail_count > 0;
 	rest.jobs = engine->jobs > 0;
@@ -282,7 +292,13 @@ void engine_detach_locked(struct engine *engine, uint32_t client)
 	engine->sinks[client] = NULL;
 }
 
-/* Throws away the replies to a client that has gone. */
+static bool is_for(const struct engine_mail *mail, uint32_t client)
+{
+	return (mail->kind == ENGINE_REPLY && mail->reply.client == client) ||
+	       (mail->kind == ENGINE_NOTICE && mail->noticed == client);
+}
+
+/* Throws away what was to be said to a client that has gone. */
 static void purge(struct engine *engine, uint32_t client)
 {
 	uint32_t count = engine->mail_count;
@@ -292,7 +308,7 @@ static void purge(struct engine *engine, uint32_t client)
 		const struct engine_mail *mail =
 			&engine->mail[(engine->mail_first + i) % ENGINE_MAIL];
 
-		if (mail->kind == ENGINE_REPLY && mail->reply.client == client)
+		if (is_for(mail, client))
 			continue;
 		*mail_room(engine) = *mail;
 		engine->mail_count++;

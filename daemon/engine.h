@@ -35,6 +35,7 @@ enum engine_mail_kind {
 	ENGINE_REPLY, /* a late reply, to be sent by the socket */
 	ENGINE_OBITUARY,
 	ENGINE_FAILURE, /* of a release, which will be tried again */
+	ENGINE_NOTICE, /* a device of that client was removed */
 };
 
 /* What only the loop thread can deal with. */
@@ -44,6 +45,7 @@ struct engine_mail {
 		struct broker_reply reply; /* without data */
 		struct obituary obituary;
 		struct releaser_result failure;
+		uint32_t noticed; /* a client */
 	};
 };
 

@@ -223,8 +223,15 @@ int port_take_memory(struct port *port)
 	return fd;
 }
 
-static void wake_client(const struct port *port)
+/* Makes visible what has been done, and says so to whoever wants to know. */
+static void publish(struct port *port)
 {
+	bool wake = ring_server_publish(&port->server);
+
+	if (ring_server_tells(&port->server))
+		port->tell(port);
+	if (!wake)
+		return;
 	syscall(SYS_futex, ring_server_futex(&port->server), FUTEX_WAKE,
 		INT_MAX, NULL, NULL, 0);
 }
@@ -345,8 +352,7 @@ static void complete(struct port *port, struct port_bench *bench, uint32_t n)
 		else
 			complete_frees(port, job);
 	}
-	if (ring_server_publish(&port->server))
-		wake_client(port);
+	publish(port);
 }
 
 enum port_served port_serve(struct port *port, struct port_bench *bench,
@@ -412,6 +418,6 @@ void port_serve_late(struct port *port, struct port_bench *bench)
 			ring_server_complete(&port->server,
 					     &bench->late[i].head, NULL, 0);
 	}
-	if (n && ring_server_publish(&port->server))
-		wake_client(port);
+	if (n)
+		publish(port);
 }

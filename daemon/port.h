@@ -42,6 +42,9 @@ struct port {
 	/* Called inside the gate when late replies have come or the port is
 	 * to be looked at, by any thread; not again before port_serve_late. */
 	void (*late_came)(struct port *port);
+	/* The client is to be told by the socket that it has been refused
+	 * something that it does not wait for. The worker only. */
+	void (*tell)(struct port *port);
 
 	/* Inside the gate. */
 	bool ended; /* the session has gone: execute nothing more */
@@ -68,7 +71,8 @@ struct port {
 
 	/* Between the threads, under the worker's lock. */
 	struct worker *worker;
-	struct port *next_late, *next_closing, *next_faulty;
+	struct port *next_late, *next_closing, *next_faulty, *next_telling;
+	bool is_telling;
 
 	/* The loop's. */
 	void *owner; /* the client, or NULL when it has gone */

@@ -92,7 +92,7 @@ struct worker {
 	pthread_mutex_t lock;
 	bool stop;
 	struct port_list closing, late; /* to the worker */
-	struct port_list faulty, closed; /* to the loop */
+	struct port_list faulty, telling, closed; /* to the loop */
 
 	/* The worker's. */
 	bool stopping;
@@ -225,6 +225,21 @@ static void late_came(struct port *port)
 		worker->late_here = true;
 	else if (first)
 		wake(worker);
+}
+
+static void tell(struct port *port)
+{
+	struct worker *worker = port->worker;
+	bool first;
+
+	pthread_mutex_lock(&worker->lock);
+	first = !port->is_telling;
+	if (first)
+		LIST_PUT(&worker->telling, port, next_telling);
+	port->is_telling = true;
+	pthread_mutex_unlock(&worker->lock);
+	if (first)
+		worker->config.notify(worker->config.context);
 }
 
 static void report_faulty(struct worker *worker, struct port *port)
@@ -703,6 +718,7 @@ int worker_add(struct worker *worker, struct port *port)
 
 	port->worker = worker;
 	port->late_came = late_came;
+	port->tell = tell;
 	/* From here on the worker may have it. */
 	r = add_watch(worker, port->doorbell_fd, EPOLLIN | EPOLLET, port);
 	if (r < 0)
@@ -737,6 +753,10 @@ bool worker_next_event(struct worker *worker, enum worker_event *ret_event,
 	if ((port = worker->faulty.first)) {
 		LIST_TAKE(&worker->faulty, next_faulty);
 		*ret_event = WORKER_FAULTY;
+	} else if ((port = worker->telling.first)) {
+		LIST_TAKE(&worker->telling, next_telling);
+		port->is_telling = false;
+		*ret_event = WORKER_TELL;
 	} else if ((port = worker->closed.first)) {
 		LIST_TAKE(&worker->closed, next_closing);
 		*ret_event = WORKER_CLOSED;

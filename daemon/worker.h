@@ -40,11 +40,13 @@ void worker_close(struct worker *worker, struct port *port);
 enum worker_event {
 	/* The client has to be ended, see port->farewell and port->cause. */
 	WORKER_FAULTY,
+	/* The client is to be told that it has been refused something. */
+	WORKER_TELL,
 	/* The port is the caller's again, to be freed. */
 	WORKER_CLOSED,
 };
 
-/* Takes the next event. A port's FAULTY comes before its CLOSED. */
+/* Takes the next event. A port's CLOSED comes after all others of it. */
 bool worker_next_event(struct worker *worker, enum worker_event *ret_event,
 		       struct port **ret_port);
 

@@ -209,6 +209,11 @@ static int listen(void *context, struct exchange *x)
 		.status = -(int)world.step.said,
 		.reason = TENURE_REASON_DAEMON_STOPPING,
 	};
+	if (world.step.said % 7 == 0) {
+		x->reply.opcode = WIRE_OP_NOTICE;
+		x->reply.status = 0;
+		x->reply.value[0] = world.step.number;
+	}
 	x->data_bytes = world.step.said % 3 == 0;
 	x->fd = -1;
 	return world.step.said % 5 == 0 ? -EPROTO : 0;
@@ -381,6 +386,13 @@ static int call_questions(struct tenure *t, unsigned int call)
 	}
 }
 
+static int call_loop(struct tenure *t, bool ask)
+{
+	int r = ask ? tenure_event_fd(t) : tenure_dispatch(t);
+
+	return r > 0 ? 0 : r;
+}
+
 static int make_call(void)
 {
 	struct tenure *t = world.connection;
@@ -398,6 +410,8 @@ static int make_call(void)
 		return call_devices(t, call - 15);
 	if (call < 25)
 		return call_questions(t, call - 19);
+	if (call == 26)
+		return call_loop(t, slot == 0);
 	return tenure_resource_share(t, world.devices[0], world.resources[slot],
 				     TENURE_RIGHT_READ, &world.tokens[slot]);
 }

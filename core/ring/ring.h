@@ -37,13 +37,24 @@ enum ring_need {
 	RING_NEED_ROOM = 1u << 2, /* work waits for room in the completions */
 };
 
+/*
+ * ring_header.client_need: how many sleep, and above that the number of the
+ * client's wish to be told of refusals by the socket; 0 is none. Each wish is
+ * good for one message.
+ */
+enum {
+	RING_SLEEPERS = 0xffff,
+	RING_WISH_SHIFT = 16,
+	RING_WISH_LAST = 0xffff,
+};
+
 /* Each word has one writer and a line to itself. */
 struct ring_header {
 	/* written by the client */
 	alignas(RING_LINE_BYTES) atomic_u32 sq_tail;
 	alignas(RING_LINE_BYTES) atomic_u32 fq_tail;
 	alignas(RING_LINE_BYTES) atomic_u32 cq_head;
-	alignas(RING_LINE_BYTES) atomic_u32 client_need; /* sleepers */
+	alignas(RING_LINE_BYTES) atomic_u32 client_need; /* see above */
 	/* written by the daemon */
 	alignas(RING_LINE_BYTES) atomic_u32 sq_head;
 	alignas(RING_LINE_BYTES) atomic_u32 fq_head;

@@ -22,6 +22,8 @@
  *  G4  Whoever prepares to sleep and then looks again misses no wake-up.
  *  G5  What the caller is told to ring for is seen without it only by luck;
  *      what it is not told to ring for is seen without.
+ *  G6  A refusal that comes after a wish is said once by the socket, or found
+ *      by the look behind the wish.
  */
 #include "core/ring/ring_client.h"
 
@@ -189,12 +191,19 @@ bool ring_client_reaped(struct ring_client *client)
 	return (ring_daemon_need_look(client->ring) & RING_NEED_ROOM) != 0;
 }
 
+/* What the daemon is to know of us: see RING_SLEEPERS. */
+static uint32_t need_of(const struct ring_client *client)
+{
+	return client->wish << RING_WISH_SHIFT | client->sleepers;
+}
+
 uint32_t ring_client_sleep_prepare(struct ring_client *client)
 {
 	uint32_t sequence = ring_wake_sequence_load(client->ring);
 
+	assert(client->sleepers < RING_SLEEPERS);
 	client->sleepers++;
-	ring_client_need_set(client->ring, client->sleepers);
+	ring_client_need_set(client->ring, need_of(client));
 	return sequence;
 }
 
@@ -202,7 +211,13 @@ void ring_client_sleep_finish(struct ring_client *client)
 {
 	assert(client->sleepers > 0);
 	client->sleepers--;
-	ring_client_need_clear(client->ring, client->sleepers);
+	ring_client_need_clear(client->ring, need_of(client));
+}
+
+void ring_client_wish(struct ring_client *client)
+{
+	client->wish = client->wish == RING_WISH_LAST ? 1 : client->wish + 1;
+	ring_client_need_set(client->ring, need_of(client));
 }
 
 void ring_client_seen(const struct ring_client *client, bool heads,

@@ -21,6 +21,7 @@ struct ring_client {
 	uint32_t cq_tail; /* likewise */
 	uint32_t rung; /* the wish that was last rung for, see fq_need */
 	uint32_t sleepers;
+	uint32_t wish; /* to be told of refusals by the socket; 0: none */
 	uint32_t free_blocks; /* bit set: the block may be used */
 };
 
@@ -91,6 +92,13 @@ bool ring_client_reaped(struct ring_client *client);
  */
 uint32_t ring_client_sleep_prepare(struct ring_client *client);
 void ring_client_sleep_finish(struct ring_client *client);
+
+/*
+ * Asks the daemon to say by the socket, once, that a refusal is among the
+ * completions; then look (reap), since what was there before is not said. To be
+ * called again when it has been said.
+ */
+void ring_client_wish(struct ring_client *client);
 
 /* What a thread has seen of the ring, to be compared without the lock. */
 struct ring_seen {

@@ -73,6 +73,7 @@
  *      it), and while parked for room, what makes room rings.
  *  G7  A free is taken at most two periods after it was appended.
  *  G8  A client that sleeps is woken by what it could wait for.
+ *  G9  A client is told of refusals at most once for each of its wishes.
  */
 #include "core/ring/ring_server.h"
 
@@ -276,6 +277,7 @@ void ring_server_refuse_free(struct ring_server *server,
 {
 	assert(server->reserved > 0);
 	write_completion(server, reply);
+	server->has_refused = true;
 }
 
 void ring_server_frees_done(struct ring_server *server, uint32_t frees)
@@ -291,8 +293,20 @@ static void change_sequence(struct ring_server *server)
 	ring_wake_sequence_store(server->ring, server->wake_sequence);
 }
 
+/* Refusals have become visible. Who has not wished yet will look behind the
+ * wish, so nothing is kept for later. */
+static void grant_wish(struct ring_server *server, uint32_t wish)
+{
+	if (server->has_refused && wish != server->told && wish != 0) {
+		server->told = wish;
+		server->tells = true;
+	}
+	server->has_refused = false;
+}
+
 bool ring_server_publish(struct ring_server *server)
 {
+	uint32_t need;
 	bool any = false;
 
 	/* Heads first: whoever has a reply finds its request done. */
@@ -311,10 +325,22 @@ bool ring_server_publish(struct ring_server *server)
 	server->published_cq_tail = server->cq_tail;
 	server->published_sq_head = server->sq_head;
 	server->published_fq_head = server->fq_head;
-	if (!any || ring_client_need_look(server->ring) == 0)
+	if (!any)
+		return false;
+	need = ring_client_need_look(server->ring);
+	grant_wish(server, need >> RING_WISH_SHIFT);
+	if ((need & RING_SLEEPERS) == 0)
 		return false;
 	change_sequence(server);
 	return true;
+}
+
+bool ring_server_tells(struct ring_server *server)
+{
+	bool tells = server->tells;
+
+	server->tells = false;
+	return tells;
 }
 
 bool ring_server_park(struct ring_server *server, bool want_progress)

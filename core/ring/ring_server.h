@@ -53,6 +53,9 @@ struct ring_server {
 	uint32_t fq_need; /* the last wish to be rung: another each time */
 	bool came; /* frees were taken since the timer last expired */
 	bool no_room; /* the last take had to wait for room */
+	bool has_refused; /* a free, since the last publish */
+	bool tells; /* the client has wished to be told, and is to be now */
+	uint32_t told; /* the wish for which it was told last */
 	const char *fault; /* once one is found, there is nothing else */
 };
 
@@ -98,6 +101,10 @@ void ring_server_frees_done(struct ring_server *server, uint32_t frees);
  * waiting for its late reply).
  */
 bool ring_server_publish(struct ring_server *server);
+
+/* After a publish: whether the client is to be told by the socket that there is
+ * a refusal. True once for each of its wishes. */
+bool ring_server_tells(struct ring_server *server);
 
 /*
  * The caller is about to stop looking: asks the client to ring, for progress

@@ -709,6 +709,66 @@ static void g8_heads_wake_as_well(void **state)
 	assert_int_equal(ring_client_is_drained(&p->client), 1);
 }
 
+/* A free of that number is refused and the refusal published. */
+static void refuse_one(struct ring_pair *p, uint64_t number)
+{
+	const struct wire_reply refusal = { .value[0] = number };
+
+	pair_free(p, number, 1);
+	pair_expect_frees(p, number, 1);
+	ring_server_refuse_free(&p->server, &refusal);
+	ring_server_frees_done(&p->server, 1);
+	ring_server_publish(&p->server);
+}
+
+static void g9_one_letter_for_each_wish(void **state)
+{
+	struct ring_pair *p = *state;
+
+	refuse_one(p, 1);
+	assert_false(ring_server_tells(&p->server)); /* nobody wishes */
+	ring_client_wish(&p->client);
+	pair_free(p, 2, 1);
+	pair_expect_frees(p, 2, 1);
+	ring_server_frees_done(&p->server, 1);
+	assert_false(ring_server_publish(&p->server)); /* nobody sleeps */
+	assert_false(ring_server_tells(&p->server)); /* nothing refused */
+	refuse_one(p, 3);
+	assert_true(ring_server_tells(&p->server));
+	assert_false(ring_server_tells(&p->server));
+	refuse_one(p, 4);
+	assert_false(ring_server_tells(&p->server));
+	ring_client_wish(&p->client);
+	/* What is there is found by the look behind the wish. */
+	pair_free(p, 5, 1);
+	pair_expect_frees(p, 5, 1);
+	ring_server_frees_done(&p->server, 1);
+	ring_server_publish(&p->server);
+	assert_false(ring_server_tells(&p->server));
+	refuse_one(p, 6);
+	assert_true(ring_server_tells(&p->server));
+}
+
+/* Sleepers and a wish share a word. */
+static void g9_a_wish_wakes_nobody(void **state)
+{
+	struct ring_pair *p = *state;
+
+	p->client.wish = RING_WISH_LAST - 1;
+	ring_client_wish(&p->client);
+	ring_client_sleep_prepare(&p->client);
+	ring_client_wish(&p->client); /* the number after the last is 1 */
+	assert_int_equal(p->ring->header.client_need, 1u << 16 | 1);
+	refuse_one(p, 1);
+	assert_true(ring_server_tells(&p->server));
+	ring_client_sleep_finish(&p->client);
+	assert_int_equal(p->ring->header.client_need, 1u << 16);
+	pair_free(p, 2, 1);
+	pair_expect_frees(p, 2, 1);
+	ring_server_frees_done(&p->server, 1);
+	assert_false(ring_server_publish(&p->server));
+}
+
 /* What only the daemon itself could do wrong. */
 static void complete_unreserved(void *pair)
 {
@@ -785,6 +845,8 @@ int main(void)
 		PAIR_TEST(g7_no_timer_without_room),
 		PAIR_TEST(g8_only_sleepers_are_woken),
 		PAIR_TEST(g8_heads_wake_as_well),
+		PAIR_TEST(g9_one_letter_for_each_wish),
+		PAIR_TEST(g9_a_wish_wakes_nobody),
 		PAIR_TEST(promises),
 	};
 

@@ -162,17 +162,17 @@ static inline uint32_t ring_cq_head_look(const struct ring *ring)
 	return load_seq_cst_u32(&ring->header.cq_head);
 }
 
-static inline void ring_client_need_set(struct ring *ring, uint32_t sleepers)
+static inline void ring_client_need_set(struct ring *ring, uint32_t need)
 {
-	/* order RING-WAKE: the daemon sees that we sleep, or the looks behind
-	 * this see what it has published. */
-	exchange_seq_cst_u32(&ring->header.client_need, sleepers);
+	/* order RING-WAKE: the daemon sees that we sleep, or want to be told,
+	 * or the looks behind this see what it has published. */
+	exchange_seq_cst_u32(&ring->header.client_need, need);
 }
 
 /* Late is no harm: the daemon wakes somebody who is awake. */
-static inline void ring_client_need_clear(struct ring *ring, uint32_t sleepers)
+static inline void ring_client_need_clear(struct ring *ring, uint32_t need)
 {
-	store_relaxed_u32(&ring->header.client_need, sleepers);
+	store_relaxed_u32(&ring->header.client_need, need);
 }
 
 static inline uint32_t ring_client_need_look(const struct ring *ring)

@@ -55,6 +55,10 @@ enum wire_op {
 	WIRE_OP_DOORBELL = 22,
 	/* No request: a handle of the free queue that was refused. */
 	WIRE_OP_FREE = 23,
+	/* No request: something is there for the client to take, see "Notices"
+	 * of docs/PROTOCOL.md; and the request that asks to be told. */
+	WIRE_OP_NOTICE = 24,
+	WIRE_OP_NOTICES = 25,
 	/* Work, see "Work" below. */
 	WIRE_OP_CONTEXT_CREATE = 32,
 	WIRE_OP_CONTEXT_DESTROY = 33,
@@ -95,6 +99,12 @@ enum wire_map_flags {
 	WIRE_MAP_WANT_FD = 1u << 1,
 };
 
+/* What a NOTICE is about. */
+enum wire_notice {
+	WIRE_NOTICE_REFUSALS = 1u << 0, /* of frees, among the completions */
+	WIRE_NOTICE_REMOVED = 1u << 1, /* a device of the client */
+};
+
 enum wire_test_event {
 	WIRE_TEST_ADAPTER_STOP = 1, /* object: an adapter handle */
 	WIRE_TEST_ADAPTER_START = 2, /* object: an adapter handle */
@@ -128,6 +138,7 @@ enum wire_test_event {
  *                  value[0] = cursor: 0, or what the last page gave
  *  CHECK           -
  *  RING, DOORBELL  - (by the socket)
+ *  NOTICES         -
  *  CONTEXT_CREATE  device
  *  CONTEXT_DESTROY device, object = context, flags = tenure_end_flags
  *  CONTEXT_SUBMIT  device, object = context, value[0] = progress value that
@@ -220,6 +231,7 @@ static_assert(offsetof(struct wire_request, value) == 48, "layout");
  *                  one in words, without a NUL
  *  RING            value[0] = bytes of the ring; its descriptor
  *  DOORBELL        the descriptor of an eventfd
+ *  NOTICE          (by the socket, unasked, id 0) value[0] = wire_notice
  *  FREE            (by the ring, unasked, id 0) status and reason of the
  *                  refusal, value[0] = the handle that was appended
  */

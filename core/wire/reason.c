@@ -288,6 +288,8 @@ static const char *library_sentence(enum tenure_reason reason)
 	case TENURE_REASON_CONNECT_FAILED:
 		return "the connection could not be made; the error number "
 		       "says why";
+	case TENURE_REASON_NO_DESCRIPTOR:
+		return "this process has no room for another descriptor";
 	case TENURE_REASON_DAEMON_SILENT:
 		return "somebody listens there but has not answered in time: "
 		       "is the daemon stopped, or is it another program?";

@@ -304,11 +304,45 @@ struct tenure_async_refusal {
  * thread asks. A connection keeps 1024 of them; how many more there were since
  * the last call that asked is written to *ret_lost, which may be NULL. Never
  * waits for the daemon, and works on a dead connection too. The library calls
- * nobody back: refusals are learned by asking, best after tenure_flush().
+ * nobody back: refusals are learned by asking, best after tenure_flush(), or by
+ * tenure_event_fd().
  */
 int tenure_refusals_take(struct tenure *connection,
 			 struct tenure_async_refusal *ret_refusals,
 			 unsigned int capacity, uint64_t *ret_lost);
+
+/* ---- An application's own loop ----------------------------------------- */
+
+enum tenure_event {
+	/* tenure_refusals_take() has something. */
+	TENURE_EVENT_REFUSALS = 1u << 0,
+	/* A device of the connection was removed with its adapter, not by this
+	 * process: calls on it get -ENODEV. */
+	TENURE_EVENT_REMOVED = 1u << 1,
+};
+
+/*
+ * A descriptor for the loop of an application: it can be read (EPOLLIN of
+ * epoll, POLLIN of poll) when tenure_dispatch() has something to report. Each
+ * call returns the same one, or a negative errno. It belongs to the connection,
+ * which closes it in tenure_disconnect(): take it out of the loop before that,
+ * and never read, write or close it. -EMFILE, -ENFILE: no room for it (it needs
+ * two). Without this call the daemon says nothing of its own accord.
+ */
+int tenure_event_fd(struct tenure *connection);
+
+/*
+ * Takes in what has happened to the connection, and returns what there is for
+ * the application: bits of enum tenure_event, 0 for nothing, or the negative
+ * errno of a dead connection (-ECONNRESET: the daemon has gone). Never waits for
+ * the daemon. Any thread, while others are in calls or dispatch too.
+ *
+ * Afterwards the descriptor is silent until there is something new, also when
+ * the refusals were not taken, and after a death for ever; REFUSALS is reported
+ * as long as there are some, REMOVED once. The descriptor may become readable
+ * when there is nothing to report, or be read by another thread first.
+ */
+int tenure_dispatch(struct tenure *connection);
 
 /* ---- Contexts and work ------------------------------------------------ */
 
