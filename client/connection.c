@@ -229,6 +229,7 @@ static bool wants_fd(const struct wire_request *request)
 {
 	return request->opcode == WIRE_OP_RING ||
 	       request->opcode == WIRE_OP_DOORBELL ||
+	       request->opcode == WIRE_OP_FENCE_WATCH ||
 	       (request->opcode == WIRE_OP_MAP &&
 		(request->flags & WIRE_MAP_WANT_FD) != 0);
 }

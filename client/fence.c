@@ -21,15 +21,23 @@
  * What the ring carries is carried out before a wait is asked for, so a thread
  * that signals and then waits finds what it has signalled.
  *
+ * A wait for an application's own loop is answered by a descriptor instead,
+ * which the daemon made and says its word by: one message with what the answer
+ * would have been. It lies there to be looked at, so whoever asks twice hears
+ * the same, and needs neither the connection nor its lock.
+ *
  * Guarantees, cited by the tests:
  *
  *  G1  A wait that was answered with success returns success, however late.
  *  G2  A wait without an answer in time returns -ETIMEDOUT, and nothing of it
  *      is left at the daemon.
  *  G3  While a thread waits, other threads' calls go on.
+ *  G4  A descriptor that can be read has a result, always the same, and
+ *      nothing that it could say makes this process wait.
  */
 #include "client/fence.h"
 
+#include <sys/socket.h>
 #include <time.h>
 
 /* One request on one fence. */
@@ -146,6 +154,8 @@ int tenure_fence_open(struct tenure *connection, struct tenure_device device,
 
 /* ---- Waits ---- */
 
+enum { ERRNO_MAX = 4095 };
+
 static uint64_t now_ns(void)
 {
 	struct timespec t;
@@ -247,4 +257,78 @@ int tenure_fence_wait(struct tenure *connection, struct tenure_device device,
 	if (status == 0 && ret_index)
 		*ret_index = index;
 	return connection_leave(connection, status);
+}
+
+/* ---- For an application's own loop ---- */
+
+/* Asks for the descriptor of a wait; that, or a status that has been
+ * remembered. */
+static int watch(struct tenure *connection, const struct fence_wait *wait)
+{
+	struct call call = {
+		.request = {
+			.opcode = WIRE_OP_FENCE_WATCH,
+			.flags = wait->flags,
+			.device = wait->device.value,
+			.count = wait->count,
+		},
+		.args = wait->list,
+	};
+	int status = connection_settle_locked(connection);
+
+	if (wait->count <= FENCES_PER_WAIT_MAX)
+		call.args_bytes = wait->count * sizeof(*wait->list);
+	if (status == 0)
+		status = connection_call_locked(connection, &call);
+	if (status < 0)
+		return status;
+	/* The daemon finds that nobody has the other end. */
+	if (call.fd_lost)
+		return refusal_set(-EMFILE, TENURE_REASON_NO_DESCRIPTOR);
+	return call.fd;
+}
+
+int tenure_fence_fd(struct tenure *connection, struct tenure_device device,
+		    const struct tenure_fence_value *list, unsigned int count,
+		    unsigned int flags)
+{
+	const struct fence_wait wait = {
+		.device = device,
+		.list = list,
+		.count = count,
+		.flags = flags,
+	};
+	int status;
+
+	if (count > 0 && !list)
+		return refusal_set(-EINVAL, TENURE_REASON_LIST_MISSING);
+	status = connection_enter(connection);
+	if (status < 0)
+		return status;
+	return connection_leave(connection, watch(connection, &wait));
+}
+
+int tenure_fence_fd_result(int fd, unsigned int *ret_index)
+{
+	struct wire_watch word;
+	ssize_t n;
+
+	do
+		n = recv(fd, &word, sizeof(word),
+			 MSG_PEEK | MSG_DONTWAIT | MSG_TRUNC);
+	while (n < 0 && errno == EINTR);
+	if (n < 0 && errno != ECONNRESET)
+		return refusal_set(-errno, TENURE_REASON_ARGUMENT);
+	/* Closed before it was over. */
+	if (n <= 0)
+		return refusal_set(-ECONNRESET, TENURE_REASON_CONNECTION_LOST);
+	if (n != sizeof(word) || word.status > 0 || word.status < -ERRNO_MAX ||
+	    word.position >= FENCES_PER_WAIT_MAX)
+		return refusal_set(-EPROTO, TENURE_REASON_DAEMON_PROTOCOL);
+	if (word.status < 0)
+		return refusal_set(word.status,
+				   (enum tenure_reason)word.reason);
+	if (ret_index)
+		*ret_index = (unsigned int)word.position;
+	return 0;
 }

@@ -6,6 +6,8 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -86,11 +88,81 @@ static void test_arguments(void **state)
 	world_close(&w);
 }
 
+/* What a daemon could say by a descriptor. */
+static void expect_result(const void *word, size_t size, int status,
+			  enum tenure_reason reason)
+{
+	unsigned int index = 77;
+	int ends[2];
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, ends), 0);
+	assert_int_equal(tenure_fence_fd_result(ends[0], &index), -EAGAIN);
+	assert_int_equal(send(ends[1], word, size, 0), size);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(tenure_fence_fd_result(ends[0], &index),
+				 status);
+		if (status < 0)
+			assert_int_equal(world_reason(), reason);
+		close(ends[1]);
+		ends[1] = -1;
+	}
+	assert_int_equal(index, status == 0 ? 63 : 77);
+	assert_int_equal(tenure_fence_fd_result(ends[0], NULL), status);
+	close(ends[0]);
+}
+
+static void g4_results(void **state)
+{
+	static const struct wire_watch wrong[] = {
+		{ 1, 0, 0 },	      { -4096, 0, 0 },
+		{ INT32_MIN, 0, 0 },  { 0, 0, FENCES_PER_WAIT_MAX },
+		{ 0, 0, UINT64_MAX },
+	};
+	const struct wire_watch good = { 0, 0, 63 };
+	const struct wire_watch gone = { -ENODEV, TENURE_REASON_FENCE_GONE, 0 };
+	struct wire_watch two[2] = { good, good };
+	int ends[2];
+
+	(void)state;
+	expect_result(&good, sizeof(good), 0, 0);
+	expect_result(&gone, sizeof(gone), -ENODEV, TENURE_REASON_FENCE_GONE);
+	for (size_t i = 0; i < ARRAY_SIZE(wrong); i++)
+		expect_result(&wrong[i], sizeof(wrong[i]), -EPROTO,
+			      TENURE_REASON_DAEMON_PROTOCOL);
+	expect_result(&good, sizeof(good) - 1, -EPROTO,
+		      TENURE_REASON_DAEMON_PROTOCOL);
+	expect_result(two, sizeof(two), -EPROTO, TENURE_REASON_DAEMON_PROTOCOL);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, ends), 0);
+	close(ends[1]);
+	assert_int_equal(tenure_fence_fd_result(ends[0], NULL), -ECONNRESET);
+	close(ends[0]);
+	assert_int_equal(tenure_fence_fd_result(ends[0], NULL), -EBADF);
+}
+
+/* The fake sends no descriptor: that is no answer. */
+static void g4_no_descriptor(void **state)
+{
+	const struct tenure_fence_value one = { { 99 }, 1 };
+	struct world w;
+
+	(void)state;
+	world_open(&w);
+	assert_int_equal(tenure_fence_fd(w.connection, w.device, NULL, 1, 0),
+			 -EINVAL);
+	assert_int_equal(tenure_fence_fd(w.connection, w.device, &one, 1, 0),
+			 -EPROTO);
+	assert_int_equal(w.fake->request.opcode, WIRE_OP_FENCE_WATCH);
+	assert_int_equal(w.fake->request.args_bytes, sizeof(one));
+	world_close(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_requests),
 		cmocka_unit_test(test_arguments),
+		cmocka_unit_test(g4_results),
+		cmocka_unit_test(g4_no_descriptor),
 	};
 
 	return cmocka_run_group_tests_name("fence", tests, NULL, NULL);

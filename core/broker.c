@@ -25,6 +25,7 @@
 #include "core/access.h"
 #include "core/broker_inspect.h"
 #include "core/broker_ring.h"
+#include "core/broker_watch.h"
 #include "core/broker_work.h"
 #include "core/create.h"
 #include "core/destroy.h"
@@ -415,6 +416,11 @@ static struct outcome on_ring(struct request *r)
 	return ring_request(r->broker, r->client, &r->head, &r->reply->head);
 }
 
+static struct outcome on_fence_watch(struct request *r)
+{
+	return watch_request(r->broker, r->client, &r->head, r->args, r->reply);
+}
+
 static struct outcome on_notices(struct request *r)
 {
 	session_at(&r->env->region, r->client)->wants_notices = 1;
@@ -508,6 +514,7 @@ static struct outcome (*const handlers[UINT8_MAX + 1])(struct request *r) = {
 	[WIRE_OP_FENCE_VALUE] = on_work,
 	[WIRE_OP_FENCE_WAIT] = on_work,
 	[WIRE_OP_FENCE_WAIT_CANCEL] = on_work,
+	[WIRE_OP_FENCE_WATCH] = on_fence_watch,
 	[WIRE_OP_RING] = on_ring,
 	[WIRE_OP_DOORBELL] = on_ring,
 	[WIRE_OP_NOTICES] = on_notices,

@@ -101,6 +101,10 @@ struct broker_reply {
 	uint32_t adapter;
 	uint32_t store;
 	bool read_only;
+	/* Of a granted FENCE_WATCH: there is nothing to wait for, it is as
+	 * if the late reply had come with this position. */
+	bool over;
+	uint64_t position;
 };
 
 /*
@@ -131,7 +135,19 @@ void broker_ring_failed(struct broker *broker, struct broker_reply *reply,
 /* A client that is to be told, by a NOTICE, that a device of it was removed. */
 bool broker_next_notice(struct broker *broker, uint32_t *ret_client);
 
-/* Replies that had to wait: synchronous destroys, ended devices. */
+/*
+ * The descriptor of a granted FENCE_WATCH could not be made, status says why:
+ * the wait is given up, and *reply becomes the refusal that is to be sent.
+ */
+void broker_watch_failed(struct broker *broker, struct broker_reply *reply,
+			 int status);
+
+/* Nobody reads the descriptor of that FENCE_WATCH any more. Its late reply is
+ * still to come, for nobody. */
+void broker_watch_cancel(struct broker *broker, uint32_t client, uint64_t id);
+
+/* Replies that had to wait: synchronous destroys, ended devices. Those of port
+ * WATCH are for the descriptor of the request with that id. */
 bool broker_next_reply(struct broker *broker, struct broker_reply *ret);
 
 /*

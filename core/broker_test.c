@@ -139,7 +139,8 @@ static void unknown_requests_are_survived(void **state)
 
 		if ((op >= 1 && op <= WIRE_OP_DOORBELL) ||
 		    op == WIRE_OP_NOTICES ||
-		    (op >= WIRE_OP_CONTEXT_CREATE && op <= WIRE_OP_EVENTS) ||
+		    (op >= WIRE_OP_CONTEXT_CREATE &&
+		     op <= WIRE_OP_FENCE_WATCH) ||
 		    (op >= WIRE_OP_POOL_CREATE && op <= WIRE_OP_POOLS) ||
 		    op == WIRE_OP_TEST_EVENT)
 			continue;

@@ -165,6 +165,8 @@ static void walk_waiters(struct check *c)
 		w = waiter_at(c->region, i);
 		if (w->phase != WAITER_TOLD)
 			check_owe(c, w->session, CHARGE_WAITS, w->cost);
+		if (w->phase != WAITER_TOLD && w->port == BROKER_PORT_WATCH)
+			c->sessions[w->session].watches++;
 		check_expect(c, "what a waiter waits for", i, w->remaining,
 			     c->waiter_refs[i]);
 	}
@@ -349,6 +351,8 @@ static void compare_sessions(struct check *c)
 			     t->parked);
 		check_expect(c, "waits for fences of session", i,
 			     s->n_fence_waits, t->fence_waits);
+		check_expect(c, "watches of session", i, s->n_watches,
+			     t->watches);
 		check_expect(c, "quiescing contexts of session", i,
 			     s->n_quiescing, t->quiescing);
 		check_expect(c, "tokens of session", i, s->n_tokens, t->tokens);

@@ -163,7 +163,9 @@ void fence_wait_forget(struct env *env, uint32_t session)
 	}
 }
 
-struct outcome fence_wait_cancel(struct env *env, uint32_t session, uint64_t id)
+/* Ends one of that id, if need be of those that a descriptor answers. */
+static bool try_cancel(struct env *env, uint32_t session, uint64_t id,
+		       bool watches_only)
 {
 	uint32_t waiter = session_at(&env->region, session)->first_waiter;
 
@@ -171,14 +173,27 @@ struct outcome fence_wait_cancel(struct env *env, uint32_t session, uint64_t id)
 		const struct waiter *w = waiter_at(&env->region, waiter);
 
 		if (w->opcode == WIRE_OP_FENCE_WAIT && w->id == id &&
-		    w->phase == WAITER_PENDING) {
+		    w->phase == WAITER_PENDING &&
+		    (w->port == BROKER_PORT_WATCH || !watches_only)) {
 			fail(env, waiter, -ECANCELED,
 			     TENURE_REASON_WAIT_CANCELLED);
-			return outcome_ok();
+			return true;
 		}
 		waiter = w->next_own;
 	}
+	return false;
+}
+
+struct outcome fence_wait_cancel(struct env *env, uint32_t session, uint64_t id)
+{
+	if (try_cancel(env, session, id, false))
+		return outcome_ok();
 	return refuse(-EINVAL, TENURE_REASON_WAIT_UNKNOWN);
+}
+
+void fence_watch_cancel(struct env *env, uint32_t session, uint64_t id)
+{
+	try_cancel(env, session, id, true);
 }
 
 static struct outcome check_shape(const struct wait_args *args)

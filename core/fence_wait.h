@@ -26,6 +26,9 @@ struct outcome fence_wait(struct env *env, uint32_t session,
 struct outcome fence_wait_cancel(struct env *env, uint32_t session,
 				 uint64_t id);
 
+/* Ends a wait of port WATCH, if there is one of that id. */
+void fence_watch_cancel(struct env *env, uint32_t session, uint64_t id);
+
 /* The fence has come further. */
 void fence_wait_wake(struct env *env, uint32_t fence);
 

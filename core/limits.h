@@ -36,6 +36,10 @@ enum {
 	FENCES_PER_WAIT_MAX = 64,
 	/* Waits, of everybody, on one fence. */
 	WAITS_PER_FENCE_MAX = 1024,
+	/* Descriptors of fences that have not come yet: of one client, and of
+	 * one principal. The daemon keeps one for each. */
+	WATCHES_PER_CLIENT_MAX = 64,
+	WATCHES_PER_PRINCIPAL_MAX = 512,
 	/* The last refusals of each client that are kept for people. */
 	REFUSALS_KEPT = 8,
 	/* Descriptors a client may leave unacknowledged (H28). */

@@ -405,6 +405,17 @@ uint32_t waiter_new(struct env *env, uint32_t session,
 	return waiter_new_for(env, session, ticket, opcode, 1, ret);
 }
 
+/* One that a descriptor answers begins or ends. */
+static void count_watch(struct env *env, const struct waiter *w, int by)
+{
+	struct session *s = session_at(&env->region, w->session);
+
+	if (w->port != BROKER_PORT_WATCH)
+		return;
+	s->n_watches += (uint32_t)by;
+	principal_at(&env->region, s->principal)->n_watches += (uint32_t)by;
+}
+
 uint32_t waiter_new_for(struct env *env, uint32_t session,
 			const struct ticket *ticket, uint8_t opcode,
 			uint32_t cost, struct outcome *ret)
@@ -433,6 +444,7 @@ uint32_t waiter_new_for(struct env *env, uint32_t session,
 	session_at(&env->region, session)->first_waiter = index;
 	w->cost = cost;
 	session_charge(env, session, CHARGE_WAITS, cost);
+	count_watch(env, w, 1);
 	return index;
 }
 
@@ -457,6 +469,7 @@ void waiter_drop(struct env *env, uint32_t waiter)
 	assert(w->phase != WAITER_TOLD);
 	assert(w->remaining == 0 || w->phase == WAITER_DUE);
 	session_release(env, w->session, CHARGE_WAITS, w->cost);
+	count_watch(env, w, -1);
 	unlink_waiter(env, w);
 	w->phase = WAITER_TOLD;
 	if (w->remaining == 0)

@@ -22,6 +22,9 @@ struct peer {
 enum broker_port {
 	BROKER_PORT_SOCKET,
 	BROKER_PORT_RING,
+	/* Of its own: the request was answered, what it waits for is said by
+	 * the descriptor that went with the reply. */
+	BROKER_PORT_WATCH,
 };
 
 /* What a late answer must know of the request that it answers. */

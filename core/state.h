@@ -148,6 +148,7 @@ struct session {
 	uint32_t n_parked; /* items on the timelines of its contexts */
 	uint32_t n_quiescing; /* contexts that end and still have work */
 	uint32_t n_fence_waits; /* on fences that it signals */
+	uint32_t n_watches; /* its waiters that are answered by a descriptor */
 	struct words words;
 	uint32_t first_pool, n_pools;
 	struct queue reached; /* contexts that have items to move */
@@ -214,6 +215,7 @@ struct principal {
 	uint64_t cgroup_hash; /* of the whole path */
 	char cgroup[CGROUP_BYTES]; /* as much of it as fits, for people */
 	struct account account;
+	uint32_t n_watches; /* of its sessions */
 };
 
 enum device_state {

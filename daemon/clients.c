@@ -30,6 +30,7 @@
 #include "daemon/clients.h"
 
 #include "core/wire/reason.h"
+#include "daemon/fencefd.h"
 #include "daemon/log.h"
 #include "daemon/peer.h"
 
@@ -46,6 +47,7 @@ struct client {
 	uint32_t id; /* the broker's name for it; 0: refused */
 	int32_t pid;
 	struct port *port; /* its ring, or NULL */
+	struct fencefds fencefds;
 	enum tenure_reason refusal;
 	int refusal_status;
 	bool greeted;
@@ -205,6 +207,8 @@ static void end(struct client *client, const char *cause)
 	delist(client);
 	/* A descriptor of the port may be kept in the connection. */
 	conn_close(&client->conn);
+	clients->fencefds -= client->fencefds.count;
+	fencefds_deinit(&client->fencefds);
 	client->next = clients->buried;
 	clients->buried = client;
 	if (client->id == 0)
@@ -278,6 +282,52 @@ static int make_port(struct client *client)
 	return 0;
 }
 
+/* Those whose client has closed them wait for nothing any more. */
+static void sweep_fencefds(struct client *client)
+{
+	struct engine *engine = client->clients->config.engine;
+	uint64_t id;
+
+	while (fencefds_take_abandoned(&client->fencefds, &id)) {
+		client->clients->fencefds--;
+		engine_lock(engine);
+		broker_watch_cancel(&engine->broker, client->id, id);
+		engine_unlock(engine);
+	}
+}
+
+/* Makes the descriptor of a wait, over or not; or a negative errno. */
+static int make_fencefd(struct client *client, const struct broker_reply *reply)
+{
+	const struct wire_watch word = { .position = reply->position };
+	struct clients *clients = client->clients;
+	int fd;
+
+	if (reply->over)
+		return fencefds_open_said(&word);
+	if (client->fencefds.count >= CLIENTS_FENCEFDS_SWEEP)
+		sweep_fencefds(client);
+	if (clients->fencefds >= clients->config.fencefds_max)
+		return -EMFILE;
+	fd = fencefds_open(&client->fencefds, reply->head.id);
+	clients->fencefds += fd >= 0;
+	return fd;
+}
+
+/* A wait that a descriptor answers is over. */
+static void say_late(struct client *client, const struct wire_reply *head)
+{
+	const struct wire_watch word = {
+		.status = head->status,
+		.reason = head->reason,
+		.position = head->value[0],
+	};
+
+	client->clients->fencefds -= client->fencefds.count;
+	fencefds_say(&client->fencefds, head->id, &word);
+	client->clients->fencefds += client->fencefds.count;
+}
+
 /* Finds or makes the descriptor that a reply promises; or makes the reply a
  * refusal. */
 static void find_descriptor(struct client *client, struct broker_reply *reply,
@@ -297,6 +347,17 @@ static void find_descriptor(struct client *client, struct broker_reply *reply,
 		}
 		ret->source = CONN_FROM_US;
 		ret->fd = port_take_memory(client->port);
+		break;
+	case WIRE_OP_FENCE_WATCH:
+		r = make_fencefd(client, reply);
+		if (r < 0) {
+			engine_lock(config->engine);
+			broker_watch_failed(&config->engine->broker, reply, r);
+			engine_unlock(config->engine);
+			break;
+		}
+		ret->source = CONN_FROM_US;
+		ret->fd = r;
 		break;
 	case WIRE_OP_DOORBELL:
 		ret->source = CONN_FROM_PORT;
@@ -468,7 +529,7 @@ void clients_deinit(struct clients *clients)
 {
 	assert(!clients->waiting.first && !clients->greeted.first);
 	assert(clients->count == 0 && clients->refused == 0);
-	assert(clients->ports == 0);
+	assert(clients->ports == 0 && clients->fencefds == 0);
 	bury(clients);
 }
 
@@ -573,6 +634,10 @@ static void send_late(struct clients *clients, struct broker_reply *reply)
 	/* It was here when the engine passed this on, and it is the engine
 	 * that forgets the mail of those who end. */
 	assert(client);
+	if (reply->port == BROKER_PORT_WATCH) {
+		say_late(client, &reply->head);
+		return;
+	}
 	send_reply(client, reply);
 	conn_expected(&client->conn);
 }

@@ -14,6 +14,9 @@ enum {
 	CLIENTS_BUCKETS = 4096,
 	/* Refused clients whose hello is waited for, to be answered. */
 	CLIENTS_REFUSED_MAX = 64,
+	/* Descriptors of fences of one client, from which on those that it has
+	 * closed are looked for when it asks for one more. */
+	CLIENTS_FENCEFDS_SWEEP = WATCHES_PER_CLIENT_MAX / 2,
 };
 
 struct client;
@@ -39,6 +42,8 @@ struct clients_config {
 	 * to ring: see patience_init. */
 	uint64_t poll_ns;
 	uint64_t hello_timeout_ns;
+	/* Descriptors of fences, of all clients together. */
+	uint32_t fencefds_max;
 	uint64_t (*now_ns)(void);
 };
 
@@ -53,6 +58,7 @@ struct clients {
 	struct client *buried; /* closed, to be freed at the end of the turn */
 	uint32_t count, refused;
 	uint32_t ports; /* that workers have, or are about to give back */
+	uint32_t fencefds; /* that clients wait for */
 	unsigned int next_worker;
 	bool is_blocked; /* clients_retry is wanted in CONN_RETRY_MS */
 	struct clients_counters counters;

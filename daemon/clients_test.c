@@ -91,6 +91,7 @@ static int setup(void **state)
 		.workers = &worker,
 		.n_workers = 1,
 		.hello_timeout_ns = TIMEOUT_NS,
+		.fencefds_max = 8,
 		.now_ns = fake_now,
 	};
 

@@ -441,10 +441,16 @@ static int start_loop(struct server *server)
 	return start_polls(server);
 }
 
+/* For the descriptors of fences that have not come yet. */
+static uint64_t fence_descriptors(const struct server_setup *setup)
+{
+	return setup->descriptors / 16;
+}
+
 /* What clients may use without taking the last descriptors from the rest. */
 static uint64_t store_descriptors(const struct server_setup *setup)
 {
-	uint64_t total = setup->descriptors;
+	uint64_t total = setup->descriptors - fence_descriptors(setup);
 	/* A socket, a pidfd, a doorbell and, until it is sent, a ring. */
 	uint64_t connections = 4 * setup->config->number[CONFIG_CLIENTS];
 	uint64_t kept = min_u64(connections, total / 2) + 64;
@@ -585,6 +591,7 @@ static void init_clients(struct server *server)
 		.poll_ns = usable_processors() > 1 ? POLL_NS : 0,
 		.hello_timeout_ns =
 			config->number[CONFIG_HELLO_TIMEOUT] * MS_NS,
+		.fencefds_max = (uint32_t)fence_descriptors(&server->setup),
 		.now_ns = now_ns,
 	};
 

@@ -269,6 +269,7 @@ static const struct uses uses[] = {
 	{ WIRE_OP_CHECK, "" },
 	{ WIRE_OP_RING, "" },
 	{ WIRE_OP_DOORBELL, "" },
+	{ WIRE_OP_NOTICES, "" },
 	{ WIRE_OP_CONTEXT_CREATE, "d" },
 	{ WIRE_OP_CONTEXT_DESTROY, "dof" },
 	{ WIRE_OP_CONTEXT_SUBMIT, "dovca" },
@@ -282,6 +283,7 @@ static const struct uses uses[] = {
 	{ WIRE_OP_FENCE_SIGNAL, "dov" },
 	{ WIRE_OP_FENCE_VALUE, "do" },
 	{ WIRE_OP_FENCE_WAIT, "dfca" },
+	{ WIRE_OP_FENCE_WATCH, "dfca" },
 	{ WIRE_OP_FENCE_WAIT_CANCEL, "v" },
 	{ WIRE_OP_EVENTS, "v" },
 	{ WIRE_OP_POOL_CREATE, "cvV" },
@@ -327,6 +329,7 @@ static bool is_not_for_rings(const struct wire_request *q)
 	case WIRE_OP_HELLO:
 	case WIRE_OP_RING:
 	case WIRE_OP_DOORBELL:
+	case WIRE_OP_FENCE_WATCH:
 		return true;
 	case WIRE_OP_MAP:
 		return q->flags & WIRE_MAP_WANT_FD;

@@ -74,6 +74,8 @@ static const uint16_t fields[UINT8_MAX + 1] = {
 			       FIELD_ARGS,
 	[WIRE_OP_FENCE_WAIT_CANCEL] = FIELD_VALUE0,
 	[WIRE_OP_EVENTS] = FIELD_VALUE0,
+	[WIRE_OP_FENCE_WATCH] = FIELD_DEVICE | FIELD_FLAGS | FIELD_COUNT |
+				FIELD_ARGS,
 	[WIRE_OP_POOL_CREATE] = FIELD_COUNT | FIELD_VALUES,
 	[WIRE_OP_POOL_REPORT] = FIELD_OBJECT | FIELD_ARGS,
 	[WIRE_OP_POOL_DESTROY] = FIELD_OBJECT,
@@ -128,6 +130,7 @@ static bool needs_socket(const struct wire_request *r)
 {
 	return r->opcode == WIRE_OP_HELLO || r->opcode == WIRE_OP_RING ||
 	       r->opcode == WIRE_OP_DOORBELL ||
+	       r->opcode == WIRE_OP_FENCE_WATCH ||
 	       (r->opcode == WIRE_OP_MAP && (r->flags & WIRE_MAP_WANT_FD) != 0);
 }
 

@@ -63,6 +63,7 @@ static const struct {
 	{ WIRE_OP_FENCE_SIGNAL, DEVICE | OBJECT | VALUE0 },
 	{ WIRE_OP_FENCE_VALUE, DEVICE | OBJECT },
 	{ WIRE_OP_FENCE_WAIT, DEVICE | FLAGS | COUNT | ARGS },
+	{ WIRE_OP_FENCE_WATCH, DEVICE | FLAGS | COUNT | ARGS },
 	{ WIRE_OP_FENCE_WAIT_CANCEL, VALUE0 },
 	{ WIRE_OP_EVENTS, VALUE0 },
 	{ WIRE_OP_POOL_CREATE, COUNT | VALUE0 | VALUE1 },
@@ -289,7 +290,8 @@ static void g3_what_needs_the_socket(void **state)
 	for (size_t i = 0; i < sizeof(requests) / sizeof(requests[0]); i++) {
 		uint8_t op = requests[i].opcode;
 		bool socket = op == WIRE_OP_HELLO || op == WIRE_OP_RING ||
-			      op == WIRE_OP_DOORBELL;
+			      op == WIRE_OP_DOORBELL ||
+			      op == WIRE_OP_FENCE_WATCH;
 		struct wire_request r = { .opcode = op,
 					  .form = WIRE_FORM_QUIET,
 					  .data_capacity =

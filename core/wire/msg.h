@@ -76,6 +76,8 @@ enum wire_op {
 	WIRE_OP_FENCE_WAIT_CANCEL = 45,
 	/* Inspection: what was refused lately. */
 	WIRE_OP_EVENTS = 46,
+	/* A wait whose answer comes by a descriptor of its own. */
+	WIRE_OP_FENCE_WATCH = 47,
 	/* What a client says about its pools of warm memory, and the list of
 	 * them, which is one of those for people. */
 	WIRE_OP_POOL_CREATE = 48,
@@ -161,7 +163,8 @@ enum wire_test_event {
  *  FENCE_WAIT      device, flags = tenure_wait_flags, count; args: count *
  *                  struct wire_fence_wait
  *  FENCE_WAIT_CANCEL
- *                  value[0] = id of the FENCE_WAIT
+ *                  value[0] = id of the FENCE_WAIT or FENCE_WATCH
+ *  FENCE_WATCH     as FENCE_WAIT (by the socket)
  *  POOL_CREATE     value[0] = bytes of the largest buffer, value[1] = idle
  *                  timeout in ns, count = buffers at a time
  *  POOL_REPORT     object = pool; args: struct wire_pool_told
@@ -225,6 +228,7 @@ static_assert(offsetof(struct wire_request, value) == 48, "layout");
  *  FENCE_VALUE     value[0]
  *  FENCE_WAIT      value[0] = position of the fence that was enough, if not
  *                  all had to come
+ *  FENCE_WATCH     a descriptor, which says struct wire_watch when it is over
  *  POOL_CREATE     value[0] = pool
  *  POOLS           as CLIENTS, struct wire_pool
  *  CHECK           count = broken invariants found, 0 or 1; data: the first
@@ -267,6 +271,16 @@ struct wire_fence_wait {
 };
 
 static_assert(sizeof(struct wire_fence_wait) == 16, "layout");
+
+/* What the descriptor of a FENCE_WATCH says, once, before it is closed: what
+ * the reply to the FENCE_WAIT would have said. */
+struct wire_watch {
+	int32_t status;
+	uint32_t reason;
+	uint64_t position;
+};
+
+static_assert(sizeof(struct wire_watch) == 16, "layout");
 
 /* What the asking client holds. */
 struct wire_stat {

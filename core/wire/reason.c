@@ -180,6 +180,11 @@ static const char *limit_sentence(enum tenure_reason reason)
 		return "this client has too many requests waiting";
 	case TENURE_REASON_CLIENT_WORDS:
 		return "this client has too many contexts and fences";
+	case TENURE_REASON_CLIENT_WATCHES:
+		return "this client has too many descriptors of fences open";
+	case TENURE_REASON_PRINCIPAL_WATCHES:
+		return "this user or container has too many descriptors of "
+		       "fences open";
 	case TENURE_REASON_CLIENT_DEVICES:
 		return "this client has too many devices";
 	case TENURE_REASON_PRINCIPAL_BYTES:

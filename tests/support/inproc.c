@@ -577,7 +577,8 @@ static int reply_fd(struct inproc *world, const struct broker_reply *reply)
 	if (reply->head.fds == 0)
 		return -1;
 	if (reply->head.opcode == WIRE_OP_RING ||
-	    reply->head.opcode == WIRE_OP_DOORBELL)
+	    reply->head.opcode == WIRE_OP_DOORBELL ||
+	    reply->head.opcode == WIRE_OP_FENCE_WATCH)
 		return -1;
 	if (reply->head.fds != 1 || reply->adapter >= INPROC_ADAPTERS)
 		broken("reply with %u descriptors of adapter %u",

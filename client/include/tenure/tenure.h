@@ -495,6 +495,26 @@ int tenure_fence_wait(struct tenure *connection, struct tenure_device device,
 		      unsigned int flags, uint64_t timeout_ns,
 		      unsigned int *ret_index);
 
+/*
+ * The same wait for an application's own loop: a descriptor that can be read
+ * (EPOLLIN, POLLIN) when tenure_fence_wait() would return, and ever after. It is
+ * the caller's to close(), also before; it is neither read nor written, and
+ * needs no tenure_dispatch(). It may be handed to other threads and processes.
+ * -EDQUOT: 64 of one connection that are not over yet, or too many of one user
+ * or container; -EMFILE: no room here or in the daemon.
+ */
+int tenure_fence_fd(struct tenure *connection, struct tenure_device device,
+		    const struct tenure_fence_value *list, unsigned int count,
+		    unsigned int flags);
+
+/*
+ * What became of the wait of such a descriptor, which needs no connection: 0
+ * and *ret_index as from tenure_fence_wait(), -ENODEV (a fence is gone), -EAGAIN
+ * (it is not over), -ECONNRESET (the daemon, or the connection that asked, ended
+ * before it was over). Never waits; asked again it says the same.
+ */
+int tenure_fence_fd_result(int fd, unsigned int *ret_index);
+
 /* ---- Sharing ---------------------------------------------------------- */
 
 /*
