@@ -402,6 +402,7 @@ int connection_new(struct transport *transport, struct tenure **ret_connection)
 	forkmark_init(&connection->mark);
 	ledger_init(&connection->ledger);
 	work_init(&connection->work);
+	own_fences_init(&connection->own_fences);
 	connection->transport = transport;
 	status = hello(connection);
 	if (status == 0)
@@ -431,6 +432,7 @@ void tenure_disconnect(struct tenure *connection)
 	if (connection->transport)
 		connection->transport->ops->close(connection->transport);
 	if (whole) {
+		own_fences_deinit(connection);
 		work_deinit(&connection->work);
 		ledger_deinit(&connection->ledger);
 	}

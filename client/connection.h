@@ -13,6 +13,7 @@
 #include "client/forkmark.h"
 #include "client/late.h"
 #include "client/ledger.h"
+#include "client/own_fence.h"
 #include "client/refusals.h"
 #include "client/ringside.h"
 #include "client/transport.h"
@@ -60,6 +61,7 @@ struct tenure {
 	struct late late;
 	struct ledger ledger;
 	struct work work;
+	struct own_fences own_fences;
 	/* Of the two-minute layer; 0 until it is needed. */
 	struct tenure_device default_device;
 	char path[sizeof(((struct sockaddr_un *)NULL)->sun_path)];

@@ -5,7 +5,8 @@
  * A fence is a 64-bit value that only grows, shared by token, by which people
  * order their work: one signals, others wait. It never decides when memory
  * goes. All its rules are the daemon's; here are the calls, and the one thing
- * that the daemon leaves to its clients, which is time.
+ * that the daemon leaves to its clients, which is time. How the maker of a
+ * fence signals it without a request is in client/own_fence.c.
  *
  *	wait ----> FENCE_WAIT ........................> answer
  *	              |  (late.c: without the lock)        ^
@@ -41,6 +42,17 @@
 #include <time.h>
 
 /* One request on one fence. */
+static int ask_waits(struct tenure *connection, struct call *call,
+		     uint8_t opcode, struct tenure_device device,
+		     struct tenure_fence fence, uint64_t value)
+{
+	call->request.opcode = opcode;
+	call->request.device = device.value;
+	call->request.object = fence.value;
+	call->request.value[0] = value;
+	return connection_call_locked(connection, call);
+}
+
 static int ask(struct tenure *connection, struct call *call, uint8_t opcode,
 	       struct tenure_device device, struct tenure_fence fence,
 	       uint64_t value)
@@ -49,25 +61,13 @@ static int ask(struct tenure *connection, struct call *call, uint8_t opcode,
 
 	if (status < 0)
 		return status;
-	call->request.opcode = opcode;
-	call->request.device = device.value;
-	call->request.object = fence.value;
-	call->request.value[0] = value;
-	status = connection_call_locked(connection, call);
+	status = ask_waits(connection, call, opcode, device, fence, value);
 	return connection_leave(connection, status);
 }
 
 int tenure_fence_create(struct tenure *connection, struct tenure_device device,
 			uint64_t value, struct tenure_fence *ret_fence)
 {
-	struct call call = {
-		.request = {
-			.opcode = WIRE_OP_FENCE_CREATE,
-			.device = device.value,
-			.value[0] = value,
-		},
-	};
-	uint32_t word;
 	int status;
 
 	if (!ret_fence)
@@ -75,10 +75,8 @@ int tenure_fence_create(struct tenure *connection, struct tenure_device device,
 	status = connection_enter(connection);
 	if (status < 0)
 		return status;
-	/* Its word is the daemon's to give, and no context's any more. */
-	status = work_create_waits(connection, &call, &word);
-	if (status == 0)
-		ret_fence->value = call.reply.value[0];
+	status = own_fence_create_waits(connection, device.value, value,
+					&ret_fence->value);
 	return connection_leave(connection, status);
 }
 
@@ -86,17 +84,29 @@ int tenure_fence_destroy(struct tenure *connection, struct tenure_device device,
 			 struct tenure_fence fence)
 {
 	struct call call = { 0 };
+	int status = connection_enter(connection);
 
-	return ask(connection, &call, WIRE_OP_FENCE_DESTROY, device, fence, 0);
+	if (status < 0)
+		return status;
+	status = ask_waits(connection, &call, WIRE_OP_FENCE_DESTROY, device,
+			   fence, 0);
+	if (status == 0)
+		own_fence_forget(connection, fence.value);
+	return connection_leave(connection, status);
 }
 
 int tenure_fence_signal(struct tenure *connection, struct tenure_device device,
 			struct tenure_fence fence, uint64_t value)
 {
 	struct call call = { 0 };
+	int status = connection_enter(connection);
 
-	return ask(connection, &call, WIRE_OP_FENCE_SIGNAL, device, fence,
-		   value);
+	if (status < 0)
+		return status;
+	if (!own_fence_try_signal(connection, device.value, fence.value, value))
+		status = ask_waits(connection, &call, WIRE_OP_FENCE_SIGNAL,
+				   device, fence, value);
+	return connection_leave(connection, status);
 }
 
 int tenure_fence_value(struct tenure *connection, struct tenure_device device,

@@ -211,15 +211,22 @@ struct sweep {
 	bool any;
 };
 
+bool work_scope_has(const struct tenure *connection,
+		    const struct work_scope *scope, uint64_t context,
+		    uint64_t device)
+{
+	if (scope->context != 0)
+		return context == scope->context;
+	if (scope->device != 0)
+		return device == scope->device;
+	return ledger_adapter_of_device(&connection->ledger, device) ==
+	       scope->adapter;
+}
+
 static bool is_in(const struct tenure *connection,
 		  const struct work_scope *scope, const struct work_context *c)
 {
-	if (scope->context != 0)
-		return c->node.key == scope->context;
-	if (scope->device != 0)
-		return c->device == scope->device;
-	return ledger_adapter_of_device(&connection->ledger, c->device) ==
-	       scope->adapter;
+	return work_scope_has(connection, scope, c->node.key, c->device);
 }
 
 static void sweep(struct sweep *s,
@@ -244,6 +251,7 @@ void work_forget(struct tenure *connection, const struct work_scope *scope)
 	struct sweep s = { .connection = connection, .scope = scope };
 
 	sweep(&s, forget_one);
+	own_fences_forget(connection, scope);
 }
 
 /* ---- Progress ---- */

@@ -42,7 +42,7 @@ struct work_context {
 
 struct work {
 	struct keymap contexts;
-	struct keymap words; /* those that have a progress word */
+	struct keymap words; /* contexts and fences that have a word */
 	struct keymap watched; /* struct uses, by allocation */
 	uint32_t creating; /* requests under way that may be given a word */
 	struct work_context *batched; /* those whose batch is not empty */
@@ -53,6 +53,11 @@ struct work {
 struct work_scope {
 	uint64_t context, device, adapter; /* one of them is not 0 */
 };
+
+/* Whether that context (0: something else) of that device is among them. */
+bool work_scope_has(const struct tenure *connection,
+		    const struct work_scope *scope, uint64_t context,
+		    uint64_t device);
 
 void work_init(struct work *work);
 void work_deinit(struct work *work);
@@ -77,7 +82,7 @@ int work_publish(struct work *work, struct work_context *record,
 int work_create_waits(struct tenure *connection, struct call *call,
 		      uint32_t *ret_word);
 
-/* Forgets what has been destroyed. */
+/* Forgets what has been destroyed, own fences too. */
 void work_forget(struct tenure *connection, const struct work_scope *scope);
 
 /* Takes an allocation, or those of a resource, out of all batches: they are

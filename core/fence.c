@@ -26,6 +26,8 @@
  *  G2  A wait through an opening that is closed, or on a fence that dies, ends
  *      with ENODEV.
  *  G3  A fence goes with its last opening and token, once.
+ *  G4  A wait for what the maker stored before it destroyed the fence, or
+ *      ended, succeeds.
  */
 #include "core/fence.h"
 
@@ -165,10 +167,13 @@ void fence_close(struct env *env, uint32_t session, uint32_t slot)
 	bool reclaimed;
 
 	table_retire(slot_at(region, slot));
-	if (opening.own)
+	if (opening.own) {
+		/* What was signalled before the end has been. */
+		fence_look(env, opening.fence);
 		die(env, opening.fence);
-	else
+	} else {
 		fence_wait_fail(env, opening.fence, slot);
+	}
 	reclaimed = table_try_reclaim(region, &d->owner, slot);
 	assert(reclaimed);
 	d->n_fences--;

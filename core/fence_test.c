@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Fences and waits: G1 to G3 of core/fence.c and of core/fence_wait.c. */
+/* Fences and waits: G1 to G4 of core/fence.c, G1 to G3 of core/fence_wait.c. */
 #include "tests/support/seat.h"
 
 #include "tests/support/random.h"
@@ -244,6 +244,51 @@ static void g2_device_and_death_of_the_maker(void **state)
 	assert_int_equal(world_state(s->maker.world)->n_fences, 2);
 }
 
+/* The maker stores 5 and ends the fence before anybody looks. */
+static void stored_and_ended(struct stage *s, void (*end)(struct stage *s))
+{
+	uint64_t came = wait_for(&s->other, 0, s->opened, 5, 0, 0);
+	uint64_t beyond = wait_for(&s->other, 0, s->opened, 6, 0, 0);
+
+	inproc_store_word(s->maker.world, s->maker.client, s->word[0], 5);
+	end(s);
+	inproc_check(s->maker.world);
+	assert_true(seat_heard(&s->other, came));
+	assert_int_equal(s->other.reply.head.status, 0);
+	assert_true(seat_heard(&s->other, beyond));
+	assert_int_equal(s->other.reply.head.status, -ENODEV);
+}
+
+static void end_fence(struct stage *s)
+{
+	assert_int_equal(seat_fence_destroy(&s->maker, s->fence[0]), 0);
+}
+
+static void end_device(struct stage *s)
+{
+	assert_int_equal(seat_device_destroy(&s->maker, s->maker.device), 0);
+}
+
+static void end_maker(struct stage *s)
+{
+	inproc_kill(s->maker.world, s->maker.client);
+}
+
+static void g4_stored_before_its_destroy(void **state)
+{
+	stored_and_ended(*state, end_fence);
+}
+
+static void g4_stored_before_the_end_of_the_device(void **state)
+{
+	stored_and_ended(*state, end_device);
+}
+
+static void g4_stored_before_the_death_of_the_maker(void **state)
+{
+	stored_and_ended(*state, end_maker);
+}
+
 static void a_client_that_dies_waiting(void **state)
 {
 	struct stage *s = *state;
@@ -425,6 +470,9 @@ int main(void)
 		on_stage(g2_the_end_of_a_fence_is_no_success),
 		on_stage(g2_closing_an_opening_ends_its_own_waits),
 		on_stage(g2_device_and_death_of_the_maker),
+		on_stage(g4_stored_before_its_destroy),
+		on_stage(g4_stored_before_the_end_of_the_device),
+		on_stage(g4_stored_before_the_death_of_the_maker),
 		on_stage(a_client_that_dies_waiting),
 		on_stage(rights_of_openings),
 		on_stage(tokens_of_another_kind),

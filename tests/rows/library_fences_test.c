@@ -97,6 +97,7 @@ struct signal {
 	const struct party *party;
 	struct tenure_fence fence;
 	uint64_t value;
+	struct party *leaves; /* behind the signal, or NULL */
 };
 
 static void send_signal(void *context)
@@ -141,8 +142,8 @@ static void h41_waits(void **state)
 	struct party p = party_new(*state), other = party_new(*state);
 	struct tenure_fence a = make_fence(&p, 0), b = make_fence(&p, 0);
 	struct tenure_fence_value both[2] = { { a, 5 }, { b, 5 } };
-	struct signal by_other = { &other, lend(&p, b, &other, RW), 5 };
-	struct signal by_self = { &p, a, 5 };
+	struct signal by_other = { &other, lend(&p, b, &other, RW), 5, NULL };
+	struct signal by_self = { &p, a, 5, NULL };
 	unsigned int index = 9;
 	struct hand hand;
 
@@ -189,11 +190,48 @@ static void time_is_over(void **state)
 	assert_int_equal(wait_for(&p, fence, UINT64_MAX, 0), -ETIMEDOUT);
 }
 
+/* Signals, while the daemon is awake, and ends it before anybody looks. */
+static void signal_and_end(void *context)
+{
+	const struct signal *s = context;
+	struct tenure_stat stat;
+
+	assert_ok(tenure_stat(s->party->t, &stat));
+	send_signal(context);
+	if (s->leaves)
+		party_end(s->leaves);
+	else
+		end_fence(context);
+}
+
+/* What was signalled before the end of the fence was signalled. */
+static void signalled_before_the_end(struct world *world, bool leaves)
+{
+	struct party other = party_new(world);
+
+	for (int i = 0; i < 12; i++) {
+		struct party p = party_new(world);
+		struct tenure_fence fence = make_fence(&p, 0);
+		struct tenure_fence opened = lend(&p, fence, &other, R);
+		struct signal last = { &p, fence, 5, leaves ? &p : NULL };
+		struct hand hand;
+
+		hand_start(&hand, world, signal_and_end, &last);
+		assert_ok(wait_for(&other, opened, 5, TENURE_FOREVER));
+		hand_end(&hand);
+		assert_int_equal(wait_for(&other, opened, 6, TENURE_FOREVER),
+				 -ENODEV);
+		if (!leaves)
+			party_end(&p);
+	}
+	party_end(&other);
+}
+
 static void h43_destroying_wakes(void **state)
 {
 	struct party p = party_new(*state), other = party_new(*state);
 	struct tenure_fence fence = make_fence(&p, 0);
-	struct signal end = { &p, fence, 0 };
+	struct signal end = { &p, fence, 0, NULL };
 	struct tenure_fence opened = lend(&p, fence, &other, R);
 	struct hand hand;
 
@@ -203,6 +241,7 @@ static void h43_destroying_wakes(void **state)
 	assert_int_equal(wait_for(&other, opened, 0, 0), -ENODEV);
 	assert_int_equal(wait_for(&p, fence, 0, 0), -EINVAL);
 	assert_ok(tenure_fence_destroy(other.t, other.device, opened));
+	signalled_before_the_end(*state, false);
 	row_proved("H43");
 }
 
@@ -221,6 +260,7 @@ static void h44_death_wakes(void **state)
 	assert_int_equal(wait_for(&other, opened, UINT64_MAX, TENURE_FOREVER),
 			 -ENODEV);
 	hand_end(&hand);
+	signalled_before_the_end(*state, true);
 	row_proved("H44");
 }
 

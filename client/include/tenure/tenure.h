@@ -466,7 +466,13 @@ int tenure_fence_open(struct tenure *connection, struct tenure_device device,
 		      const struct tenure_token *token, unsigned int rights,
 		      struct tenure_fence *ret_fence);
 
-/* Raises a fence to value; going back is ignored. -EACCES without the right. */
+/*
+ * Raises a fence to value; going back is ignored. -EACCES without the right.
+ * With a ring its maker's signal is a store into shared memory, and a system
+ * call only while the daemon sleeps and somebody waits for it; so it succeeds,
+ * and does nothing, on a fence that the daemon has ended with its adapter. What
+ * was signalled before a destroy, or before the maker's death, is never lost.
+ */
 int tenure_fence_signal(struct tenure *connection, struct tenure_device device,
 			struct tenure_fence fence, uint64_t value);
 
