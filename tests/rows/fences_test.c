@@ -5,6 +5,8 @@
  */
 #include "tests/rows/work.h"
 
+#include "tests/support/inproc.h"
+
 enum {
 	R = TENURE_RIGHT_READ,
 	RW = TENURE_RIGHT_READ | TENURE_RIGHT_WRITE,
@@ -155,11 +157,13 @@ static void h42_rights_of_a_fence(void **state)
 static void h43_destroying_a_fence_wakes_its_waiters(void **state)
 {
 	struct worker w, other;
-	uint64_t fence, opened, token[2], mine, theirs;
+	uint64_t fence, opened, token[2], mine, theirs, stored = 0;
+	uint32_t word;
 
 	worker_take(&w, *state);
 	worker_take(&other, *state);
 	fence = make_fence(&w, 0);
+	word = (uint32_t)w.reply.head.value[1];
 	share_fence(&w, fence, RW, token);
 	assert_int_equal(open_fence(&other, token, 0, &opened), 0);
 	mine = wait_one(&w, fence, 5);
@@ -172,8 +176,15 @@ static void h43_destroying_a_fence_wakes_its_waiters(void **state)
 	assert_int_equal(open_fence(&other, token, 0, &opened), 0);
 	theirs = wait_one(&other, opened, 5);
 	work_silent(&other, theirs);
+	/* What the maker stored before it, for which nobody rang. */
+	if (w.world->inproc) {
+		stored = wait_one(&other, opened, 2);
+		inproc_store_word(w.world->inproc, w.talker->client, word, 2);
+	}
 	/* The maker's ends everybody's, and never with success. */
 	assert_int_equal(end_fence(&w, fence), 0);
+	if (w.world->inproc)
+		assert_int_equal(work_hear(&other, stored), 0);
 	assert_int_equal(work_hear(&w, mine), -ENODEV);
 	assert_int_equal(work_hear(&other, theirs), -ENODEV);
 	assert_int_equal(other.reply.head.reason, TENURE_REASON_FENCE_GONE);
