@@ -107,28 +107,52 @@ static bool is_memory(const struct model_thing *t)
 	       t->kind == MODEL_CONTEXT_ALLOCATION;
 }
 
+/*
+ * Who holds each object: one bit for each principal. One walk over what there
+ * is, for whoever asks about all objects.
+ */
+struct holders {
+	uint8_t of[MODEL_OBJECTS];
+};
+
+static_assert(MODEL_PRINCIPALS <= 8, "a bit each");
+
+static void find_holders(const struct model *m, struct holders *ret)
+{
+	memset(ret, 0, sizeof(*ret));
+	for (int i = 0; i < m->n_things; i++) {
+		const struct model_thing *t = &m->things[i];
+
+		if (counts(m, i) && t->kind == MODEL_RESOURCE &&
+		    t->object != MODEL_NOTHING)
+			ret->of[t->object] |=
+				(uint8_t)(1 << m->clients[t->client].principal);
+	}
+	for (int i = 0; i < MODEL_TOKENS; i++) {
+		const struct model_token *t = &m->tokens[i];
+
+		if (t->used && t->object != MODEL_NOTHING)
+			ret->of[t->object] |=
+				(uint8_t)(1 << m->clients[t->client].principal);
+	}
+}
+
 bool model_is_held(const struct model *m, int object, int principal)
 {
-	for (int i = 0; i < m->n_things; i++)
-		if (counts(m, i) && m->things[i].kind == MODEL_RESOURCE &&
-		    m->things[i].object == object &&
-		    (principal == MODEL_NOTHING ||
-		     m->clients[m->things[i].client].principal == principal))
-			return true;
-	for (int i = 0; i < MODEL_TOKENS; i++)
-		if (m->tokens[i].used && m->tokens[i].object == object &&
-		    (principal == MODEL_NOTHING ||
-		     m->clients[m->tokens[i].client].principal == principal))
-			return true;
-	return false;
+	struct holders holders;
+
+	find_holders(m, &holders);
+	return holders.of[object] >> principal & 1;
 }
 
 uint64_t model_objects(const struct model *m)
 {
+	struct holders holders;
 	uint64_t n = 0;
 
+	find_holders(m, &holders);
 	for (int i = 0; i < MODEL_OBJECTS; i++)
-		n += m->objects[i].used && model_is_held(m, i, MODEL_NOTHING);
+		n += m->objects[i].used && holders.of[i] != 0;
 	return n;
 }
 
@@ -223,11 +247,13 @@ uint64_t model_principal_holds(const struct model *m, int principal,
 			       enum charge_kind kind)
 {
 	uint64_t sum = principal_private(m, principal, kind);
+	struct holders holders;
 
 	if (kind != CHARGE_BYTES && kind != CHARGE_STORES)
 		return sum;
+	find_holders(m, &holders);
 	for (int i = 0; i < MODEL_OBJECTS; i++)
-		if (m->objects[i].used && model_is_held(m, i, principal))
+		if (m->objects[i].used && (holders.of[i] >> principal & 1))
 			sum += kind == CHARGE_BYTES ? m->objects[i].bytes : 1;
 	return sum;
 }
@@ -235,9 +261,11 @@ uint64_t model_principal_holds(const struct model *m, int principal,
 uint64_t model_bytes(const struct model *m)
 {
 	uint64_t sum = bytes_of(m, MODEL_NOTHING, true);
+	struct holders holders;
 
+	find_holders(m, &holders);
 	for (int i = 0; i < MODEL_OBJECTS; i++)
-		if (m->objects[i].used && model_is_held(m, i, MODEL_NOTHING))
+		if (m->objects[i].used && holders.of[i] != 0)
 			sum += m->objects[i].bytes;
 	return sum;
 }
@@ -288,8 +316,11 @@ void model_end_thing(struct model *m, int thing)
 /* Forgets objects that nobody holds. A token's principal pays as well. */
 void model_drop_objects(struct model *m)
 {
+	struct holders holders;
+
+	find_holders(m, &holders);
 	for (int i = 0; i < MODEL_OBJECTS; i++)
-		if (m->objects[i].used && !model_is_held(m, i, MODEL_NOTHING))
+		if (m->objects[i].used && holders.of[i] == 0)
 			m->objects[i].used = false;
 }
 

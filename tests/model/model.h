@@ -232,8 +232,7 @@ int model_token(const struct model *m, const uint64_t value[2]);
 /* Which adapter an ADAPTER_OPEN names, or MODEL_NOTHING. */
 int model_adapter_named(const struct wire_request *request);
 
-/* Whether an opening or a token of that principal holds the object; with
- * MODEL_NOTHING: of anybody. */
+/* Whether an opening or a token of that principal holds the object. */
 bool model_is_held(const struct model *m, int object, int principal);
 
 #endif
