@@ -19,7 +19,7 @@ static bool chance(struct run *run, uint32_t percent)
 	return run_chance(run, percent);
 }
 
-static bool is_bad(struct run *run)
+bool draw_is_bad(struct run *run)
 {
 	return chance(run, run->bad_percent);
 }
@@ -39,8 +39,7 @@ int draw_client(struct run *run)
 
 /* Any thing with these properties, each as likely as the others: one decision,
  * so that a fuzzer can make it. */
-static int draw_thing(struct run *run, int client, enum model_kind kind,
-		      int device)
+int draw_thing(struct run *run, int client, enum model_kind kind, int device)
 {
 	static int fitting[MODEL_THINGS];
 	const struct model *m = run->model;
@@ -59,46 +58,47 @@ static int draw_thing(struct run *run, int client, enum model_kind kind,
 	return n == 0 ? MODEL_NOTHING : fitting[below(run, n)];
 }
 
-static uint64_t handle_of(struct run *run, int thing)
+uint64_t draw_handle_of(struct run *run, int thing)
 {
 	return thing == MODEL_NOTHING ? 0 : run->model->things[thing].handle;
 }
 
 /* What should not be named: mostly it is wrong. */
-static uint64_t draw_wrong_handle(struct run *run, int client)
+uint64_t draw_wrong_handle(struct run *run, int client)
 {
 	switch (below(run, 8)) {
 	case 0:
 	case 1: /* of this client, of any kind and device */
-		return handle_of(run, draw_thing(run, client, MODEL_NONE,
-						 MODEL_NOTHING));
+		return draw_handle_of(run, draw_thing(run, client, MODEL_NONE,
+						      MODEL_NOTHING));
 	case 2:
 	case 3: /* of a while ago */
 		return run->stale[client][below(run, STALE_MAX)];
 	case 4: /* of anybody */
-		return handle_of(run, draw_thing(run, MODEL_NOTHING, MODEL_NONE,
+		return draw_handle_of(run,
+				      draw_thing(run, MODEL_NOTHING, MODEL_NONE,
 						 MODEL_NOTHING));
 	case 5:
 		return 0;
 	case 6: /* a neighbour */
-		return handle_of(run, draw_thing(run, client, MODEL_NONE,
-						 MODEL_NOTHING)) ^
+		return draw_handle_of(run, draw_thing(run, client, MODEL_NONE,
+						      MODEL_NOTHING)) ^
 		       (UINT64_C(1) << below(run, 64));
 	default:
 		return chance(run, 30) ? UINT64_MAX : run_draw(run);
 	}
 }
 
-static uint64_t draw_handle(struct run *run, int client, enum model_kind kind,
-			    int device)
+uint64_t draw_handle(struct run *run, int client, enum model_kind kind,
+		     int device)
 {
-	if (is_bad(run))
+	if (draw_is_bad(run))
 		return draw_wrong_handle(run, client);
-	return handle_of(run, draw_thing(run, client, kind, device));
+	return draw_handle_of(run, draw_thing(run, client, kind, device));
 }
 
 /* A device in order; sometimes one that is going. */
-static int draw_device(struct run *run, int client)
+int draw_device(struct run *run, int client)
 {
 	int device = MODEL_NOTHING;
 
@@ -111,13 +111,14 @@ static int draw_device(struct run *run, int client)
 	return device;
 }
 
-static uint64_t device_handle(struct run *run, int client, int device)
+uint64_t draw_device_handle(struct run *run, int client, int device)
 {
-	return is_bad(run) && chance(run, 30) ? draw_wrong_handle(run, client) :
-						handle_of(run, device);
+	return draw_is_bad(run) && chance(run, 30) ?
+		       draw_wrong_handle(run, client) :
+		       draw_handle_of(run, device);
 }
 
-static void draw_token(struct run *run, uint64_t ret_value[2])
+void draw_token(struct run *run, enum model_kind kind, uint64_t ret_value[2])
 {
 	const struct model *m = run->model;
 	int used[MODEL_TOKENS];
@@ -125,17 +126,19 @@ static void draw_token(struct run *run, uint64_t ret_value[2])
 
 	ret_value[0] = ret_value[1] = 0;
 	for (int i = 0; i < MODEL_TOKENS; i++)
-		if (m->tokens[i].used)
+		if (m->tokens[i].used &&
+		    (kind == MODEL_FENCE) ==
+			    (m->tokens[i].fence != MODEL_NOTHING))
 			used[n++] = i;
 	if (n > 0)
 		memcpy(ret_value, m->tokens[used[below(run, n)]].value,
 		       sizeof(m->tokens[0].value));
-	if (is_bad(run))
+	if (draw_is_bad(run))
 		ret_value[below(run, 2)] ^= UINT64_C(1) << below(run, 64);
 }
 
 /* Whether there is room for one more request that may wait for ever. */
-static bool is_patient(struct run *run)
+bool draw_is_patient(struct run *run)
 {
 	return run->n_pending < PENDING_MAX / 2 && chance(run, 60);
 }
@@ -147,7 +150,7 @@ static void step_adapter_open(struct run *run, int client)
 	static const char *const names[] = { "system", "other", "", "systen",
 					     "system\0x" };
 	struct wire_request q = { .opcode = WIRE_OP_ADAPTER_OPEN };
-	uint32_t i = is_bad(run) ? below(run, 5) : below(run, 2);
+	uint32_t i = draw_is_bad(run) ? below(run, 5) : below(run, 2);
 
 	memcpy(q.value, names[i], i == 4 ? 8 : strlen(names[i]));
 	run_request(run, client, &q, NULL, 0);
@@ -175,11 +178,11 @@ static void step_device_destroy(struct run *run, int client)
 
 	q.device = draw_handle(run, client, MODEL_DEVICE, MODEL_NOTHING);
 	/* A wait that cannot end waits for the end of its client. */
-	if (is_patient(run))
+	if (draw_is_patient(run))
 		q.flags = 0;
 	else
 		q.flags = TENURE_END_TERMINATE;
-	if (is_bad(run) && chance(run, 10))
+	if (draw_is_bad(run) && chance(run, 10))
 		q.flags = UINT32_C(1) << below(run, 32);
 	run_request(run, client, &q, NULL, 0);
 }
@@ -221,7 +224,7 @@ static uint32_t draw_count(struct run *run)
 {
 	static const uint32_t odd[] = { 0, 1023, 1024, 1025, UINT32_MAX, 300 };
 
-	if (is_bad(run) && chance(run, 20))
+	if (draw_is_bad(run) && chance(run, 20))
 		return odd[below(run, ARRAY_SIZE(odd))];
 	return 1 + below(run, chance(run, 90) ? 5 : 40);
 }
@@ -251,7 +254,7 @@ static uint64_t draw_size(struct run *run)
 					ALLOCATION_BYTES_MAX + 1, UINT64_MAX,
 					UINT64_MAX - 4095 };
 
-	if (is_bad(run) && chance(run, 5))
+	if (draw_is_bad(run) && chance(run, 5))
 		return odd[below(run, ARRAY_SIZE(odd))];
 	return 1 + below(run, chance(run, 80) ? 4097 : 20000);
 }
@@ -266,7 +269,7 @@ static uint32_t draw_create_flags(struct run *run)
 		TENURE_CREATE_RESOURCE | TENURE_CREATE_SHARED,
 	};
 
-	if (is_bad(run) && chance(run, 30))
+	if (draw_is_bad(run) && chance(run, 30))
 		return chance(run, 50) ? below(run, 8) :
 					 UINT32_C(1) << below(run, 32);
 	return usual[below(run, ARRAY_SIZE(usual))];
@@ -274,7 +277,7 @@ static uint32_t draw_create_flags(struct run *run)
 
 static uint32_t draw_private_bytes(struct run *run)
 {
-	if (is_bad(run) && chance(run, 20))
+	if (draw_is_bad(run) && chance(run, 20))
 		return PRIVATE_DATA_MAX + below(run, 2);
 	return chance(run, 70) ? 0 : below(run, 200);
 }
@@ -322,7 +325,7 @@ static void step_create(struct run *run, int client)
 	if (is_crowded(run, client))
 		return;
 	memset(args, 0, sizeof(args));
-	q.device = device_handle(run, client, device);
+	q.device = draw_device_handle(run, client, device);
 	q.flags = draw_create_flags(run);
 	if (chance(run, q.flags == 0 ? 50 : 1))
 		q.object =
@@ -331,7 +334,7 @@ static void step_create(struct run *run, int client)
 	q.count = draw_count(run);
 	if (q.object != 0 && chance(run, 5))
 		q.count = draw_count_to_fill(run, client, q.object);
-	if (q.flags & TENURE_CREATE_RESOURCE || is_bad(run))
+	if (q.flags & TENURE_CREATE_RESOURCE || draw_is_bad(run))
 		q.value[0] = draw_private_bytes(run);
 	if (q.count <= LIST_ENTRIES_MAX && q.value[0] <= PRIVATE_DATA_MAX) {
 		for (uint32_t i = 0; i < q.count; i++)
@@ -349,7 +352,7 @@ static void step_create(struct run *run, int client)
 
 static uint32_t draw_destroy_flags(struct run *run)
 {
-	if (is_bad(run) && chance(run, 20))
+	if (draw_is_bad(run) && chance(run, 20))
 		return UINT32_C(1) << below(run, 32);
 	if (run->n_pending >= PENDING_MAX / 2)
 		return 0;
@@ -391,9 +394,9 @@ static uint32_t spoil_list(struct run *run, int client, int device,
 		if (n > 1 && chance(run, 25))
 			list[at] = list[below(run, n)];
 		else if (chance(run, 50))
-			list[at] = handle_of(run, draw_thing(run, client,
-							     MODEL_ALLOCATION,
-							     device));
+			list[at] = draw_handle_of(
+				run, draw_thing(run, client, MODEL_ALLOCATION,
+						device));
 		else
 			list[at] = draw_wrong_handle(run, client);
 	}
@@ -411,13 +414,13 @@ static void step_destroy_list(struct run *run, int client)
 			       draw_thing(run, client, MODEL_RESOURCE, device);
 	uint32_t sent;
 
-	q.device = device_handle(run, client, device);
+	q.device = draw_device_handle(run, client, device);
 	q.flags = draw_destroy_flags(run);
 	q.count = draw_list(run, client, device, resource, list);
-	if (is_bad(run))
+	if (draw_is_bad(run))
 		q.count = spoil_list(run, client, device, list, q.count);
 	sent = q.count;
-	if (is_bad(run) && chance(run, 20) && sent > 0)
+	if (draw_is_bad(run) && chance(run, 20) && sent > 0)
 		sent = below(run, sent);
 	run_request(run, client, &q, list, sent * sizeof(*list));
 }
@@ -427,11 +430,11 @@ static void step_destroy_resource(struct run *run, int client)
 	struct wire_request q = { .opcode = WIRE_OP_DESTROY };
 	int device = draw_device(run, client);
 
-	q.device = device_handle(run, client, device);
+	q.device = draw_device_handle(run, client, device);
 	q.flags = draw_destroy_flags(run);
 	q.object = draw_handle(run, client, MODEL_RESOURCE,
 			       chance(run, 90) ? device : MODEL_NOTHING);
-	if (is_bad(run) && chance(run, 20)) {
+	if (draw_is_bad(run) && chance(run, 20)) {
 		/* A17, A18 */
 		if (chance(run, 50))
 			q.count = below(run, 3000);
@@ -450,7 +453,7 @@ static void step_destroy_shapes(struct run *run, int client)
 	int device = draw_device(run, client);
 	size_t bytes = 0;
 
-	q.device = device_handle(run, client, device);
+	q.device = draw_device_handle(run, client, device);
 	q.flags = draw_destroy_flags(run);
 	q.form = (uint8_t)below(run, 2);
 	q.count = counts[below(run, ARRAY_SIZE(counts))];
@@ -465,9 +468,9 @@ static void step_destroy_shapes(struct run *run, int client)
 
 /* ---- Sharing ---- */
 
-static uint32_t draw_rights(struct run *run)
+uint32_t draw_rights(struct run *run)
 {
-	if (is_bad(run))
+	if (draw_is_bad(run))
 		return chance(run, 80) ? below(run, 5) :
 					 UINT32_C(1) << below(run, 32);
 	return chance(run, 50) ? TENURE_RIGHT_READ :
@@ -496,12 +499,13 @@ static void step_share(struct run *run, int client)
 	if (model_client_holds(run->model, client, CHARGE_TOKENS) > 20)
 		return;
 	q.flags = draw_rights(run);
-	q.device = device_handle(run, client,
-				 resource == MODEL_NOTHING ?
-					 draw_device(run, client) :
-					 run->model->things[resource].device);
-	q.object = is_bad(run) ? draw_wrong_handle(run, client) :
-				 handle_of(run, resource);
+	q.device =
+		draw_device_handle(run, client,
+				   resource == MODEL_NOTHING ?
+					   draw_device(run, client) :
+					   run->model->things[resource].device);
+	q.object = draw_is_bad(run) ? draw_wrong_handle(run, client) :
+				      draw_handle_of(run, resource);
 	run_request(run, client, &q, NULL, 0);
 }
 
@@ -511,8 +515,9 @@ static void step_revoke(struct run *run, int client)
 	struct wire_request q = { .opcode = WIRE_OP_TOKEN_REVOKE };
 	uint32_t n = 0;
 
-	draw_token(run, q.value);
-	if (!is_bad(run))
+	draw_token(run, chance(run, 80) ? MODEL_RESOURCE : MODEL_FENCE,
+		   q.value);
+	if (!draw_is_bad(run))
 		for (int i = 0; i < MODEL_TOKENS; i++)
 			if (m->tokens[i].used &&
 			    m->tokens[i].client == client &&
@@ -526,7 +531,8 @@ static void step_query(struct run *run, int client)
 {
 	struct wire_request q = { .opcode = WIRE_OP_QUERY };
 
-	draw_token(run, q.value);
+	draw_token(run, chance(run, 95) ? MODEL_RESOURCE : MODEL_FENCE,
+		   q.value);
 	run_request(run, client, &q, NULL, 0);
 }
 
@@ -537,24 +543,25 @@ static void step_open(struct run *run, int client)
 
 	if (is_crowded(run, client))
 		return;
-	draw_token(run, q.value);
-	token = model_token(run->model, q.value);
+	draw_token(run, chance(run, 98) ? MODEL_RESOURCE : MODEL_FENCE,
+		   q.value);
+	token = model_token_of(run->model, q.value, MODEL_RESOURCE);
 	if (token != MODEL_NOTHING) {
 		const struct model_object *object =
 			&run->model->objects[run->model->tokens[token].object];
 
 		q.count = object->count;
 		q.object = object->private_bytes;
-		if (is_bad(run) && chance(run, 30))
+		if (draw_is_bad(run) && chance(run, 30))
 			q.count += 1 - below(run, 3);
-		if (is_bad(run) && chance(run, 30))
+		if (draw_is_bad(run) && chance(run, 30))
 			q.object += 1 - (uint64_t)below(run, 3);
 		if (chance(run, 50))
 			q.flags = run->model->tokens[token].rights;
 	}
-	if (is_bad(run))
+	if (draw_is_bad(run))
 		q.flags = draw_rights(run);
-	q.device = device_handle(run, client, device);
+	q.device = draw_device_handle(run, client, device);
 	run_request(run, client, &q, NULL, 0);
 }
 
@@ -565,9 +572,10 @@ static void step_map(struct run *run, int client)
 	struct wire_request q = { .opcode = WIRE_OP_MAP };
 	int device = draw_device(run, client);
 
-	q.device = device_handle(run, client, device);
+	q.device = draw_device_handle(run, client, device);
 	q.object = draw_handle(run, client, MODEL_ALLOCATION, device);
-	q.flags = is_bad(run) ? UINT32_C(1) << below(run, 32) : below(run, 4);
+	q.flags = draw_is_bad(run) ? UINT32_C(1) << below(run, 32) :
+				     below(run, 4);
 	run_request(run, client, &q, NULL, 0);
 }
 
@@ -579,7 +587,7 @@ static void step_unmap(struct run *run, int client)
 	uint32_t n = 0;
 
 	q.object = draw_handle(run, client, MODEL_ALLOCATION, device);
-	if (!is_bad(run))
+	if (!draw_is_bad(run))
 		for (int i = 0; i < m->n_things; i++)
 			if (m->things[i].kind == MODEL_ALLOCATION &&
 			    m->things[i].client == client &&
@@ -587,7 +595,7 @@ static void step_unmap(struct run *run, int client)
 				q.object = m->things[i].handle;
 				device = m->things[i].device;
 			}
-	q.device = device_handle(run, client, device);
+	q.device = draw_device_handle(run, client, device);
 	run_request(run, client, &q, NULL, 0);
 }
 
@@ -661,7 +669,7 @@ static void step_context_create(struct run *run, int client)
 
 	if (model_count(run->model, client, MODEL_CONTEXT) > 24)
 		return;
-	q.device = device_handle(run, client, draw_device(run, client));
+	q.device = draw_device_handle(run, client, draw_device(run, client));
 	run_request(run, client, &q, NULL, 0);
 }
 
@@ -670,12 +678,12 @@ static int draw_context(struct run *run, int client, struct wire_request *q)
 {
 	int context = draw_thing(run, client, MODEL_CONTEXT, MODEL_NOTHING);
 
-	q->object = is_bad(run) ? draw_wrong_handle(run, client) :
-				  handle_of(run, context);
-	q->device = device_handle(run, client,
-				  context == MODEL_NOTHING ?
-					  draw_device(run, client) :
-					  run->model->things[context].device);
+	q->object = draw_is_bad(run) ? draw_wrong_handle(run, client) :
+				       draw_handle_of(run, context);
+	q->device = draw_device_handle(
+		run, client,
+		context == MODEL_NOTHING ? draw_device(run, client) :
+					   run->model->things[context].device);
 	return context;
 }
 
@@ -684,8 +692,8 @@ static void step_context_destroy(struct run *run, int client)
 	struct wire_request q = { .opcode = WIRE_OP_CONTEXT_DESTROY };
 
 	draw_context(run, client, &q);
-	q.flags = is_patient(run) ? 0 : TENURE_END_TERMINATE;
-	if (is_bad(run) && chance(run, 10))
+	q.flags = draw_is_patient(run) ? 0 : TENURE_END_TERMINATE;
+	if (draw_is_bad(run) && chance(run, 10))
 		q.flags = UINT32_C(1) << below(run, 32);
 	run_request(run, client, &q, NULL, 0);
 }
@@ -700,9 +708,9 @@ static uint32_t draw_used(struct run *run, int client, int device,
 		int thing = draw_thing(run, client, MODEL_ALLOCATION, device);
 
 		if (thing != MODEL_NOTHING)
-			list[used++] = handle_of(run, thing);
+			list[used++] = draw_handle_of(run, thing);
 	}
-	if (is_bad(run))
+	if (draw_is_bad(run))
 		used = spoil_list(run, client, device, list, used);
 	return used;
 }
@@ -722,10 +730,10 @@ static void step_submit(struct run *run, int client)
 		q.count = draw_used(run, client,
 				    run->model->things[context].device, list);
 	}
-	if (is_bad(run) && chance(run, 20))
+	if (draw_is_bad(run) && chance(run, 20))
 		q.value[0] = chance(run, 50) ? 0 : q.value[0] / 2;
 	sent = q.count;
-	if (is_bad(run) && chance(run, 10))
+	if (draw_is_bad(run) && chance(run, 10))
 		q.count += 1 + below(run, 2000);
 	run_request(run, client, &q, list, sent * sizeof(*list));
 }
@@ -754,7 +762,7 @@ static void step_progress(struct run *run, int client)
 		q.value[0] = t->done + below(run, 4);
 		if (chance(run, 30))
 			q.value[0] = t->submitted;
-		if (is_bad(run))
+		if (draw_is_bad(run))
 			q.value[0] = run_draw(run);
 	}
 	run_request(run, client, &q, NULL, 0);
@@ -777,6 +785,7 @@ static void step_word(struct run *run, int client)
 			  m->things[context].position, q.value[0]);
 	inproc_ring_bell(run->world, m->clients[client].id);
 	model_apply(m, client, &q, NULL, &(struct wire_reply){ 0 }, NULL);
+	model_ring_bell(m, client);
 }
 
 /* All work of a client ends: then all is known exactly. */
@@ -800,7 +809,7 @@ static void step_allocate(struct run *run, int client)
 		return;
 	draw_context(run, client, &q);
 	q.flags = chance(run, 70) ? 0 : 1;
-	if (is_bad(run) && chance(run, 10))
+	if (draw_is_bad(run) && chance(run, 10))
 		q.flags = UINT32_C(1) << below(run, 32);
 	q.count = draw_count(run);
 	if (q.count > LIST_ENTRIES_MAX)
@@ -855,6 +864,15 @@ const struct step steps[] = {
 	{ "finish", step_finish, 30, true, false },
 	{ "context allocate", step_allocate, 20, false, false },
 	{ "context free", step_free, 20, false, false },
+	{ "fence create", step_fence_create, 30, false, false },
+	{ "fence destroy", step_fence_destroy, 10, false, false },
+	{ "fence share", step_fence_share, 25, false, false },
+	{ "fence open", step_fence_open, 40, false, false },
+	{ "fence signal", step_fence_signal, 60, false, false },
+	{ "fence value", step_fence_value, 15, false, false },
+	{ "fence wait", step_fence_wait, 90, false, false },
+	{ "fence cancel", step_fence_cancel, 15, false, false },
+	{ "fence word", step_fence_word, 30, false, false },
 };
 
 const uint32_t n_steps = ARRAY_SIZE(steps);

@@ -217,6 +217,8 @@ static void note_handles(struct run *run, int client,
 	case WIRE_OP_ADAPTER_OPEN:
 	case WIRE_OP_DEVICE_CREATE:
 	case WIRE_OP_CONTEXT_CREATE:
+	case WIRE_OP_FENCE_CREATE:
+	case WIRE_OP_FENCE_OPEN:
 		note_issued(run, client, reply->head.value[0]);
 		note_stale(run, client, reply->head.value[0]);
 	}
@@ -253,6 +255,7 @@ static bool may_wait(const struct wire_request *q)
 	return q->opcode == WIRE_OP_DEVICE_DESTROY ||
 	       q->opcode == WIRE_OP_ADAPTER_CLOSE ||
 	       q->opcode == WIRE_OP_CONTEXT_DESTROY ||
+	       q->opcode == WIRE_OP_FENCE_WAIT ||
 	       (q->opcode == WIRE_OP_DESTROY &&
 		(q->flags & TENURE_DESTROY_SYNCHRONOUS));
 }

@@ -345,7 +345,7 @@ static void destroy_resource(struct model *m, int resource,
 static bool is_of_device(const struct model_thing *t, int device)
 {
 	return (is_memory(t) || t->kind == MODEL_RESOURCE ||
-		t->kind == MODEL_CONTEXT) &&
+		t->kind == MODEL_CONTEXT || t->kind == MODEL_FENCE) &&
 	       t->device == device;
 }
 
@@ -356,6 +356,7 @@ static void empty_device(struct model *m, int device)
 
 		if (!is_of_device(t, device) || t->dying)
 			continue;
+		model_close_fence(m, i, false);
 		model_end_thing(m, i);
 		t->dying = true;
 	}
@@ -367,8 +368,10 @@ static void remove_device(struct model *m, int device)
 {
 	empty_device(m, device);
 	for (int i = 0; i < m->n_things; i++)
-		if (is_of_device(&m->things[i], device))
+		if (is_of_device(&m->things[i], device)) {
+			model_close_fence(m, i, true);
 			model_forget_thing(m, i);
+		}
 	if (!m->things[device].dying)
 		model_end_thing(m, device);
 	model_forget_thing(m, device);
@@ -410,8 +413,11 @@ static void end_token(struct model *m, int token)
 
 	add_garbage(m, t->client, CHARGE_TOKENS, 1);
 	/* The principal paid for the object; it may still do. */
-	add_garbage(m, t->client, CHARGE_BYTES, m->objects[t->object].bytes);
-	add_garbage(m, t->client, CHARGE_STORES, 1);
+	if (t->object != MODEL_NOTHING) {
+		add_garbage(m, t->client, CHARGE_BYTES,
+			    m->objects[t->object].bytes);
+		add_garbage(m, t->client, CHARGE_STORES, 1);
+	}
 	*t = (struct model_token){ 0 };
 	model_drop_objects(m);
 }
@@ -445,6 +451,7 @@ void model_die(struct model *m, int client)
 			continue;
 		if (!m->things[i].dying)
 			model_end_thing(m, i);
+		model_close_fence(m, i, false);
 		m->things[i].dying = true;
 	}
 	for (int i = m->n_things; i-- > 0;)
@@ -452,6 +459,7 @@ void model_die(struct model *m, int client)
 		    m->things[i].kind != MODEL_NONE)
 			model_forget_thing(m, i);
 	model_drop_objects(m);
+	model_forget_waits(m, client);
 	add_garbage(m, client, CHARGE_WAITS, m->clients[client].waits);
 	add_garbage(m, client, CHARGE_CLIENTS, 1);
 	m->clients[client].waits = 0;
@@ -461,6 +469,7 @@ void model_die(struct model *m, int client)
 void model_buried(struct model *m, int client)
 {
 	assert(!m->clients[client].alive);
+	model_bury_fences(m, client);
 	m->clients[client].used = false;
 }
 
@@ -486,8 +495,10 @@ void model_quiet(struct model *m)
 	for (int i = m->n_things; i-- > 0;)
 		if (m->things[i].dying && m->things[i].kind != MODEL_DEVICE &&
 		    m->things[m->things[i].device].state ==
-			    MODEL_DEVICE_STOPPED)
+			    MODEL_DEVICE_STOPPED) {
+			model_close_fence(m, i, true);
 			model_forget_thing(m, i);
+		}
 }
 
 void model_acknowledge(struct model *m, int client, uint32_t fds)
@@ -501,9 +512,13 @@ const char *model_answered(struct model *m, int client,
 			   const struct wire_reply *reply)
 {
 	int thing = model_find(m, client, request->device);
+	int wait = model_find_wait(m, client, request->id);
+	uint32_t cost = wait == MODEL_NOTHING ? 1 : m->waits[wait].cost;
 
-	m->clients[client].waits--;
-	add_garbage(m, client, CHARGE_WAITS, 1);
+	m->clients[client].waits -= cost;
+	add_garbage(m, client, CHARGE_WAITS, cost);
+	if (wait != MODEL_NOTHING)
+		return model_answer_of_wait(m, client, request, reply);
 	if (request->opcode == WIRE_OP_DESTROY ||
 	    request->opcode == WIRE_OP_CONTEXT_DESTROY)
 		return model_answer_of_work(m, client, request, reply);
@@ -761,11 +776,12 @@ static void apply_destroy(struct model *m, int client,
 	}
 }
 
-static const char *apply_share(struct model *m, int client,
-			       const struct wire_request *q,
-			       const struct wire_reply *reply)
+const char *model_new_token(struct model *m, int client,
+			    const struct wire_request *q,
+			    const struct wire_reply *reply)
 {
-	int resource = model_find(m, client, q->object);
+	const struct model_thing *t =
+		&m->things[model_find(m, client, q->object)];
 	int place = MODEL_NOTHING;
 
 	if (reply->value[0] == 0 && reply->value[1] == 0)
@@ -782,7 +798,8 @@ static const char *apply_share(struct model *m, int client,
 		.used = true,
 		.client = client,
 		.value = { reply->value[0], reply->value[1] },
-		.object = m->things[resource].object,
+		.object = t->kind == MODEL_FENCE ? MODEL_NOTHING : t->object,
+		.fence = t->kind == MODEL_FENCE ? t->fence : MODEL_NOTHING,
 		.rights = q->flags,
 	};
 	return NULL;
@@ -795,6 +812,18 @@ int model_token(const struct model *m, const uint64_t value[2])
 		    m->tokens[i].value[1] == value[1])
 			return i;
 	return MODEL_NOTHING;
+}
+
+int model_token_of(const struct model *m, const uint64_t value[2],
+		   enum model_kind kind)
+{
+	int token = model_token(m, value);
+
+	return token != MODEL_NOTHING && (kind == MODEL_FENCE) ==
+						 (m->tokens[token].fence !=
+						  MODEL_NOTHING) ?
+		       token :
+		       MODEL_NOTHING;
 }
 
 static const char *apply_query(struct model *m, const struct wire_request *q,
@@ -993,6 +1022,8 @@ const char *model_apply(struct model *m, int client,
 			const struct wire_request *q, const void *args,
 			const struct wire_reply *reply, const void *data)
 {
+	const char *wrong;
+
 	if (!reply)
 		m->clients[client].waits++;
 	switch (q->opcode) {
@@ -1010,7 +1041,7 @@ const char *model_apply(struct model *m, int client,
 		apply_destroy(m, client, q, args);
 		return NULL;
 	case WIRE_OP_SHARE:
-		return apply_share(m, client, q, reply);
+		return model_new_token(m, client, q, reply);
 	case WIRE_OP_TOKEN_REVOKE:
 		end_token(m, model_token(m, q->value));
 		return NULL;
@@ -1029,5 +1060,7 @@ const char *model_apply(struct model *m, int client,
 		apply_test_event(m, client, q);
 		return NULL;
 	}
+	if (model_apply_fence(m, client, q, args, reply, &wrong))
+		return wrong;
 	return model_apply_work(m, client, q, args, reply, data);
 }

@@ -29,10 +29,12 @@ enum {
 	MODEL_OBJECTS = 256,
 	MODEL_TOKENS = 256,
 	MODEL_STORES = 2048,
-	MODEL_ANSWERS = 24,
+	MODEL_ANSWERS = 200,
 	MODEL_SIZES = LIST_ENTRIES_MAX,
 	MODEL_USES = 1 << 14,
 	MODEL_DEFERRALS = 256,
+	MODEL_FENCES = 512,
+	MODEL_WAITS = 256,
 	MODEL_NOTHING = -1,
 };
 
@@ -44,6 +46,7 @@ enum model_kind {
 	MODEL_ALLOCATION,
 	MODEL_CONTEXT,
 	MODEL_CONTEXT_ALLOCATION,
+	MODEL_FENCE,
 };
 
 enum model_device_state {
@@ -69,7 +72,7 @@ struct model_thing {
 	int resource; /* allocations: MODEL_NOTHING when the device's own */
 	int object; /* shared resources and their allocations */
 	bool sealed; /* resources: shared or opened */
-	uint32_t rights; /* resources */
+	uint32_t rights; /* resources and fences */
 	uint32_t position; /* allocations of an object */
 	uint64_t bytes; /* allocations */
 	uint32_t maps;
@@ -79,6 +82,8 @@ struct model_thing {
 	uint64_t submitted, done; /* contexts */
 	bool ending; /* contexts: being destroyed */
 	int context; /* context allocations: MODEL_NOTHING for all of them */
+	int fence; /* openings of fences */
+	bool own; /* the maker's */
 	/* What MAP said the first time. */
 	bool placed;
 	uint64_t place_store, place_offset;
@@ -115,8 +120,38 @@ struct model_token {
 	bool used;
 	int client;
 	uint64_t value[2];
-	int object;
+	int object, fence; /* one of them is MODEL_NOTHING */
 	uint32_t rights;
+};
+
+enum model_fence_state {
+	MODEL_FENCE_NONE,
+	MODEL_FENCE_LIVE,
+	MODEL_FENCE_GOING, /* its device or maker ends: dead very soon */
+	MODEL_FENCE_DEAD,
+};
+
+struct model_fence {
+	enum model_fence_state state;
+	int maker; /* client */
+	uint64_t value; /* surely */
+	uint64_t stored; /* by its maker; seen at the next look */
+};
+
+/* One fence that a wait names. */
+struct model_awaited {
+	int fence, opening;
+	uint64_t value;
+	bool came, perhaps;
+};
+
+/* What a wait may be answered with, and whether it must be by now. */
+struct model_fence_wait {
+	bool used, all, may_succeed, may_fail, cancelled, is_over;
+	int client;
+	uint64_t id;
+	uint32_t n, cost;
+	struct model_awaited of[FENCES_PER_WAIT_MAX];
 };
 
 struct model_client {
@@ -143,6 +178,8 @@ struct model {
 	struct model_use uses[MODEL_USES];
 	int n_uses; /* places above are free */
 	struct model_deferral deferrals[MODEL_DEFERRALS];
+	struct model_fence fences[MODEL_FENCES];
+	struct model_fence_wait waits[MODEL_WAITS];
 	/* Private stores: how many living allocations each has. */
 	uint32_t stores[MODEL_STORES];
 	int store_client[MODEL_STORES];
@@ -228,6 +265,20 @@ int model_find(const struct model *m, int client, uint64_t handle);
 
 /* The token with that value, or MODEL_NOTHING. */
 int model_token(const struct model *m, const uint64_t value[2]);
+
+/* The same, if it is one of resources or one of fences. */
+int model_token_of(const struct model *m, const uint64_t value[2],
+		   enum model_kind kind);
+
+/* The maker of a fence stores into its word, and tells nobody; the opening is
+ * the maker's, and the fence lives. */
+void model_store_word(struct model *m, int thing, uint64_t value);
+
+/* A client rings the bell of its words; its contexts are another matter. */
+void model_ring_bell(struct model *m, int client);
+
+/* The wait that was asked for by that id, or MODEL_NOTHING. */
+int model_find_wait(const struct model *m, int client, uint64_t id);
 
 /* Which adapter an ADAPTER_OPEN names, or MODEL_NOTHING. */
 int model_adapter_named(const struct wire_request *request);

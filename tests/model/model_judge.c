@@ -11,41 +11,34 @@
  * would be exceeded only together with garbage may refuse, because nobody can
  * say here whether that garbage has been given back yet.
  */
-#include "tests/model/model_work.h"
+#include "tests/model/model_judge.h"
 
-static void may(struct model_answers *ret, int status,
-		enum tenure_reason reason, uint32_t index)
+void model_may(struct model_answers *ret, int status, enum tenure_reason reason,
+	       uint32_t index)
 {
 	assert(ret->n < MODEL_ANSWERS);
 	ret->of[ret->n++] = (struct model_answer){ status, reason, index };
 }
 
-static void refuse(struct model_answers *ret, int status,
-		   enum tenure_reason reason)
+void model_refuse(struct model_answers *ret, int status,
+		  enum tenure_reason reason)
 {
-	may(ret, status, reason, WIRE_NO_INDEX);
+	model_may(ret, status, reason, WIRE_NO_INDEX);
 }
 
-static void succeed(struct model_answers *ret)
+void model_succeed(struct model_answers *ret)
 {
-	may(ret, 0, TENURE_REASON_NONE, WIRE_NO_INDEX);
+	model_may(ret, 0, TENURE_REASON_NONE, WIRE_NO_INDEX);
 }
 
 /* Of the daemon's own account: a fault that the test ordered. */
-static void may_lack_memory(const struct model *m, struct model_answers *ret)
+void model_may_lack_memory(const struct model *m, struct model_answers *ret)
 {
 	if (m->memory_may_fail)
-		refuse(ret, -ENOMEM, TENURE_REASON_DAEMON_MEMORY);
+		model_refuse(ret, -ENOMEM, TENURE_REASON_DAEMON_MEMORY);
 }
 
 /* ---- Limits ---- */
-
-struct cost {
-	uint64_t client[CHARGE_KINDS];
-	uint64_t principal[CHARGE_KINDS];
-	/* Perhaps the principal pays this much less, see judge_open. */
-	uint64_t perhaps_less[CHARGE_KINDS];
-};
 
 static const enum tenure_reason client_reasons[CHARGE_KINDS] = {
 	[CHARGE_BYTES] = TENURE_REASON_CLIENT_BYTES,
@@ -70,13 +63,13 @@ static bool judge_limit(struct model_answers *ret, uint64_t surely,
 			enum tenure_reason reason)
 {
 	if (perhaps > limit)
-		refuse(ret, -EDQUOT, reason);
+		model_refuse(ret, -EDQUOT, reason);
 	return surely > limit;
 }
 
 /* Success, unless a limit must refuse; what may refuse is added. */
-static void judge_cost(const struct model *m, int client,
-		       const struct cost *cost, struct model_answers *ret)
+void model_judge_cost(const struct model *m, int client,
+		      const struct model_cost *cost, struct model_answers *ret)
 {
 	const struct model_client *c = &m->clients[client];
 	bool must = false;
@@ -98,14 +91,15 @@ static void judge_cost(const struct model *m, int client,
 				m->principal_garbage[c->principal][k],
 			m->limits.principal[k], principal_reasons[k]);
 	}
-	may_lack_memory(m, ret);
+	model_may_lack_memory(m, ret);
 	if (!must)
-		succeed(ret);
+		model_succeed(ret);
 }
 
-static struct cost cost_of(uint64_t bytes, uint64_t handles, uint64_t stores)
+struct model_cost model_cost_of(uint64_t bytes, uint64_t handles,
+				uint64_t stores)
 {
-	struct cost cost = { 0 };
+	struct model_cost cost = { 0 };
 
 	cost.client[CHARGE_BYTES] = cost.principal[CHARGE_BYTES] = bytes;
 	cost.client[CHARGE_HANDLES] = cost.principal[CHARGE_HANDLES] = handles;
@@ -117,13 +111,13 @@ static struct cost cost_of(uint64_t bytes, uint64_t handles, uint64_t stores)
 static void judge_wait(const struct model *m, int client,
 		       struct model_answers *ret)
 {
-	struct cost wait = { 0 };
+	struct model_cost wait = { 0 };
 
 	wait.client[CHARGE_WAITS] = wait.principal[CHARGE_WAITS] = 1;
-	judge_cost(m, client, &wait, ret);
+	model_judge_cost(m, client, &wait, ret);
 	/* Nothing to wait for: nothing to pay. */
 	if (ret->n == 0 || ret->of[ret->n - 1].status != 0)
-		succeed(ret);
+		model_succeed(ret);
 }
 
 void model_judge_connect(const struct model *m, int principal,
@@ -146,9 +140,9 @@ void model_judge_connect(const struct model *m, int principal,
 		TENURE_REASON_PRINCIPAL_CLIENTS);
 	must |= judge_limit(ret, all + 1, all + dying + 1, m->limits.clients,
 			    TENURE_REASON_DAEMON_CLIENTS);
-	may_lack_memory(m, ret);
+	model_may_lack_memory(m, ret);
 	if (!must)
-		succeed(ret);
+		model_succeed(ret);
 }
 
 /* ---- Handles ---- */
@@ -176,27 +170,27 @@ static int find_seen(const struct model *m, int client, uint64_t handle)
  * A handle where a kind is expected. Returns the thing if it is one and
  * nothing has been refused.
  */
-static int judge_device(const struct model *m, int client, uint64_t handle,
-			struct model_answers *ret)
+int model_judge_device(const struct model *m, int client, uint64_t handle,
+		       struct model_answers *ret)
 {
 	int thing = find_seen(m, client, handle);
 	const struct model_thing *t = &m->things[thing < 0 ? 0 : thing];
 
 	if (thing == MODEL_NOTHING || (t->kind != MODEL_DEVICE && t->dying)) {
-		refuse(ret, -EINVAL, TENURE_REASON_DEVICE_INVALID);
+		model_refuse(ret, -EINVAL, TENURE_REASON_DEVICE_INVALID);
 		/* Its device is going, but it may not have died yet. */
 		if (thing != MODEL_NOTHING)
-			refuse(ret, -EINVAL, TENURE_REASON_WRONG_TYPE);
+			model_refuse(ret, -EINVAL, TENURE_REASON_WRONG_TYPE);
 		return MODEL_NOTHING;
 	}
 	if (t->kind != MODEL_DEVICE) {
-		refuse(ret, -EINVAL, TENURE_REASON_WRONG_TYPE);
+		model_refuse(ret, -EINVAL, TENURE_REASON_WRONG_TYPE);
 		return MODEL_NOTHING;
 	}
 	if (t->state == MODEL_DEVICE_GOING_OR_GONE)
-		refuse(ret, -EINVAL, TENURE_REASON_DEVICE_INVALID);
+		model_refuse(ret, -EINVAL, TENURE_REASON_DEVICE_INVALID);
 	if (t->state != MODEL_DEVICE_LIVE) {
-		refuse(ret, -ENODEV, TENURE_REASON_DEVICE_REMOVED);
+		model_refuse(ret, -ENODEV, TENURE_REASON_DEVICE_REMOVED);
 		return MODEL_NOTHING;
 	}
 	return thing;
@@ -208,12 +202,12 @@ static int judge_adapter(const struct model *m, int client, uint64_t handle,
 	int thing = find_seen(m, client, handle);
 
 	if (thing == MODEL_NOTHING || m->things[thing].dying)
-		refuse(ret, -EINVAL, TENURE_REASON_ADAPTER_INVALID);
+		model_refuse(ret, -EINVAL, TENURE_REASON_ADAPTER_INVALID);
 	if (thing == MODEL_NOTHING)
 		return MODEL_NOTHING;
 	if (m->things[thing].kind == MODEL_ADAPTER)
 		return thing;
-	refuse(ret, -EINVAL, TENURE_REASON_WRONG_TYPE);
+	model_refuse(ret, -EINVAL, TENURE_REASON_WRONG_TYPE);
 	return MODEL_NOTHING;
 }
 
@@ -221,10 +215,10 @@ static int judge_adapter(const struct model *m, int client, uint64_t handle,
  * A thing that must be of a kind and of that device. garbage is what anything
  * but an own handle gets. With an index, an entry of a list.
  */
-static int judge_owned(const struct model *m, int client, int device,
-		       uint64_t handle, enum model_kind kind, int status,
-		       enum tenure_reason garbage, uint32_t index,
-		       struct model_answers *ret)
+int model_judge_owned(const struct model *m, int client, int device,
+		      uint64_t handle, enum model_kind kind, int status,
+		      enum tenure_reason garbage, uint32_t index,
+		      struct model_answers *ret)
 {
 	int thing = find_seen(m, client, handle);
 	const struct model_thing *t = &m->things[thing < 0 ? 0 : thing];
@@ -232,15 +226,15 @@ static int judge_owned(const struct model *m, int client, int device,
 		     t->kind != MODEL_DEVICE;
 
 	if (thing == MODEL_NOTHING || t->dying)
-		may(ret, status, garbage, index);
+		model_may(ret, status, garbage, index);
 	if (thing == MODEL_NOTHING)
 		return MODEL_NOTHING;
 	if (owned && t->device != device) {
-		may(ret, status, TENURE_REASON_OTHER_DEVICE, index);
+		model_may(ret, status, TENURE_REASON_OTHER_DEVICE, index);
 		return MODEL_NOTHING;
 	}
 	if (t->kind != kind) {
-		may(ret, status, TENURE_REASON_WRONG_TYPE, index);
+		model_may(ret, status, TENURE_REASON_WRONG_TYPE, index);
 		return MODEL_NOTHING;
 	}
 	return t->dying ? MODEL_NOTHING : thing;
@@ -267,17 +261,17 @@ static void judge_adapter_open(const struct model *m, int client,
 			       struct model_answers *ret)
 {
 	int adapter = model_adapter_named(q);
-	struct cost cost = cost_of(0, 1, 0);
+	struct model_cost cost = model_cost_of(0, 1, 0);
 
 	if (adapter == MODEL_NOTHING)
-		refuse(ret, -ENODEV, TENURE_REASON_ADAPTER_UNKNOWN);
+		model_refuse(ret, -ENODEV, TENURE_REASON_ADAPTER_UNKNOWN);
 	else if (m->stopped[adapter])
-		refuse(ret, -ENODEV, TENURE_REASON_ADAPTER_STOPPED);
+		model_refuse(ret, -ENODEV, TENURE_REASON_ADAPTER_STOPPED);
 	else if (model_count(m, client, MODEL_ADAPTER) >=
 		 ADAPTER_OPENS_PER_CLIENT_MAX)
-		refuse(ret, -EDQUOT, TENURE_REASON_CLIENT_HANDLES);
+		model_refuse(ret, -EDQUOT, TENURE_REASON_CLIENT_HANDLES);
 	else
-		judge_cost(m, client, &cost, ret);
+		model_judge_cost(m, client, &cost, ret);
 }
 
 static void judge_adapter_close(const struct model *m, int client,
@@ -294,7 +288,7 @@ static void judge_adapter_close(const struct model *m, int client,
 			 m->things[i].client == client &&
 			 m->things[i].adapter == m->things[thing].adapter;
 	if (opens > 1)
-		succeed(ret);
+		model_succeed(ret);
 	else
 		judge_wait(m, client, ret);
 }
@@ -314,19 +308,19 @@ static void judge_device_create(const struct model *m, int client,
 				struct model_answers *ret)
 {
 	int adapter = judge_adapter(m, client, q->object, ret);
-	struct cost cost = cost_of(0, 1, 0);
+	struct model_cost cost = model_cost_of(0, 1, 0);
 
 	if (adapter == MODEL_NOTHING)
 		return;
 	if (m->stopped[m->things[adapter].adapter]) {
-		refuse(ret, -ENODEV, TENURE_REASON_ADAPTER_STOPPED);
+		model_refuse(ret, -ENODEV, TENURE_REASON_ADAPTER_STOPPED);
 		return;
 	}
 	/* Those that are going count until they have gone. */
 	if (devices_with_going(m, client) >= DEVICES_PER_CLIENT_MAX)
-		refuse(ret, -EDQUOT, TENURE_REASON_CLIENT_DEVICES);
+		model_refuse(ret, -EDQUOT, TENURE_REASON_CLIENT_DEVICES);
 	if (model_count(m, client, MODEL_DEVICE) < DEVICES_PER_CLIENT_MAX)
-		judge_cost(m, client, &cost, ret);
+		model_judge_cost(m, client, &cost, ret);
 }
 
 static void judge_device_destroy(const struct model *m, int client,
@@ -336,12 +330,12 @@ static void judge_device_destroy(const struct model *m, int client,
 	int thing = model_find(m, client, q->device);
 
 	if (q->flags & ~(uint32_t)TENURE_END_TERMINATE)
-		refuse(ret, -EINVAL, TENURE_REASON_FLAGS_RESERVED);
+		model_refuse(ret, -EINVAL, TENURE_REASON_FLAGS_RESERVED);
 	else if (thing != MODEL_NOTHING &&
 		 m->things[thing].kind == MODEL_DEVICE &&
 		 m->things[thing].state == MODEL_DEVICE_STOPPED)
 		judge_wait(m, client, ret);
-	else if (judge_device(m, client, q->device, ret) != MODEL_NOTHING)
+	else if (model_judge_device(m, client, q->device, ret) != MODEL_NOTHING)
 		judge_wait(m, client, ret);
 }
 
@@ -360,25 +354,27 @@ static void judge_create_flags(const struct wire_request *q,
 	const uint32_t known = TENURE_CREATE_RESOURCE | TENURE_CREATE_SHARED;
 
 	if (q->flags & ~known)
-		refuse(ret, -EINVAL, TENURE_REASON_FLAGS_RESERVED);
+		model_refuse(ret, -EINVAL, TENURE_REASON_FLAGS_RESERVED);
 	if ((q->flags & TENURE_CREATE_SHARED) &&
 	    !(q->flags & TENURE_CREATE_RESOURCE))
-		refuse(ret, -EINVAL, TENURE_REASON_SHARED_NEEDS_RESOURCE);
+		model_refuse(ret, -EINVAL, TENURE_REASON_SHARED_NEEDS_RESOURCE);
 	if (q->object != 0 && (q->flags & known))
-		refuse(ret, -EINVAL, TENURE_REASON_CREATE_FLAGS_CONFLICT);
+		model_refuse(ret, -EINVAL, TENURE_REASON_CREATE_FLAGS_CONFLICT);
 }
 
 static void judge_create_shape(const struct wire_request *q,
 			       struct model_answers *ret)
 {
 	if (q->count == 0)
-		refuse(ret, -EINVAL, TENURE_REASON_COUNT_ZERO);
+		model_refuse(ret, -EINVAL, TENURE_REASON_COUNT_ZERO);
 	if (q->count > LIST_ENTRIES_MAX)
-		refuse(ret, -EINVAL, TENURE_REASON_COUNT_TOO_LARGE);
+		model_refuse(ret, -EINVAL, TENURE_REASON_COUNT_TOO_LARGE);
 	if (q->value[0] > PRIVATE_DATA_MAX)
-		refuse(ret, -EINVAL, TENURE_REASON_PRIVATE_DATA_TOO_LARGE);
+		model_refuse(ret, -EINVAL,
+			     TENURE_REASON_PRIVATE_DATA_TOO_LARGE);
 	if (q->value[0] > 0 && !(q->flags & TENURE_CREATE_RESOURCE))
-		refuse(ret, -EINVAL, TENURE_REASON_PRIVATE_DATA_NEEDS_NEW);
+		model_refuse(ret, -EINVAL,
+			     TENURE_REASON_PRIVATE_DATA_NEEDS_NEW);
 }
 
 /* Entries in their order: the first bad one. */
@@ -389,9 +385,10 @@ static void judge_create_sizes(const struct wire_request *q, const void *args,
 
 	for (uint32_t i = 0; i < q->count; i++) {
 		if (sizes[i].size_bytes == 0)
-			may(ret, -EINVAL, TENURE_REASON_SIZE_ZERO, i);
+			model_may(ret, -EINVAL, TENURE_REASON_SIZE_ZERO, i);
 		else if (sizes[i].size_bytes > ALLOCATION_BYTES_MAX)
-			may(ret, -EINVAL, TENURE_REASON_SIZE_TOO_LARGE, i);
+			model_may(ret, -EINVAL, TENURE_REASON_SIZE_TOO_LARGE,
+				  i);
 		else
 			continue;
 		return;
@@ -412,16 +409,17 @@ static void judge_create_resource(const struct model *m, int client, int device,
 				  const struct wire_request *q,
 				  struct model_answers *ret)
 {
-	int resource = judge_owned(m, client, device, q->object, MODEL_RESOURCE,
-				   -EBADF, TENURE_REASON_RESOURCE_INVALID,
-				   WIRE_NO_INDEX, ret);
+	int resource = model_judge_owned(m, client, device, q->object,
+					 MODEL_RESOURCE, -EBADF,
+					 TENURE_REASON_RESOURCE_INVALID,
+					 WIRE_NO_INDEX, ret);
 
 	if (resource == MODEL_NOTHING)
 		return;
 	if (m->things[resource].sealed)
-		refuse(ret, -EINVAL, TENURE_REASON_RESOURCE_SEALED);
+		model_refuse(ret, -EINVAL, TENURE_REASON_RESOURCE_SEALED);
 	else if (children(m, resource) + q->count > RESOURCE_CHILDREN_MAX)
-		refuse(ret, -EINVAL, TENURE_REASON_RESOURCE_FULL);
+		model_refuse(ret, -EINVAL, TENURE_REASON_RESOURCE_FULL);
 }
 
 /* The backend may refuse when the test has told it to, and limits do not. */
@@ -430,7 +428,7 @@ static void judge_backend(const struct model *m, struct model_answers *ret)
 	if (m->backend_fails == 0 || ret->n == 0 ||
 	    ret->of[ret->n - 1].status != 0)
 		return;
-	refuse(ret, m->backend_fails, TENURE_REASON_BACKEND);
+	model_refuse(ret, m->backend_fails, TENURE_REASON_BACKEND);
 }
 
 static void judge_create(const struct model *m, int client,
@@ -438,7 +436,7 @@ static void judge_create(const struct model *m, int client,
 			 struct model_answers *ret)
 {
 	const struct wire_allocation *sizes = args;
-	struct cost cost;
+	struct model_cost cost;
 	uint64_t bytes = 0;
 	int device;
 
@@ -446,7 +444,7 @@ static void judge_create(const struct model *m, int client,
 	judge_create_shape(q, ret);
 	if (ret->n > 0)
 		return;
-	device = judge_device(m, client, q->device, ret);
+	device = model_judge_device(m, client, q->device, ret);
 	if (device == MODEL_NOTHING)
 		return;
 	if (q->object != 0)
@@ -456,9 +454,9 @@ static void judge_create(const struct model *m, int client,
 		return;
 	for (uint32_t i = 0; i < q->count; i++)
 		bytes += pages(sizes[i].size_bytes);
-	cost = cost_of(bytes, q->count + !!(q->flags & TENURE_CREATE_RESOURCE),
-		       1);
-	judge_cost(m, client, &cost, ret);
+	cost = model_cost_of(
+		bytes, q->count + !!(q->flags & TENURE_CREATE_RESOURCE), 1);
+	model_judge_cost(m, client, &cost, ret);
 	judge_backend(m, ret);
 }
 
@@ -473,9 +471,9 @@ static void judge_destroy_flags(const struct wire_request *q,
 	const uint32_t system = TENURE_DESTROY_SYSTEM_USE_ONLY;
 
 	if (q->flags & ~(known | system))
-		refuse(ret, -EINVAL, TENURE_REASON_FLAGS_RESERVED);
+		model_refuse(ret, -EINVAL, TENURE_REASON_FLAGS_RESERVED);
 	if (q->flags & system)
-		refuse(ret, -EINVAL, TENURE_REASON_FLAGS_SYSTEM_ONLY);
+		model_refuse(ret, -EINVAL, TENURE_REASON_FLAGS_SYSTEM_ONLY);
 }
 
 /* A10 to A19. */
@@ -486,14 +484,15 @@ static void judge_destroy_shape(const struct wire_request *q, size_t args_bytes,
 
 	if (q->object != 0) {
 		if (list && q->count > 0)
-			refuse(ret, -EINVAL, TENURE_REASON_RESOURCE_AND_LIST);
+			model_refuse(ret, -EINVAL,
+				     TENURE_REASON_RESOURCE_AND_LIST);
 	} else if (!list) {
 		if (q->count > 0)
-			refuse(ret, -EINVAL, TENURE_REASON_LIST_MISSING);
+			model_refuse(ret, -EINVAL, TENURE_REASON_LIST_MISSING);
 	} else if (q->count > LIST_ENTRIES_MAX) {
-		refuse(ret, -EINVAL, TENURE_REASON_LIST_TOO_LONG);
+		model_refuse(ret, -EINVAL, TENURE_REASON_LIST_TOO_LONG);
 	} else if (args_bytes < q->count * sizeof(uint64_t)) {
-		refuse(ret, -EINVAL, TENURE_REASON_LIST_TRUNCATED);
+		model_refuse(ret, -EINVAL, TENURE_REASON_LIST_TRUNCATED);
 	}
 }
 
@@ -506,28 +505,28 @@ static void judge_entry(const struct model *m, int client, int device,
 	int entry, first_entry;
 
 	if (list[i] == 0) {
-		may(ret, -EINVAL, TENURE_REASON_ENTRY_ZERO, i);
+		model_may(ret, -EINVAL, TENURE_REASON_ENTRY_ZERO, i);
 		return;
 	}
-	entry = judge_owned(m, client, device, list[i], MODEL_ALLOCATION,
-			    -EINVAL, TENURE_REASON_ENTRY_INVALID, i, ret);
+	entry = model_judge_owned(m, client, device, list[i], MODEL_ALLOCATION,
+				  -EINVAL, TENURE_REASON_ENTRY_INVALID, i, ret);
 	if (entry == MODEL_NOTHING)
 		return;
 	t = &m->things[entry];
 	if (t->resource != MODEL_NOTHING && m->things[t->resource].sealed) {
-		may(ret, -EINVAL, TENURE_REASON_ENTRY_OF_SHARED, i);
+		model_may(ret, -EINVAL, TENURE_REASON_ENTRY_OF_SHARED, i);
 		return;
 	}
 	first_entry = model_find(m, client, list[0]);
 	first = &m->things[first_entry];
 	if ((t->resource == MODEL_NOTHING) !=
 	    (first->resource == MODEL_NOTHING))
-		may(ret, -EINVAL, TENURE_REASON_ENTRY_MIXED_OWNERS, i);
+		model_may(ret, -EINVAL, TENURE_REASON_ENTRY_MIXED_OWNERS, i);
 	else if (t->resource != first->resource)
-		may(ret, -EINVAL, TENURE_REASON_ENTRY_OTHER_RESOURCE, i);
+		model_may(ret, -EINVAL, TENURE_REASON_ENTRY_OTHER_RESOURCE, i);
 	for (uint32_t j = 0; j < i; j++)
 		if (list[j] == list[i]) {
-			may(ret, -EINVAL, TENURE_REASON_ENTRY_TWICE, i);
+			model_may(ret, -EINVAL, TENURE_REASON_ENTRY_TWICE, i);
 			return;
 		}
 }
@@ -543,13 +542,13 @@ static void judge_destroy(const struct model *m, int client,
 		judge_destroy_shape(q, args_bytes, ret);
 	if (ret->n > 0)
 		return;
-	device = judge_device(m, client, q->device, ret);
+	device = model_judge_device(m, client, q->device, ret);
 	if (device == MODEL_NOTHING)
 		return;
 	if (q->object != 0)
-		judge_owned(m, client, device, q->object, MODEL_RESOURCE,
-			    -EINVAL, TENURE_REASON_RESOURCE_INVALID,
-			    WIRE_NO_INDEX, ret);
+		model_judge_owned(m, client, device, q->object, MODEL_RESOURCE,
+				  -EINVAL, TENURE_REASON_RESOURCE_INVALID,
+				  WIRE_NO_INDEX, ret);
 	else if (q->form & WIRE_FORM_LIST)
 		for (uint32_t i = 0; i < q->count && ret->n == 0; i++)
 			judge_entry(m, client, device, args, i, ret);
@@ -559,13 +558,13 @@ static void judge_destroy(const struct model *m, int client,
 		judge_wait(m, client, ret);
 		return;
 	}
-	may_lack_memory(m, ret);
-	succeed(ret);
+	model_may_lack_memory(m, ret);
+	model_succeed(ret);
 }
 
 /* ---- Sharing ---- */
 
-static bool rights_are_valid(uint32_t rights)
+bool model_rights_are_valid(uint32_t rights)
 {
 	return rights == TENURE_RIGHT_READ ||
 	       rights == (TENURE_RIGHT_READ | TENURE_RIGHT_WRITE);
@@ -574,31 +573,32 @@ static bool rights_are_valid(uint32_t rights)
 static void judge_share(const struct model *m, int client,
 			const struct wire_request *q, struct model_answers *ret)
 {
-	struct cost cost = { 0 };
+	struct model_cost cost = { 0 };
 	int device, resource;
 
-	if (!rights_are_valid(q->flags)) {
-		refuse(ret, -EINVAL, TENURE_REASON_RIGHTS_INVALID);
+	if (!model_rights_are_valid(q->flags)) {
+		model_refuse(ret, -EINVAL, TENURE_REASON_RIGHTS_INVALID);
 		return;
 	}
-	device = judge_device(m, client, q->device, ret);
+	device = model_judge_device(m, client, q->device, ret);
 	if (device == MODEL_NOTHING)
 		return;
-	resource = judge_owned(m, client, device, q->object, MODEL_RESOURCE,
-			       -EINVAL, TENURE_REASON_RESOURCE_INVALID,
-			       WIRE_NO_INDEX, ret);
+	resource = model_judge_owned(m, client, device, q->object,
+				     MODEL_RESOURCE, -EINVAL,
+				     TENURE_REASON_RESOURCE_INVALID,
+				     WIRE_NO_INDEX, ret);
 	if (resource == MODEL_NOTHING)
 		return;
 	if (m->things[resource].object == MODEL_NOTHING) {
-		refuse(ret, -EINVAL, TENURE_REASON_NOT_SHAREABLE);
+		model_refuse(ret, -EINVAL, TENURE_REASON_NOT_SHAREABLE);
 		return;
 	}
 	if (q->flags & ~m->things[resource].rights) {
-		refuse(ret, -EACCES, TENURE_REASON_RIGHTS_EXCEEDED);
+		model_refuse(ret, -EACCES, TENURE_REASON_RIGHTS_EXCEEDED);
 		return;
 	}
 	cost.client[CHARGE_TOKENS] = cost.principal[CHARGE_TOKENS] = 1;
-	judge_cost(m, client, &cost, ret);
+	model_judge_cost(m, client, &cost, ret);
 }
 
 static void judge_revoke(const struct model *m, int client,
@@ -608,29 +608,29 @@ static void judge_revoke(const struct model *m, int client,
 	int token = model_token(m, q->value);
 
 	if (token == MODEL_NOTHING || m->tokens[token].client != client)
-		refuse(ret, -EINVAL, TENURE_REASON_TOKEN_UNKNOWN);
+		model_refuse(ret, -EINVAL, TENURE_REASON_TOKEN_UNKNOWN);
 	else
-		succeed(ret);
-	may_lack_memory(m, ret);
+		model_succeed(ret);
+	model_may_lack_memory(m, ret);
 }
 
 static void judge_query(const struct model *m, const struct wire_request *q,
 			struct model_answers *ret)
 {
-	if (model_token(m, q->value) == MODEL_NOTHING)
-		refuse(ret, -EINVAL, TENURE_REASON_TOKEN_UNKNOWN);
+	if (model_token_of(m, q->value, MODEL_RESOURCE) == MODEL_NOTHING)
+		model_refuse(ret, -EINVAL, TENURE_REASON_TOKEN_UNKNOWN);
 	else
-		succeed(ret);
+		model_succeed(ret);
 }
 
 /* The principal pays for an object once. Whether a dying opening of it still
  * pays cannot be known here. */
-static struct cost cost_of_opening(const struct model *m, int client,
-				   int object)
+static struct model_cost cost_of_opening(const struct model *m, int client,
+					 int object)
 {
 	int principal = m->clients[client].principal;
 	const struct model_object *o = &m->objects[object];
-	struct cost cost = cost_of(o->bytes, 1 + o->count, 1);
+	struct model_cost cost = model_cost_of(o->bytes, 1 + o->count, 1);
 
 	if (model_is_held(m, object, principal)) {
 		cost.principal[CHARGE_BYTES] = 0;
@@ -645,35 +645,36 @@ static struct cost cost_of_opening(const struct model *m, int client,
 static void judge_open(const struct model *m, int client,
 		       const struct wire_request *q, struct model_answers *ret)
 {
-	int token = model_token(m, q->value);
+	int token = model_token_of(m, q->value, MODEL_RESOURCE);
 	const struct model_token *t = &m->tokens[token < 0 ? 0 : token];
-	const struct model_object *object = &m->objects[t->object];
-	struct cost cost;
+	const struct model_object *object =
+		&m->objects[token < 0 ? 0 : t->object];
+	struct model_cost cost;
 	int device;
 
-	if (q->flags != 0 && !rights_are_valid(q->flags)) {
-		refuse(ret, -EINVAL, TENURE_REASON_RIGHTS_INVALID);
+	if (q->flags != 0 && !model_rights_are_valid(q->flags)) {
+		model_refuse(ret, -EINVAL, TENURE_REASON_RIGHTS_INVALID);
 		return;
 	}
-	device = judge_device(m, client, q->device, ret);
+	device = model_judge_device(m, client, q->device, ret);
 	if (device == MODEL_NOTHING)
 		return;
 	if (token == MODEL_NOTHING) {
-		refuse(ret, -EINVAL, TENURE_REASON_TOKEN_UNKNOWN);
+		model_refuse(ret, -EINVAL, TENURE_REASON_TOKEN_UNKNOWN);
 		return;
 	}
 	if (object->adapter != m->things[device].adapter)
-		refuse(ret, -EINVAL, TENURE_REASON_ADAPTER_INVALID);
+		model_refuse(ret, -EINVAL, TENURE_REASON_ADAPTER_INVALID);
 	if (q->flags & ~t->rights)
-		refuse(ret, -EACCES, TENURE_REASON_RIGHTS_EXCEEDED);
+		model_refuse(ret, -EACCES, TENURE_REASON_RIGHTS_EXCEEDED);
 	if (q->count != object->count)
-		refuse(ret, -EINVAL, TENURE_REASON_OPEN_COUNT_MISMATCH);
+		model_refuse(ret, -EINVAL, TENURE_REASON_OPEN_COUNT_MISMATCH);
 	if (q->object != object->private_bytes)
-		refuse(ret, -EINVAL, TENURE_REASON_OPEN_PRIVATE_MISMATCH);
+		model_refuse(ret, -EINVAL, TENURE_REASON_OPEN_PRIVATE_MISMATCH);
 	if (ret->n > 0)
 		return;
 	cost = cost_of_opening(m, client, t->object);
-	judge_cost(m, client, &cost, ret);
+	model_judge_cost(m, client, &cost, ret);
 	judge_backend(m, ret);
 }
 
@@ -684,7 +685,7 @@ static int judge_context(const struct model *m, int client,
 			 const struct wire_request *q,
 			 struct model_answers *ret)
 {
-	int device = judge_device(m, client, q->device, ret), context;
+	int device = model_judge_device(m, client, q->device, ret), context;
 
 	if (device == MODEL_NOTHING)
 		return MODEL_NOTHING;
@@ -692,23 +693,25 @@ static int judge_context(const struct model *m, int client,
 	if (context != MODEL_NOTHING &&
 	    m->things[context].kind == MODEL_CONTEXT &&
 	    m->things[context].device == device && m->things[context].ending) {
-		refuse(ret, -EINVAL, TENURE_REASON_CONTEXT_ENDING);
+		model_refuse(ret, -EINVAL, TENURE_REASON_CONTEXT_ENDING);
 		if (m->things[context].dying)
-			refuse(ret, -EINVAL, TENURE_REASON_CONTEXT_INVALID);
+			model_refuse(ret, -EINVAL,
+				     TENURE_REASON_CONTEXT_INVALID);
 		return MODEL_NOTHING;
 	}
-	return judge_owned(m, client, device, q->object, MODEL_CONTEXT, -EINVAL,
-			   TENURE_REASON_CONTEXT_INVALID, WIRE_NO_INDEX, ret);
+	return model_judge_owned(m, client, device, q->object, MODEL_CONTEXT,
+				 -EINVAL, TENURE_REASON_CONTEXT_INVALID,
+				 WIRE_NO_INDEX, ret);
 }
 
 static void judge_context_create(const struct model *m, int client,
 				 const struct wire_request *q,
 				 struct model_answers *ret)
 {
-	struct cost cost = cost_of(0, 1, 0);
+	struct model_cost cost = model_cost_of(0, 1, 0);
 
-	if (judge_device(m, client, q->device, ret) != MODEL_NOTHING)
-		judge_cost(m, client, &cost, ret);
+	if (model_judge_device(m, client, q->device, ret) != MODEL_NOTHING)
+		model_judge_cost(m, client, &cost, ret);
 }
 
 static void judge_context_destroy(const struct model *m, int client,
@@ -716,7 +719,7 @@ static void judge_context_destroy(const struct model *m, int client,
 				  struct model_answers *ret)
 {
 	if (q->flags & ~(uint32_t)TENURE_END_TERMINATE)
-		refuse(ret, -EINVAL, TENURE_REASON_FLAGS_RESERVED);
+		model_refuse(ret, -EINVAL, TENURE_REASON_FLAGS_RESERVED);
 	else if (judge_context(m, client, q, ret) != MODEL_NOTHING)
 		judge_wait(m, client, ret);
 }
@@ -733,31 +736,34 @@ static void judge_progress(const struct model *m, int client,
 
 	if (device == MODEL_NOTHING || d->kind != MODEL_DEVICE ||
 	    d->state == MODEL_DEVICE_LIVE) {
-		if (judge_device(m, client, q->device, ret) == MODEL_NOTHING)
+		if (model_judge_device(m, client, q->device, ret) ==
+		    MODEL_NOTHING)
 			return;
 		if (context != MODEL_NOTHING && c->dying &&
 		    c->kind == MODEL_CONTEXT && c->device == device)
-			succeed(ret);
-		if (judge_owned(m, client, device, q->object, MODEL_CONTEXT,
-				-EINVAL, TENURE_REASON_CONTEXT_INVALID,
-				WIRE_NO_INDEX, ret) != MODEL_NOTHING)
-			succeed(ret);
+			model_succeed(ret);
+		if (model_judge_owned(m, client, device, q->object,
+				      MODEL_CONTEXT, -EINVAL,
+				      TENURE_REASON_CONTEXT_INVALID,
+				      WIRE_NO_INDEX, ret) != MODEL_NOTHING)
+			model_succeed(ret);
 		return;
 	}
 	if (d->state == MODEL_DEVICE_GOING_OR_GONE && d->dying)
-		refuse(ret, -EINVAL, TENURE_REASON_DEVICE_INVALID);
+		model_refuse(ret, -EINVAL, TENURE_REASON_DEVICE_INVALID);
 	if (context != MODEL_NOTHING && c->device == device &&
 	    c->kind != MODEL_DEVICE && c->kind != MODEL_ADAPTER) {
 		if (c->kind == MODEL_CONTEXT)
-			succeed(ret);
+			model_succeed(ret);
 		else
-			refuse(ret, -EINVAL, TENURE_REASON_WRONG_TYPE);
+			model_refuse(ret, -EINVAL, TENURE_REASON_WRONG_TYPE);
 		if (d->dying || c->dying || d->state == MODEL_DEVICE_STOPPED)
-			refuse(ret, -EINVAL, TENURE_REASON_CONTEXT_INVALID);
+			model_refuse(ret, -EINVAL,
+				     TENURE_REASON_CONTEXT_INVALID);
 		return;
 	}
-	judge_owned(m, client, device, q->object, MODEL_CONTEXT, -EINVAL,
-		    TENURE_REASON_CONTEXT_INVALID, WIRE_NO_INDEX, ret);
+	model_judge_owned(m, client, device, q->object, MODEL_CONTEXT, -EINVAL,
+			  TENURE_REASON_CONTEXT_INVALID, WIRE_NO_INDEX, ret);
 }
 
 static void judge_submit(const struct model *m, int client,
@@ -768,37 +774,37 @@ static void judge_submit(const struct model *m, int client,
 	int context;
 
 	if (q->count > LIST_ENTRIES_MAX)
-		refuse(ret, -EINVAL, TENURE_REASON_LIST_TOO_LONG);
+		model_refuse(ret, -EINVAL, TENURE_REASON_LIST_TOO_LONG);
 	else if (args_bytes < q->count * sizeof(*list))
-		refuse(ret, -EINVAL, TENURE_REASON_LIST_TRUNCATED);
+		model_refuse(ret, -EINVAL, TENURE_REASON_LIST_TRUNCATED);
 	if (ret->n > 0)
 		return;
 	context = judge_context(m, client, q, ret);
 	if (context == MODEL_NOTHING)
 		return;
 	if (q->value[0] == 0)
-		refuse(ret, -EINVAL, TENURE_REASON_VALUE_ZERO);
+		model_refuse(ret, -EINVAL, TENURE_REASON_VALUE_ZERO);
 	else if (q->value[0] < m->things[context].submitted)
-		refuse(ret, -EINVAL, TENURE_REASON_VALUE_BACKWARDS);
+		model_refuse(ret, -EINVAL, TENURE_REASON_VALUE_BACKWARDS);
 	for (uint32_t i = 0; i < q->count && ret->n == 0; i++) {
 		int thing = MODEL_NOTHING;
 
 		if (list[i] == 0)
-			may(ret, -EINVAL, TENURE_REASON_ENTRY_ZERO, i);
+			model_may(ret, -EINVAL, TENURE_REASON_ENTRY_ZERO, i);
 		else
-			thing = judge_owned(m, client,
-					    m->things[context].device, list[i],
-					    MODEL_ALLOCATION, -EINVAL,
-					    TENURE_REASON_ENTRY_INVALID, i,
-					    ret);
+			thing = model_judge_owned(
+				m, client, m->things[context].device, list[i],
+				MODEL_ALLOCATION, -EINVAL,
+				TENURE_REASON_ENTRY_INVALID, i, ret);
 		if (thing != MODEL_NOTHING &&
 		    model_users(m, thing, context) >= USERS_PER_ALLOCATION_MAX)
-			may(ret, -EDQUOT, TENURE_REASON_USERS_TOO_MANY, i);
+			model_may(ret, -EDQUOT, TENURE_REASON_USERS_TOO_MANY,
+				  i);
 	}
 	if (ret->n > 0)
 		return;
-	may_lack_memory(m, ret);
-	succeed(ret);
+	model_may_lack_memory(m, ret);
+	model_succeed(ret);
 }
 
 static uint32_t context_allocations(const struct model *m, int context)
@@ -816,17 +822,17 @@ static void judge_allocate(const struct model *m, int client,
 			   struct model_answers *ret)
 {
 	const struct wire_allocation *sizes = args;
-	struct cost cost;
+	struct model_cost cost;
 	uint64_t bytes = 0;
 	int context;
 
 	if (q->flags &
 	    ~(uint32_t)TENURE_CONTEXT_ALLOCATION_SHARED_ACROSS_CONTEXTS)
-		refuse(ret, -EINVAL, TENURE_REASON_FLAGS_RESERVED);
+		model_refuse(ret, -EINVAL, TENURE_REASON_FLAGS_RESERVED);
 	else if (q->count == 0)
-		refuse(ret, -EINVAL, TENURE_REASON_COUNT_ZERO);
+		model_refuse(ret, -EINVAL, TENURE_REASON_COUNT_ZERO);
 	else if (q->count > LIST_ENTRIES_MAX)
-		refuse(ret, -EINVAL, TENURE_REASON_COUNT_TOO_LARGE);
+		model_refuse(ret, -EINVAL, TENURE_REASON_COUNT_TOO_LARGE);
 	if (ret->n > 0)
 		return;
 	context = judge_context(m, client, q, ret);
@@ -834,15 +840,15 @@ static void judge_allocate(const struct model *m, int client,
 		return;
 	if (q->flags == 0 && context_allocations(m, context) + q->count >
 				     CONTEXT_ALLOCATIONS_MAX)
-		refuse(ret, -EINVAL, TENURE_REASON_CONTEXT_FULL);
+		model_refuse(ret, -EINVAL, TENURE_REASON_CONTEXT_FULL);
 	else
 		judge_create_sizes(q, args, ret);
 	if (ret->n > 0)
 		return;
 	for (uint32_t i = 0; i < q->count; i++)
 		bytes += pages(sizes[i].size_bytes);
-	cost = cost_of(bytes, q->count, 1);
-	judge_cost(m, client, &cost, ret);
+	cost = model_cost_of(bytes, q->count, 1);
+	model_judge_cost(m, client, &cost, ret);
 	judge_backend(m, ret);
 }
 
@@ -856,21 +862,21 @@ static void judge_free(const struct model *m, int client,
 	if (adapter == MODEL_NOTHING)
 		return;
 	if (thing == MODEL_NOTHING || t->dying)
-		refuse(ret, -EINVAL, TENURE_REASON_ALLOCATION_INVALID);
+		model_refuse(ret, -EINVAL, TENURE_REASON_ALLOCATION_INVALID);
 	if (thing == MODEL_NOTHING)
 		return;
 	if (t->kind != MODEL_CONTEXT_ALLOCATION)
-		refuse(ret, -EINVAL, TENURE_REASON_WRONG_TYPE);
+		model_refuse(ret, -EINVAL, TENURE_REASON_WRONG_TYPE);
 	else if (is_hidden(m, thing))
-		refuse(ret, -ENODEV, TENURE_REASON_DEVICE_REMOVED);
+		model_refuse(ret, -ENODEV, TENURE_REASON_DEVICE_REMOVED);
 	else if (m->things[t->device].adapter != m->things[adapter].adapter)
-		refuse(ret, -EINVAL, TENURE_REASON_ADAPTER_INVALID);
+		model_refuse(ret, -EINVAL, TENURE_REASON_ADAPTER_INVALID);
 	else {
-		may_lack_memory(m, ret);
-		succeed(ret);
+		model_may_lack_memory(m, ret);
+		model_succeed(ret);
 	}
 	if (is_hidden(m, thing))
-		refuse(ret, -EINVAL, TENURE_REASON_ALLOCATION_INVALID);
+		model_refuse(ret, -EINVAL, TENURE_REASON_ALLOCATION_INVALID);
 }
 
 /* ---- Memory ---- */
@@ -879,7 +885,7 @@ static int judge_mappable(const struct model *m, int client,
 			  const struct wire_request *q,
 			  struct model_answers *ret)
 {
-	int device = judge_device(m, client, q->device, ret), thing;
+	int device = model_judge_device(m, client, q->device, ret), thing;
 
 	if (device == MODEL_NOTHING)
 		return MODEL_NOTHING;
@@ -888,10 +894,10 @@ static int judge_mappable(const struct model *m, int client,
 	if (thing != MODEL_NOTHING && m->things[thing].dying &&
 	    m->things[thing].kind == MODEL_CONTEXT_ALLOCATION &&
 	    m->things[thing].device == device) {
-		refuse(ret, -EINVAL, TENURE_REASON_ALLOCATION_INVALID);
+		model_refuse(ret, -EINVAL, TENURE_REASON_ALLOCATION_INVALID);
 		return thing;
 	}
-	return judge_owned(
+	return model_judge_owned(
 		m, client, device, q->object,
 		thing != MODEL_NOTHING && m->things[thing].kind ==
 						  MODEL_CONTEXT_ALLOCATION ?
@@ -911,7 +917,7 @@ static void judge_map(const struct model *m, int client,
 	int thing;
 
 	if (q->flags & ~known) {
-		refuse(ret, -EINVAL, TENURE_REASON_FLAGS_RESERVED);
+		model_refuse(ret, -EINVAL, TENURE_REASON_FLAGS_RESERVED);
 		return;
 	}
 	thing = judge_mappable(m, client, q, ret);
@@ -921,14 +927,14 @@ static void judge_map(const struct model *m, int client,
 	before = ret->n;
 	if ((q->flags & WIRE_MAP_WRITE) && t->resource != MODEL_NOTHING &&
 	    !(m->things[t->resource].rights & TENURE_RIGHT_WRITE))
-		refuse(ret, -EACCES, TENURE_REASON_RIGHTS_EXCEEDED);
+		model_refuse(ret, -EACCES, TENURE_REASON_RIGHTS_EXCEEDED);
 	if (t->maps == MAPS_PER_ALLOCATION_MAX)
-		refuse(ret, -EDQUOT, TENURE_REASON_MAPPED_TOO_OFTEN);
+		model_refuse(ret, -EDQUOT, TENURE_REASON_MAPPED_TOO_OFTEN);
 	if ((q->flags & WIRE_MAP_WANT_FD) &&
 	    unacknowledged >= FDS_UNACKNOWLEDGED_MAX)
-		refuse(ret, -EDQUOT, TENURE_REASON_FDS_UNACKNOWLEDGED);
+		model_refuse(ret, -EDQUOT, TENURE_REASON_FDS_UNACKNOWLEDGED);
 	if (ret->n == before)
-		succeed(ret);
+		model_succeed(ret);
 }
 
 static void judge_unmap(const struct model *m, int client,
@@ -939,9 +945,9 @@ static void judge_unmap(const struct model *m, int client,
 	if (thing == MODEL_NOTHING)
 		return;
 	if (m->things[thing].maps == 0)
-		refuse(ret, -EINVAL, TENURE_REASON_NOT_MAPPED);
+		model_refuse(ret, -EINVAL, TENURE_REASON_NOT_MAPPED);
 	else
-		succeed(ret);
+		model_succeed(ret);
 }
 
 static void judge_test_event(const struct model *m, int client,
@@ -949,10 +955,11 @@ static void judge_test_event(const struct model *m, int client,
 			     struct model_answers *ret)
 {
 	if (q->flags == WIRE_TEST_DEVICE_ERROR) {
-		if (judge_device(m, client, q->device, ret) != MODEL_NOTHING)
-			succeed(ret);
+		if (model_judge_device(m, client, q->device, ret) !=
+		    MODEL_NOTHING)
+			model_succeed(ret);
 	} else if (judge_adapter(m, client, q->object, ret) != MODEL_NOTHING) {
-		succeed(ret);
+		model_succeed(ret);
 	}
 }
 
@@ -962,12 +969,12 @@ static void judge_inspection(const struct model *m, int client,
 			     struct model_answers *ret)
 {
 	if (!m->clients[client].privileged) {
-		refuse(ret, -EACCES, TENURE_REASON_NOT_PERMITTED);
+		model_refuse(ret, -EACCES, TENURE_REASON_NOT_PERMITTED);
 		return;
 	}
-	succeed(ret);
+	model_succeed(ret);
 	if (q->opcode == WIRE_OP_CHECK)
-		may_lack_memory(m, ret);
+		model_may_lack_memory(m, ret);
 }
 
 /* Whether it is a request about work. */
@@ -1054,7 +1061,8 @@ void model_judge(const struct model *m, int client,
 		judge_inspection(m, client, q, ret);
 		break;
 	default:
-		if (!judge_work(m, client, q, args, args_bytes, ret))
-			succeed(ret);
+		if (!judge_work(m, client, q, args, args_bytes, ret) &&
+		    !model_judge_fence(m, client, q, args, args_bytes, ret))
+			model_succeed(ret);
 	}
 }

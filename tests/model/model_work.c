@@ -207,6 +207,22 @@ void model_settle_work(struct model *m, int client)
 
 /* ---- What a success changes ---- */
 
+/* That of a context, or of a fence that the client made. */
+bool model_word_is_free(const struct model *m, int client, uint64_t word)
+{
+	if (word == 0 || word >= WORDS_PER_CLIENT_MAX)
+		return false;
+	for (int i = 0; i < m->n_things; i++) {
+		const struct model_thing *t = &m->things[i];
+
+		if (t->client == client && !t->dying && t->position == word &&
+		    (t->kind == MODEL_CONTEXT ||
+		     (t->kind == MODEL_FENCE && t->own)))
+			return false;
+	}
+	return true;
+}
+
 static const char *apply_context_create(struct model *m, int client,
 					const struct wire_request *q,
 					const struct wire_reply *reply)
@@ -214,13 +230,8 @@ static const char *apply_context_create(struct model *m, int client,
 	if (reply->value[0] == 0 ||
 	    model_find(m, client, reply->value[0]) != MODEL_NOTHING)
 		return "context_create gave a handle that is in use, or 0";
-	if (reply->value[1] == 0 || reply->value[1] >= WORDS_PER_CLIENT_MAX)
-		return "context_create gave no progress word";
-	for (int i = 0; i < m->n_things; i++)
-		if (m->things[i].kind == MODEL_CONTEXT &&
-		    m->things[i].client == client && !m->things[i].dying &&
-		    m->things[i].position == reply->value[1])
-			return "context_create gave a word that is in use";
+	if (!model_word_is_free(m, client, reply->value[1]))
+		return "context_create gave a word that is in use, or none";
 	model_new_thing(m, (struct model_thing){
 				   .kind = MODEL_CONTEXT,
 				   .client = client,
@@ -436,6 +447,8 @@ bool model_may_still_wait(const struct model *m, int client,
 	int context = model_find(m, client, q->object);
 
 	switch (q->opcode) {
+	case WIRE_OP_FENCE_WAIT:
+		return !m->waits[model_find_wait(m, client, q->id)].is_over;
 	case WIRE_OP_DEVICE_DESTROY:
 		return device != MODEL_NOTHING &&
 		       model_device_is_working(m, device);

@@ -14,6 +14,29 @@ int model_new_store(struct model *m, int client, uint32_t count);
 /* A device that is going has no work left: what it has dies now or soon. */
 void model_settle_device(struct model *m, int device);
 
+/* Whether a new context or fence of the client can have that word. */
+bool model_word_is_free(const struct model *m, int client, uint64_t word);
+/* Of what a SHARE names. */
+const char *model_new_token(struct model *m, int client,
+			    const struct wire_request *q,
+			    const struct wire_reply *reply);
+
+/* model_fence.c */
+bool model_apply_fence(struct model *m, int client,
+		       const struct wire_request *q, const void *args,
+		       const struct wire_reply *reply, const char **ret_wrong);
+/* The late answer to a wait, which it ends. */
+const char *model_answer_of_wait(struct model *m, int client,
+				 const struct wire_request *q,
+				 const struct wire_reply *reply);
+/* An opening goes now, or will very soon. Nothing if it is no fence. */
+void model_close_fence(struct model *m, int thing, bool surely);
+/* What a client had has surely gone. */
+void model_bury_fences(struct model *m, int client);
+void model_forget_waits(struct model *m, int client);
+/* What a look at the fence sees. */
+uint64_t model_look_at(const struct model *m, int fence);
+
 /* model_work.c */
 /* How many contexts have unfinished work on it, without that one. */
 uint32_t model_users(const struct model *m, int thing, int but);
