@@ -281,6 +281,55 @@ static void add_garbage(struct model *m, int client, enum charge_kind kind,
 	m->principal_garbage[c->principal][kind] += amount;
 	if (kind == CHARGE_BYTES)
 		m->garbage_bytes += amount;
+	if (m->settles)
+		m->settles->amount[kind] += amount;
+}
+
+static struct model_settling *find_settling(struct model *m, int client,
+					    uint64_t id)
+{
+	for (int i = 0; i < MODEL_DEFERRALS; i++)
+		if (m->settling[i].used && m->settling[i].client == client &&
+		    m->settling[i].id == id)
+			return &m->settling[i];
+	return NULL;
+}
+
+void model_settles(struct model *m, int client, uint64_t id)
+{
+	m->settles = id == 0 ? NULL : find_settling(m, client, id);
+}
+
+static void begin_settling(struct model *m, int client,
+			   const struct wire_request *q)
+{
+	int i = 0;
+
+	if (!(q->flags & TENURE_DESTROY_SYNCHRONOUS))
+		return;
+	while (i < MODEL_DEFERRALS && m->settling[i].used)
+		i++;
+	assert(i < MODEL_DEFERRALS && "the test made too many deferrals");
+	m->settling[i] = (struct model_settling){ true, client, q->id, { 0 } };
+	m->settles = &m->settling[i];
+}
+
+/* A synchronous destroy was answered; with success nothing of it is left. */
+static void end_settling(struct model *m, int client, uint64_t id, bool success)
+{
+	struct model_settling *s = find_settling(m, client, id);
+	struct model_client *c = &m->clients[client];
+
+	if (!s)
+		return;
+	s->used = false;
+	for (int k = 0; success && k < CHARGE_KINDS; k++) {
+		assert(c->garbage[k] >= s->amount[k]);
+		c->garbage[k] -= s->amount[k];
+		m->principal_garbage[c->principal][k] -= s->amount[k];
+	}
+	if (success)
+		m->garbage_bytes -= s->amount[CHARGE_BYTES];
 }
 
 /* An allocation dies. Those of an opening end with it, in end_resource. */
@@ -460,6 +509,9 @@ void model_die(struct model *m, int client)
 			model_forget_thing(m, i);
 	model_drop_objects(m);
 	model_forget_waits(m, client);
+	for (int i = 0; i < MODEL_DEFERRALS; i++)
+		if (m->settling[i].client == client)
+			m->settling[i].used = false;
 	add_garbage(m, client, CHARGE_WAITS, m->clients[client].waits);
 	add_garbage(m, client, CHARGE_CLIENTS, 1);
 	m->clients[client].waits = 0;
@@ -519,6 +571,8 @@ const char *model_answered(struct model *m, int client,
 	add_garbage(m, client, CHARGE_WAITS, cost);
 	if (wait != MODEL_NOTHING)
 		return model_answer_of_wait(m, client, request, reply);
+	if (request->opcode == WIRE_OP_DESTROY)
+		end_settling(m, client, request->id, reply->status == 0);
 	if (request->opcode == WIRE_OP_DESTROY ||
 	    request->opcode == WIRE_OP_CONTEXT_DESTROY)
 		return model_answer_of_work(m, client, request, reply);
@@ -755,7 +809,7 @@ static const char *apply_create(struct model *m, int client,
 	return NULL;
 }
 
-static void apply_destroy(struct model *m, int client,
+static void destroy_named(struct model *m, int client,
 			  const struct wire_request *q, const void *args)
 {
 	const uint64_t *list = args;
@@ -774,6 +828,17 @@ static void apply_destroy(struct model *m, int client,
 		model_end_thing(m, thing);
 		model_forget_thing(m, thing);
 	}
+}
+
+static void apply_destroy(struct model *m, int client,
+			  const struct wire_request *q, const void *args,
+			  const struct wire_reply *reply)
+{
+	begin_settling(m, client, q);
+	destroy_named(m, client, q, args);
+	m->settles = NULL;
+	if (reply)
+		end_settling(m, client, q->id, true);
 }
 
 const char *model_new_token(struct model *m, int client,
@@ -1038,7 +1103,7 @@ const char *model_apply(struct model *m, int client,
 	case WIRE_OP_CREATE:
 		return apply_create(m, client, q, args, reply, data);
 	case WIRE_OP_DESTROY:
-		apply_destroy(m, client, q, args);
+		apply_destroy(m, client, q, args, reply);
 		return NULL;
 	case WIRE_OP_SHARE:
 		return model_new_token(m, client, q, reply);

@@ -103,6 +103,17 @@ struct model_deferral {
 	uint64_t id, device;
 };
 
+/*
+ * What a synchronous destroy has made garbage of: when it is answered with
+ * success, that has been given back.
+ */
+struct model_settling {
+	bool used;
+	int client;
+	uint64_t id;
+	uint64_t amount[CHARGE_KINDS];
+};
+
 struct model_object {
 	bool used;
 	int adapter;
@@ -178,6 +189,8 @@ struct model {
 	struct model_use uses[MODEL_USES];
 	int n_uses; /* places above are free */
 	struct model_deferral deferrals[MODEL_DEFERRALS];
+	struct model_settling settling[MODEL_DEFERRALS];
+	struct model_settling *settles; /* garbage that is made now, or NULL */
 	struct model_fence fences[MODEL_FENCES];
 	struct model_fence_wait waits[MODEL_WAITS];
 	/* Private stores: how many living allocations each has. */

@@ -153,6 +153,7 @@ bool model_haunt(struct model *m, int thing, const struct wire_request *q)
 
 static void end_ghost(struct model *m, int thing)
 {
+	model_settles(m, m->things[thing].client, m->things[thing].closed_by);
 	for (int i = 0; i < m->n_things; i++) {
 		if (m->things[i].kind != MODEL_ALLOCATION ||
 		    m->things[i].resource != thing ||
@@ -164,6 +165,7 @@ static void end_ghost(struct model *m, int thing)
 	model_end_thing(m, thing);
 	model_forget_thing(m, thing);
 	model_drop_objects(m);
+	model_settles(m, MODEL_NOTHING, 0);
 }
 
 /* One that is being destroyed and has no work left dies with what it has. */

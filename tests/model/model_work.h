@@ -6,6 +6,9 @@
 #include "tests/model/model.h"
 
 /* model.c */
+/* What becomes garbage from here on belongs to that request, if it is a
+ * synchronous destroy that has not been answered; until id 0. */
+void model_settles(struct model *m, int client, uint64_t id);
 int model_new_thing(struct model *m, struct model_thing thing);
 void model_end_thing(struct model *m, int thing);
 void model_forget_thing(struct model *m, int thing);
