@@ -41,6 +41,8 @@ static const struct entry entries[] = {
 	{ "S13", "growth of a destroy's cost from 10^5 to 10^7", entry_growth },
 	{ "S14", "one client's throughput while another is stalled",
 	  entry_stalled },
+	{ "S15", "saying which allocations work uses, 10^7 live",
+	  entry_submit },
 	{ "S16", "daemon and clients with nothing to do", entry_idle },
 	{ "L5", "alloc and free of the dispenser, and of a list",
 	  entry_dispenser },

@@ -248,35 +248,112 @@ struct outcome context_progress(struct env *env, uint32_t session,
 	return outcome;
 }
 
-/* Entries in order; slots go to the scratch, the cost of all to *ret_cost. */
-static struct outcome check_entries(struct env *env, uint32_t session,
-				    const struct context *c,
-				    const struct submit_args *args,
-				    struct rules_scratch *scratch,
-				    uint32_t *ret_cost)
-{
-	*ret_cost = 0;
-	for (uint32_t i = 0; i < args->count; i++) {
-		enum tenure_reason reason;
-		struct slot *slot;
-		int cost;
+/* What is the same for all entries of a submit. */
+struct entries {
+	const uint64_t *list;
+	uint32_t count, session, device, owner, who;
+	uint64_t secret;
+	/* The last other context that an entry had been used by, and the last
+	 * of its values that is done: nearly always that of the next, too. */
+	uint32_t other;
+	uint64_t other_done;
+	uint32_t *slots;
+	/* What they cost; whether each notes its use in its own slot alone. */
+	uint32_t cost;
+	bool plain;
+};
 
-		if (args->list[i] == 0)
-			return refuse_entry(-EINVAL, TENURE_REASON_ENTRY_ZERO,
-					    i);
-		slot = rules_find(&env->region, session, c->device,
-				  KIND_ALLOCATION, args->list[i],
-				  TENURE_REASON_ENTRY_INVALID, &reason);
-		if (slot == NULL)
-			return refuse_entry(-EINVAL, reason, i);
-		cost = uses_cost(&env->region, session, slot, c->who);
-		if (cost < 0)
-			return refuse_entry(cost, TENURE_REASON_USERS_TOO_MANY,
-					    i);
-		*ret_cost += (uint32_t)cost;
-		scratch->slots[i] = slot_index(&env->region, slot);
+static void prefetch_entry(const struct region *region, const struct entries *e,
+			   uint32_t i)
+{
+	table_prefetch(region, e->owner,
+		       handle_from_wire(e->list[i], e->secret));
+}
+
+/*
+ * Nearly always an entry is in use by nobody else, and one look at its slot
+ * says so. Goes to the first that is not so plain, and returns its position.
+ */
+static uint32_t pass_plain(const struct region *region,
+			   const struct entries *entries, uint32_t from)
+{
+	/* Copies: no store into slots can change them. */
+	const struct entries e = *entries;
+	const struct region r = *region;
+	uint32_t i;
+
+	for (i = from; i < e.count; i++) {
+		struct handle handle = handle_from_wire(e.list[i], e.secret);
+		const struct slot *slot;
+
+		if (e.count - i > PREFETCH_AHEAD)
+			prefetch_entry(&r, &e, i + PREFETCH_AHEAD);
+		slot = table_peek(&r, e.owner, handle);
+		if (slot == NULL || handle_kind(handle) != KIND_ALLOCATION ||
+		    !(slot->use_who == e.who || slot->use_who == USE_NONE ||
+		      (slot->use_who == e.other &&
+		       slot->use_value <= e.other_done)))
+			break;
+		e.slots[i] = handle_index(handle);
+	}
+	return i;
+}
+
+static struct outcome check_entry(struct env *env, struct entries *e,
+				  uint32_t i)
+{
+	const struct region *region = &env->region;
+	enum tenure_reason reason;
+	struct slot *slot;
+	int cost;
+
+	if (e->list[i] == 0)
+		return refuse_entry(-EINVAL, TENURE_REASON_ENTRY_ZERO, i);
+	slot = rules_find(region, e->session, e->device, KIND_ALLOCATION,
+			  e->list[i], TENURE_REASON_ENTRY_INVALID, &reason);
+	if (slot == NULL)
+		return refuse_entry(-EINVAL, reason, i);
+	cost = uses_cost(region, e->session, slot, e->who);
+	if (cost < 0)
+		return refuse_entry(cost, TENURE_REASON_USERS_TOO_MANY, i);
+	e->slots[i] = slot_index(region, slot);
+	e->cost += (uint32_t)cost;
+	if (cost > 0 || slot->use_who == USE_SET) {
+		e->plain = false;
+	} else {
+		e->other = slot->use_who;
+		e->other_done = uses_done(region, e->session, slot->use_who);
 	}
 	return outcome_ok();
+}
+
+/* Entries in order; their slots go to the scratch. */
+static struct outcome check_entries(struct env *env, struct entries *e)
+{
+	uint32_t i = 0;
+
+	for (; i < min_u64(e->count, PREFETCH_AHEAD); i++)
+		prefetch_entry(&env->region, e, i);
+	for (i = 0; (i = pass_plain(&env->region, e, i)) < e->count; i++) {
+		struct outcome outcome = check_entry(env, e, i);
+
+		if (outcome.status != 0)
+			return outcome;
+	}
+	return outcome_ok();
+}
+
+static void note_entries(struct region *region, const struct entries *e,
+			 uint64_t value)
+{
+	for (uint32_t i = 0; i < e->count; i++) {
+		struct slot *slot = slot_at(region, e->slots[i]);
+
+		if (e->plain)
+			uses_note_alone(slot, e->who, value);
+		else
+			uses_note(region, e->session, slot, e->who, value);
+	}
 }
 
 static struct outcome check_submit(struct env *env, uint32_t session,
@@ -307,21 +384,30 @@ struct outcome context_submit(struct env *env, uint32_t session,
 			      struct rules_scratch *scratch)
 {
 	struct region *region = &env->region;
-	uint32_t index, cost;
+	uint32_t index;
 	struct outcome outcome = check_submit(env, session, args, &index);
+	struct entries entries = {
+		.list = args->list,
+		.count = args->count,
+		.session = session,
+		.secret = session_at(region, session)->secret,
+		.slots = scratch->slots,
+		.plain = true,
+	};
 	struct context *c;
 
 	if (outcome.status != 0)
 		return outcome;
 	c = context_at(region, index);
-	outcome = check_entries(env, session, c, args, scratch, &cost);
+	entries.device = c->device;
+	entries.owner = owner_of_device(c->device);
+	entries.who = c->who;
+	outcome = check_entries(env, &entries);
 	if (outcome.status != 0)
 		return outcome;
-	if (pool_reserve(region, AREA_USERS, cost) != 0)
+	if (pool_reserve(region, AREA_USERS, entries.cost) != 0)
 		return refuse_memory();
-	for (uint32_t i = 0; i < args->count; i++)
-		uses_note(region, session, slot_at(region, scratch->slots[i]),
-			  c->who, args->value);
+	note_entries(region, &entries, args->value);
 	c->submitted = args->value;
 	return outcome;
 }

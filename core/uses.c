@@ -48,6 +48,13 @@ static uint32_t unfinished(const struct region *region, uint32_t session,
 	return index;
 }
 
+uint64_t uses_done(const struct region *region, uint32_t session, uint32_t who)
+{
+	uint32_t index = words_find(region, words_of(region, session), who);
+
+	return index == 0 ? UINT64_MAX : context_at(region, index)->done;
+}
+
 static int set_cost(const struct region *region, uint32_t session,
 		    uint32_t first, uint32_t who)
 {
@@ -143,8 +150,7 @@ void uses_note(struct region *region, uint32_t session, struct slot *slot,
 		if (slot->use_who == who ||
 		    !unfinished(region, session, slot->use_who,
 				slot->use_value)) {
-			slot->use_who = who;
-			slot->use_value = value;
+			uses_note_alone(slot, who, value);
 			return;
 		}
 		begin_set(region, slot);

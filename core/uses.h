@@ -19,6 +19,18 @@ enum {
 int uses_cost(const struct region *region, uint32_t session,
 	      const struct slot *slot, uint32_t who);
 
+/* Up to which value the work of a context is done; all of it, when there is no
+ * such context (any more). */
+uint64_t uses_done(const struct region *region, uint32_t session, uint32_t who);
+
+/* Notes it in the slot, for which nobody else has unfinished work. */
+static inline void uses_note_alone(struct slot *slot, uint32_t who,
+				   uint64_t value)
+{
+	slot->use_who = who;
+	slot->use_value = value;
+}
+
 /* Notes it; the caller has asked for the cost and reserved it. */
 void uses_note(struct region *region, uint32_t session, struct slot *slot,
 	       uint32_t who, uint64_t value);

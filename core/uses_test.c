@@ -97,6 +97,37 @@ static void g1_a_context_that_has_gone(void **state)
 	assert_int_equal(seat_slot(&s->seat, s->list[0])->use_who, old);
 }
 
+/* One list after work of another context, some of which has not ended. */
+static void g1_behind_another_context(void **state)
+{
+	struct stage *s = *state;
+	struct pending p;
+
+	assert_int_equal(seat_submit(&s->seat, s->context[0], 3, s->list, 2),
+			 0);
+	assert_int_equal(
+		seat_submit(&s->seat, s->context[0], 4, &s->list[2], 1), 0);
+	assert_int_equal(seat_progress(&s->seat, s->context[0], 3), 0);
+	assert_int_equal(seat_submit(&s->seat, s->context[1], 7, s->list, 4),
+			 0);
+	for (int i = 0; i < ALLOCATIONS; i++) {
+		p = pending_of(s, s->list[i]);
+		assert_int_equal(p.again, i == 2);
+		if (i != 2)
+			assert_int_equal(p.context, index_of(s, 1));
+	}
+	assert_int_equal(users(s), 1);
+	assert_int_equal(uses_done(world_region(s->seat.world), s->seat.client,
+				   seat_context(&s->seat, s->context[0])->who),
+			 3);
+	assert_int_equal(seat_progress(&s->seat, s->context[1], 7), 0);
+	p = pending_of(s, s->list[2]);
+	assert_int_equal(p.context, index_of(s, 0));
+	assert_int_equal(p.value, 4);
+	assert_int_equal(seat_progress(&s->seat, s->context[0], 4), 0);
+	assert_int_equal(pending_of(s, s->list[2]).context, 0);
+}
+
 static void g1_g3_as_many_as_there_can_be(void **state)
 {
 	struct stage *s = *state;
@@ -213,6 +244,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		on_stage(g1_one_context),
 		on_stage(g1_a_context_that_has_gone),
+		on_stage(g1_behind_another_context),
 		on_stage(g1_g3_as_many_as_there_can_be),
 		on_stage(g2_a_resource_waits_for_all_its_children),
 		on_stage(g3_without_memory),
