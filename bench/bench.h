@@ -56,6 +56,8 @@ bool entry_growth(struct bench *bench);
 bool entry_scale(struct bench *bench);
 bool entry_warm(struct bench *bench);
 bool entry_submit(struct bench *bench);
+bool entry_death(struct bench *bench);
+bool entry_tick(struct bench *bench);
 bool entry_dispenser(struct bench *bench);
 
 /* "10M": a number of objects for people. */

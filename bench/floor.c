@@ -9,12 +9,12 @@
  * it shares nothing with what it bounds.
  *
  *	tenure-floor [--lines N] [--distance N] [--pages thp|4k|shm]
- *		     [--operation add|read] [--passes N] [--visits N]
+ *		     [--operation add|read|sweep] [--passes N] [--visits N]
  *	tenure-floor --spin CPU,CPU [--passes N] [--visits N]
  *
  * A visit is a locked addition to one word (add) or a load of it (read),
  * prefetched so many visits ahead. The order is a random permutation of the
- * lines, taken round and round. Samples are blocks of 1024 visits. One JSON
+ * lines, taken round and round; sweep is add in the order of their addresses. Samples are blocks of 1024 visits. One JSON
  * object is printed, in nanoseconds: p50, p99 and p999 are medians over the
  * passes, and visit_ns is the median of the passes' means.
  */
@@ -36,7 +36,7 @@ struct job {
 	size_t lines, distance, visits;
 	unsigned int passes;
 	const char *pages;
-	bool reads, spins;
+	bool reads, sweeps, spins;
 	int cpu[2];
 };
 
@@ -56,13 +56,15 @@ static uint64_t mixed(uint64_t z)
 }
 
 /* A permutation of the lines, and again and again. */
-static void lay_order(uint32_t *order, size_t count, size_t lines)
+static void lay_order(uint32_t *order, size_t count, size_t lines, bool sweeps)
 {
 	uint32_t *all = malloc(lines * sizeof(*all));
 
 	if (!all)
 		abort();
-	for (size_t i = 0; i < lines; i++) {
+	for (size_t i = 0; sweeps && i < lines; i++)
+		all[i] = (uint32_t)i;
+	for (size_t i = 0; !sweeps && i < lines; i++) {
 		size_t other = mixed(i + 1) % (i + 1);
 
 		all[i] = all[other];
@@ -88,7 +90,7 @@ static bool lay_ground(const struct job *job, struct ground *ret)
 		strcmp(job->pages, "4k") == 0 ? MADV_NOHUGEPAGE :
 						MADV_HUGEPAGE);
 	memset(words, 1, bytes);
-	lay_order(ret->order, count, job->lines);
+	lay_order(ret->order, count, job->lines, job->sweeps);
 	ret->words = words;
 	return true;
 }
@@ -221,7 +223,10 @@ static void print(const struct job *job, const struct passes *passes)
 		printf("{\"lines\":%zu,\"pages\":\"%s\",\"distance\":%zu,"
 		       "\"operation\":\"%s\",\"visit_ns\":%.2f,",
 		       job->lines, job->pages, job->distance,
-		       job->reads ? "read" : "add", 1e9 / q.throughput);
+		       job->reads  ? "read" :
+		       job->sweeps ? "sweep" :
+				     "add",
+		       1e9 / q.throughput);
 	printf("\"p50\":%.3f,\"p99\":%.3f,\"p999\":%.3f,"
 	       "\"throughput\":%.0f}\n",
 	       q.p50, q.p99, q.p999, q.throughput);
@@ -261,7 +266,8 @@ static bool take(int option, const char *text, struct job *job)
 		       strcmp(text, "shm") == 0;
 	case 'o':
 		job->reads = strcmp(text, "read") == 0;
-		return job->reads || strcmp(text, "add") == 0;
+		job->sweeps = strcmp(text, "sweep") == 0;
+		return job->reads || job->sweeps || strcmp(text, "add") == 0;
 	case 's':
 		job->spins = true;
 		return sscanf(text, "%d,%d", &job->cpu[0], &job->cpu[1]) == 2;

@@ -36,6 +36,8 @@ static const struct entry entries[] = {
 	{ "S7", "share 4 KiB with another process, and the raw way",
 	  entry_share },
 	{ "S8", "warm 1 MiB from a pool, and fresh", entry_warm },
+	{ "S9", "the death of a client with 10^6 allocations", entry_death },
+	{ "S10", "how long a tick takes", entry_tick },
 	{ "S11", "lookup, hot and at random in 10^7", entry_lookup },
 	{ "S12", "the daemon's own memory for each allocation", entry_memory },
 	{ "S13", "growth of a destroy's cost from 10^5 to 10^7", entry_growth },

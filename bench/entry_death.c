@@ -1,0 +1,359 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * S9: what does it cost when a client dies that holds 10^6 allocations? The
+ * core alone: ticks as large as the daemon's, and release jobs of a backend
+ * that does nothing, divided by the allocations. The floor is a sweep over as
+ * many lines in order, on pages of the same size. What a payload costs on the
+ * releaser is not in it: there is no arena to give a slice back to.
+ *
+ * S9-whole: the same through the real daemon, from the kill of a process until
+ * the last of its memfds is closed, each with 1024 allocations that were never
+ * written.
+ *
+ * S9-other: what another client notices of it: the p99 of a question and its
+ * answer in that time, where p50 stands, and then p99.9 and the slowest. The
+ * floor is the p99 before.
+ *
+ * S10: how long is the worker away from everybody for one tick? Thread CPU
+ * time, the p99.9 where p50 stands, and then the slowest; while a million
+ * handles out of 10^7 are reclaimed that were destroyed in random order, and
+ * (S10-death) in the death of S9.
+ */
+#include "bench/bench.h"
+
+#include "bench/child.h"
+#include "bench/clock.h"
+#include "bench/world.h"
+#include "daemon/engine.h"
+
+#include <dirent.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <tenure/tenure.h>
+#include <unistd.h>
+
+static const double S9_TARGET = 2, OTHER_TARGET = 2, TICK_TARGET_NS = 100000;
+
+static uint64_t thread_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+/* Quantiles of what matters at its end: p99.9, and then the worst. */
+static struct quantiles tail(const struct histogram *h, double q)
+{
+	double worst = (double)h->most / 1000;
+
+	return (struct quantiles){
+		.p50 = (double)histogram_quantile(h, q) / 1000,
+		.p99 = worst,
+		.p999 = worst,
+	};
+}
+
+/* ---- The core: S9 and S10 ---- */
+
+static size_t dying(const struct bench *bench)
+{
+	return bench->smoke ? 8192 : 1000000;
+}
+
+/* Carries out all release jobs that there are; whether there was one. */
+static bool release_all(struct world *world)
+{
+	struct release *release = &world->release;
+	bool any = false;
+
+	while (broker_next_release(&world->broker, release)) {
+		broker_release_done(&world->broker, release->args.client, 0,
+				    release->args.resource, 0);
+		any = true;
+	}
+	return any;
+}
+
+/* Until nothing is left to do; each tick is a sample of its CPU time. */
+static void run_ticks(struct world *world, struct histogram *ticks)
+{
+	bool more = true;
+
+	while (more) {
+		uint64_t before = thread_ns();
+
+		more = broker_tick(&world->broker, 0, ENGINE_TICK_SLOTS);
+		histogram_record(ticks, (thread_ns() - before) * 1000);
+		more |= release_all(world);
+	}
+}
+
+static void add_ticks(struct bench *bench, const char *id, const char *name,
+		      const struct histogram *ticks)
+{
+	struct result result = { .unit = "ns",
+				 .floor = NAN,
+				 .target_kind = TARGET_VALUE,
+				 .target = TICK_TARGET_NS,
+				 .q = tail(ticks, 0.999) };
+
+	snprintf(result.id, sizeof(result.id), "%s", id);
+	snprintf(result.name, sizeof(result.name), "%s", name);
+	report_add(bench->report, &result);
+}
+
+/* Each pass has a client of its own that dies. */
+static struct quantiles measure_deaths(const struct bench *bench,
+				       struct histogram *ticks,
+				       const char **ret_pages)
+{
+	static struct histogram one;
+	struct passes passes = { 0 };
+	size_t n = dying(bench);
+
+	for (unsigned int pass = 0; pass <= bench_passes(bench); pass++) {
+		struct world *world =
+			world_new(n, WORLD_BATCH, WORLD_PAGES_DAEMON);
+		struct obituary obituary;
+		uint64_t start;
+
+		*ret_pages = world_page_name(world);
+		start = now_ns();
+		broker_disconnect(&world->broker, world->session, 0, NULL);
+		run_ticks(world, ticks);
+		histogram_init(&one);
+		histogram_record(&one, (now_ns() - start) * 1000 / n);
+		if (!broker_next_obituary(&world->broker, &obituary))
+			fprintf(stderr, "tenure-bench: it is not dead\n");
+		if (pass > 0)
+			passes_add(&passes, &one, n, now_ns() - start);
+		world_free(world);
+	}
+	return passes_median(&passes);
+}
+
+static bool measure_core_death(struct bench *bench)
+{
+	static struct histogram ticks;
+	struct result result = { .id = "S9",
+				 .unit = "ns",
+				 .doubt = 1,
+				 .target_kind = TARGET_RATIO,
+				 .target = S9_TARGET };
+	struct quantiles sweep[2];
+	const char *pages = "thp";
+	char live[16];
+
+	histogram_init(&ticks);
+	if (!measure_visit(bench, dying(bench), pages, "sweep", &sweep[0]))
+		return false;
+	result.q = measure_deaths(bench, &ticks, &pages);
+	if (!measure_visit(bench, dying(bench), pages, "sweep", &sweep[1]))
+		return false;
+	result.floor = middle_of(&sweep[0], &sweep[1], &result.doubt);
+	snprintf(result.name, sizeof(result.name),
+		 "core: a client with %s dies, each, %s pages",
+		 bench_count(live, dying(bench)), pages);
+	report_add(bench->report, &result);
+	add_ticks(bench, "S10-death", "CPU time of a tick then, p99.9, slowest",
+		  &ticks);
+	return true;
+}
+
+bool entry_tick(struct bench *bench)
+{
+	static struct histogram ticks;
+	size_t n = bench_live(bench);
+	struct world *world = world_new(n, WORLD_BATCH, WORLD_PAGES_DAEMON);
+	size_t lists = n / 10 / WORLD_BATCH > 0 ? n / 10 / WORLD_BATCH : 1;
+
+	histogram_init(&ticks);
+	for (unsigned int pass = 0; pass < bench_passes(bench); pass++) {
+		const uint64_t *handles =
+			world->handles + pass * lists * WORLD_BATCH;
+
+		for (size_t i = 0; i < lists; i++)
+			world_destroy(world, handles + i * WORLD_BATCH,
+				      WORLD_BATCH);
+		run_ticks(world, &ticks);
+	}
+	world_free(world);
+	add_ticks(bench, "S10",
+		  "CPU time of a tick, random reclaim, p99.9, slowest", &ticks);
+	return true;
+}
+
+/* ---- The daemon: S9-whole and S9-other ---- */
+
+enum { LIST = 1024, LOOK_EVERY = 64, QUIET_QUESTIONS = 20000 };
+
+struct member {
+	struct tenure *connection;
+	struct tenure_device device;
+};
+
+static bool join(struct member *m, const struct service *service)
+{
+	struct tenure_adapter adapter;
+
+	return tenure_connect(service->socket, 0, &m->connection) == 0 &&
+	       tenure_adapter_open(m->connection, NULL, &adapter) == 0 &&
+	       tenure_device_create(m->connection, adapter, &m->device) == 0;
+}
+
+/* A process that holds n allocations, says so, and waits to be killed. */
+static void live(const struct service *service, size_t n, int ready)
+{
+	static struct tenure_allocation handles[LIST];
+	static size_t sizes[LIST];
+	struct member m;
+	bool good = join(&m, service);
+
+	for (int i = 0; i < LIST; i++)
+		sizes[i] = 4096;
+	for (size_t made = 0; good && made < n; made += LIST)
+		good = tenure_allocation_create(m.connection, m.device, sizes,
+						LIST, handles) == 0;
+	if (!good || write(ready, "+", 1) != 1)
+		_exit(1);
+	for (;;)
+		pause();
+}
+
+static pid_t start_victim(const struct service *service, size_t n)
+{
+	int ends[2];
+	pid_t pid;
+	char byte;
+	bool good;
+
+	if (pipe(ends) != 0)
+		return -1;
+	pid = fork();
+	if (pid == 0) {
+		close(ends[0]);
+		live(service, n, ends[1]);
+	}
+	close(ends[1]);
+	good = pid > 0 && read(ends[0], &byte, 1) == 1;
+	close(ends[0]);
+	return good ? pid : -1;
+}
+
+static unsigned int descriptors_of(const struct service *service)
+{
+	char path[64];
+	unsigned int n = 0;
+	DIR *folder;
+
+	snprintf(path, sizeof(path), "/proc/%d/fd", (int)service->pid);
+	folder = opendir(path);
+	while (folder && readdir(folder))
+		n++;
+	if (folder)
+		closedir(folder);
+	return n;
+}
+
+static bool ask(const struct bench *bench, struct member *m,
+		struct histogram *answers)
+{
+	struct tenure_stat stat;
+	uint64_t start = now_ns();
+
+	if (tenure_stat(m->connection, &stat) != 0)
+		return false;
+	histogram_record(answers,
+			 without_clock(now_ns() - start, bench->clock_cost_ns) *
+				 1000);
+	return true;
+}
+
+static bool ask_quietly(const struct bench *bench, struct member *m,
+			struct histogram *answers)
+{
+	bool good = true;
+
+	for (int i = 0; good && i < (bench->smoke ? 100 : QUIET_QUESTIONS); i++)
+		good = ask(bench, m, answers);
+	return good;
+}
+
+/* Kills the victim and asks until nothing of it is left; the time, or 0. */
+static uint64_t ask_beside_death(const struct bench *bench, struct member *m,
+				 const struct service *service, pid_t victim,
+				 unsigned int before, struct histogram *answers)
+{
+	uint64_t start = now_ns();
+
+	kill(victim, SIGKILL);
+	waitpid(victim, NULL, 0);
+	do
+		for (int i = 0; i < LOOK_EVERY; i++)
+			if (!ask(bench, m, answers))
+				return 0;
+	while (descriptors_of(service) > before);
+	return now_ns() - start;
+}
+
+static bool measure_beside(struct bench *bench, const struct service *service,
+			   struct member *m)
+{
+	static struct histogram quiet, dying_time, whole;
+	struct result other = { .id = "S9-other",
+				.name = "another client's question then, p99, "
+					"p99.9, slowest",
+				.unit = "ns",
+				.target_kind = TARGET_RATIO,
+				.target = OTHER_TARGET };
+	struct result result = { .id = "S9-whole",
+				 .name = "daemon: from the kill to the last "
+					 "memfd, each",
+				 .unit = "ns",
+				 .floor = NAN };
+	struct passes passes = { 0 };
+
+	histogram_init(&quiet);
+	histogram_init(&dying_time);
+	for (unsigned int pass = 0; pass < bench_passes(bench); pass++) {
+		unsigned int before = descriptors_of(service);
+		pid_t victim = start_victim(service, dying(bench));
+		uint64_t took;
+
+		if (victim < 0 || !ask_quietly(bench, m, &quiet))
+			return false;
+		took = ask_beside_death(bench, m, service, victim, before,
+					&dying_time);
+		if (took == 0)
+			return false;
+		histogram_init(&whole);
+		histogram_record(&whole, took * 1000 / dying(bench));
+		passes_add(&passes, &whole, dying(bench), took);
+	}
+	result.q = passes_median(&passes);
+	other.q = tail(&dying_time, 0.99);
+	other.q.p99 = (double)histogram_quantile(&dying_time, 0.999) / 1000;
+	other.floor = (double)histogram_quantile(&quiet, 0.99) / 1000;
+	report_add(bench->report, &result);
+	report_add(bench->report, &other);
+	return true;
+}
+
+static bool measure_daemon(struct bench *bench)
+{
+	struct service service = { 0 };
+	struct member m = { 0 };
+	bool good = service_start(&service, bench->cpus.far) &&
+		    join(&m, &service) && measure_beside(bench, &service, &m);
+
+	tenure_disconnect(m.connection);
+	service_stop(&service);
+	return good;
+}
+
+bool entry_death(struct bench *bench)
+{
+	return measure_core_death(bench) && measure_daemon(bench);
+}
