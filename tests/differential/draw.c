@@ -118,7 +118,9 @@ uint64_t draw_device_handle(struct run *run, int client, int device)
 		       draw_handle_of(run, device);
 }
 
-void draw_token(struct run *run, enum model_kind kind, uint64_t ret_value[2])
+/* Of one kind, each as likely as the others. */
+static void pick_token(struct run *run, enum model_kind kind,
+		       uint64_t ret_value[2])
 {
 	const struct model *m = run->model;
 	int used[MODEL_TOKENS];
@@ -133,8 +135,18 @@ void draw_token(struct run *run, enum model_kind kind, uint64_t ret_value[2])
 	if (n > 0)
 		memcpy(ret_value, m->tokens[used[below(run, n)]].value,
 		       sizeof(m->tokens[0].value));
-	if (draw_is_bad(run))
-		ret_value[below(run, 2)] ^= UINT64_C(1) << below(run, 64);
+}
+
+void draw_token(struct run *run, enum model_kind kind, uint64_t ret_value[2])
+{
+	pick_token(run, kind, ret_value);
+	if (!draw_is_bad(run))
+		return;
+	ret_value[below(run, 2)] ^= UINT64_C(1) << below(run, 64);
+	if (chance(run, 30))
+		pick_token(run,
+			   kind == MODEL_FENCE ? MODEL_RESOURCE : MODEL_FENCE,
+			   ret_value);
 }
 
 /* Whether there is room for one more request that may wait for ever. */
@@ -515,8 +527,7 @@ static void step_revoke(struct run *run, int client)
 	struct wire_request q = { .opcode = WIRE_OP_TOKEN_REVOKE };
 	uint32_t n = 0;
 
-	draw_token(run, chance(run, 80) ? MODEL_RESOURCE : MODEL_FENCE,
-		   q.value);
+	draw_token(run, MODEL_RESOURCE, q.value);
 	if (!draw_is_bad(run))
 		for (int i = 0; i < MODEL_TOKENS; i++)
 			if (m->tokens[i].used &&
@@ -531,8 +542,7 @@ static void step_query(struct run *run, int client)
 {
 	struct wire_request q = { .opcode = WIRE_OP_QUERY };
 
-	draw_token(run, chance(run, 95) ? MODEL_RESOURCE : MODEL_FENCE,
-		   q.value);
+	draw_token(run, MODEL_RESOURCE, q.value);
 	run_request(run, client, &q, NULL, 0);
 }
 
@@ -543,8 +553,7 @@ static void step_open(struct run *run, int client)
 
 	if (is_crowded(run, client))
 		return;
-	draw_token(run, chance(run, 98) ? MODEL_RESOURCE : MODEL_FENCE,
-		   q.value);
+	draw_token(run, MODEL_RESOURCE, q.value);
 	token = model_token_of(run->model, q.value, MODEL_RESOURCE);
 	if (token != MODEL_NOTHING) {
 		const struct model_object *object =

@@ -93,8 +93,7 @@ void step_fence_open(struct run *run, int client)
 
 	if (model_count(run->model, client, MODEL_FENCE) > FENCES_OF_CLIENT)
 		return;
-	draw_token(run, run_chance(run, 97) ? MODEL_FENCE : MODEL_RESOURCE,
-		   q.value);
+	draw_token(run, MODEL_FENCE, q.value);
 	token = model_token(run->model, q.value);
 	if (token == MODEL_NOTHING && !draw_is_bad(run)) {
 		step_fence_share(run, client);
