@@ -14,9 +14,10 @@
  *
  * A visit is a locked addition to one word (add) or a load of it (read),
  * prefetched so many visits ahead. The order is a random permutation of the
- * lines, taken round and round; sweep is add in the order of their addresses. Samples are blocks of 1024 visits. One JSON
- * object is printed, in nanoseconds: p50, p99 and p999 are medians over the
- * passes, and visit_ns is the median of the passes' means.
+ * lines, taken round and round; sweep is add in the order of their addresses.
+ * Samples are blocks of 1024 visits. One JSON object is printed, in
+ * nanoseconds: p50, p99 and p999 are medians over the passes, and visit_ns is
+ * the median of the passes' means.
  */
 #include "bench/affinity.h"
 #include "bench/clock.h"
