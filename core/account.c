@@ -24,6 +24,7 @@ void limits_default(struct limits *ret)
 			[CHARGE_STORES] = 16384,
 			[CHARGE_TOKENS] = 16384,
 			[CHARGE_WAITS] = 1024,
+			[CHARGE_SEGMENTS] = 20480,
 			[CHARGE_CLIENTS] = 1,
 		},
 		.principal = {
@@ -32,6 +33,7 @@ void limits_default(struct limits *ret)
 			[CHARGE_STORES] = 65536,
 			[CHARGE_TOKENS] = 65536,
 			[CHARGE_WAITS] = 65536,
+			[CHARGE_SEGMENTS] = 81920,
 			[CHARGE_CLIENTS] = 4096,
 		},
 		.clients = 16384,

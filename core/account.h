@@ -19,6 +19,7 @@ enum charge_kind {
 	CHARGE_STORES, /* stores made: descriptors of the daemon */
 	CHARGE_TOKENS, /* share tokens */
 	CHARGE_WAITS, /* requests that wait for an answer */
+	CHARGE_SEGMENTS, /* of the handle table: whole ones, full or not */
 	CHARGE_CLIENTS, /* connections of a principal */
 	CHARGE_KINDS,
 };

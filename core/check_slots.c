@@ -248,6 +248,8 @@ void check_owner(struct check *c, const struct owner *owner, uint32_t session)
 			owner_device(owner->id),
 			device_at(c->region, owner_device(owner->id))->n_fences,
 			c->fence_openings - fences);
+	check_expect(c, "segments of owner", owner->id, owner->n_segments, n);
+	check_owe(c, session, CHARGE_SEGMENTS, n);
 	check_expect(c, "live slots of owner", owner->id, owner->live, live);
 	check_expect(c, "free slots of owner", owner->id, owner->free, free);
 }

@@ -83,14 +83,16 @@ static struct outcome afford(struct env *env, uint32_t session, uint32_t device)
 	struct outcome outcome = session_afford(env, session, &bill, &bill);
 	int r;
 
+	if (outcome.status == 0)
+		outcome = session_reserve_slots(
+			env, session, &device_at(region, device)->owner, 1);
 	if (outcome.status != 0)
 		return outcome;
 	r = words_reserve(region, &session_at(region, session)->words);
 	if (r == -EDQUOT)
 		return refuse(-EDQUOT, TENURE_REASON_CLIENT_WORDS);
 	if (r != 0 || pool_reserve(region, AREA_CONTEXTS, 1) != 0 ||
-	    stream_reserve_another(region) != 0 ||
-	    table_reserve(region, &device_at(region, device)->owner, 1) != 0)
+	    stream_reserve_another(region) != 0)
 		return refuse_memory();
 	return outcome;
 }

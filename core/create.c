@@ -182,18 +182,21 @@ static int carve_blocks(struct env *env, struct birth *b)
 	return 0;
 }
 
-static int reserve(struct env *env, struct birth *b)
+static struct outcome reserve(struct env *env, struct birth *b)
 {
 	struct region *region = &env->region;
-	struct device *device = device_at(region, b->device);
+	struct outcome outcome = session_reserve_slots(
+		env, b->session, &device_at(region, b->device)->owner,
+		b->args->count + (b->is_new ? 1 : 0));
 
-	if (table_reserve(region, &device->owner, b->args->count + 1) != 0 ||
-	    pool_reserve(region, AREA_STORES, 1) != 0 ||
-	    stream_reserve(region, b->args->count) != 0)
-		return -ENOMEM;
-	if (b->shared && object_reserve(env) != 0)
-		return -ENOMEM;
-	return carve_blocks(env, b);
+	if (outcome.status != 0)
+		return outcome;
+	if (pool_reserve(region, AREA_STORES, 1) != 0 ||
+	    stream_reserve(region, b->args->count) != 0 ||
+	    (b->shared && object_reserve(env) != 0) ||
+	    carve_blocks(env, b) != 0)
+		return refuse_memory();
+	return outcome;
 }
 
 static int make(struct env *env, struct birth *b)
@@ -441,11 +444,9 @@ struct outcome birth_finish(struct env *env, struct birth *b,
 
 	b->adapter = device_at(&env->region, b->device)->adapter;
 	outcome = afford(env, b);
-	if (outcome.status != 0)
-		return outcome;
-	if (reserve(env, b) != 0)
-		return refuse_memory();
-	return bear(env, b, ret);
+	if (outcome.status == 0)
+		outcome = reserve(env, b);
+	return outcome.status == 0 ? bear(env, b, ret) : outcome;
 }
 
 struct outcome create_request(struct env *env, uint32_t session,
@@ -531,17 +532,21 @@ static struct outcome afford_open(struct env *env, const struct opening *o)
 	return session_afford(env, o->session, &client, &principal);
 }
 
-static int reserve_open(struct env *env, struct opening *o)
+static struct outcome reserve_open(struct env *env, struct opening *o)
 {
 	struct region *region = &env->region;
 	uint32_t count = object_at(region, o->object)->count;
+	struct outcome outcome = session_reserve_slots(
+		env, o->session, &device_at(region, o->device)->owner,
+		count + 1);
 
-	if (table_reserve(region, &device_at(region, o->device)->owner,
-			  count + 1) != 0 ||
-	    object_reserve(env) != 0)
-		return -ENOMEM;
+	if (outcome.status != 0)
+		return outcome;
 	o->run_capacity = run_capacity(count);
-	return block_new(region, o->run_capacity * sizeof(uint32_t), &o->run);
+	if (object_reserve(env) != 0 ||
+	    block_new(region, o->run_capacity * sizeof(uint32_t), &o->run) != 0)
+		return refuse_memory();
+	return outcome;
 }
 
 static int tell_backend(struct env *env, const struct opening *o)
@@ -616,8 +621,9 @@ struct outcome open_request(struct env *env, uint32_t session,
 	outcome = afford_open(env, &o);
 	if (outcome.status != 0)
 		return outcome;
-	if (reserve_open(env, &o) != 0)
-		return refuse_memory();
+	outcome = reserve_open(env, &o);
+	if (outcome.status != 0)
+		return outcome;
 	r = tell_backend(env, &o);
 	if (r != 0) {
 		block_free(&env->region, o.run,

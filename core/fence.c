@@ -76,11 +76,10 @@ static struct outcome afford_opening(struct env *env, uint32_t session,
 	const struct bill bill = { .amount = { [CHARGE_HANDLES] = 1 } };
 	struct outcome outcome = session_afford(env, session, &bill, &bill);
 
-	if (outcome.status == 0 &&
-	    table_reserve(&env->region, &device_at(&env->region, device)->owner,
-			  1) != 0)
-		return refuse_memory();
-	return outcome;
+	if (outcome.status != 0)
+		return outcome;
+	return session_reserve_slots(
+		env, session, &device_at(&env->region, device)->owner, 1);
 }
 
 static uint64_t publish_opening(struct env *env, uint32_t session,

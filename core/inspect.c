@@ -334,6 +334,7 @@ static const enum charge_kind quota_charge[WIRE_QUOTAS] = {
 	[WIRE_QUOTA_TOKENS] = CHARGE_TOKENS,
 	[WIRE_QUOTA_WAITS] = CHARGE_WAITS,
 	[WIRE_QUOTA_CLIENTS] = CHARGE_CLIENTS,
+	[WIRE_QUOTA_SEGMENTS] = CHARGE_SEGMENTS,
 };
 
 static void add_limits(struct walk *w, uint32_t principal,

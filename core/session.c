@@ -44,6 +44,7 @@ static const enum tenure_reason client_reason[CHARGE_KINDS] = {
 	[CHARGE_STORES] = TENURE_REASON_CLIENT_STORES,
 	[CHARGE_TOKENS] = TENURE_REASON_CLIENT_TOKENS,
 	[CHARGE_WAITS] = TENURE_REASON_CLIENT_WAITS,
+	[CHARGE_SEGMENTS] = TENURE_REASON_CLIENT_SEGMENTS,
 	[CHARGE_CLIENTS] = TENURE_REASON_PRINCIPAL_CLIENTS,
 };
 
@@ -53,6 +54,7 @@ static const enum tenure_reason principal_reason[CHARGE_KINDS] = {
 	[CHARGE_STORES] = TENURE_REASON_PRINCIPAL_STORES,
 	[CHARGE_TOKENS] = TENURE_REASON_PRINCIPAL_TOKENS,
 	[CHARGE_WAITS] = TENURE_REASON_PRINCIPAL_WAITS,
+	[CHARGE_SEGMENTS] = TENURE_REASON_PRINCIPAL_SEGMENTS,
 	[CHARGE_CLIENTS] = TENURE_REASON_PRINCIPAL_CLIENTS,
 };
 
@@ -178,6 +180,7 @@ void session_end(struct env *env, uint32_t session, uint64_t now_ns)
 	assert(s->phase == SESSION_ENDING);
 	session_release(env, session, CHARGE_CLIENTS, 1);
 	session_release(env, session, CHARGE_BYTES, s->ring_bytes);
+	session_abandon_slots(env, session, &s->owner);
 	s->freed_bytes += s->ring_bytes;
 	s->ring_bytes = 0;
 	for (int kind = 0; kind < CHARGE_KINDS; kind++)
@@ -186,7 +189,6 @@ void session_end(struct env *env, uint32_t session, uint64_t now_ns)
 	assert(s->n_quiescing == 0 && s->n_fence_waits == 0);
 	words_deinit(region, &s->words);
 	stream_deinit(region, &s->stream);
-	table_abandon(region, &s->owner);
 	s->phase = SESSION_ENDED;
 	s->ended_ns = now_ns;
 	if (state->ended.tail != 0)
@@ -372,10 +374,38 @@ struct outcome session_slot_afford(struct env *env, uint32_t session)
 	struct session *s = session_at(&env->region, session);
 	struct outcome outcome = session_afford(env, session, &bill, &bill);
 
-	if (outcome.status == 0 &&
-	    table_reserve(&env->region, &s->owner, 1) != 0)
-		return refuse_memory();
+	if (outcome.status != 0)
+		return outcome;
+	return session_reserve_slots(env, session, &s->owner, 1);
+}
+
+struct outcome session_reserve_slots(struct env *env, uint32_t session,
+				     struct owner *owner, uint32_t count)
+{
+	struct outcome outcome = outcome_ok();
+
+	while (owner->free < count && outcome.status == 0) {
+		uint32_t before = owner->n_segments;
+		uint32_t missing = (count - owner->free + SEGMENT_SLOTS - 1) /
+				   SEGMENT_SLOTS;
+		const struct bill bill = { .amount = { [CHARGE_SEGMENTS] =
+							       missing } };
+
+		outcome = session_afford(env, session, &bill, &bill);
+		if (outcome.status == 0 &&
+		    table_reserve(&env->region, owner, owner->free + 1) != 0)
+			outcome = refuse_memory();
+		session_charge(env, session, CHARGE_SEGMENTS,
+			       owner->n_segments - before);
+	}
 	return outcome;
+}
+
+void session_abandon_slots(struct env *env, uint32_t session,
+			   struct owner *owner)
+{
+	session_release(env, session, CHARGE_SEGMENTS, owner->n_segments);
+	table_abandon(&env->region, owner);
 }
 
 uint64_t session_slot_publish(struct env *env, uint32_t session, uint32_t slot,

@@ -97,6 +97,20 @@ void principal_ref(struct env *env, uint32_t principal);
 void principal_unref(struct env *env, uint32_t principal);
 
 /*
+ * Makes sure that an owner, the session or a device of it, has count free
+ * slots, and charges each segment that it takes for that: a segment is paid
+ * for whole, however few of its slots are used, or 256 devices with one handle
+ * each would take as much of the table as a quarter of a million handles. The
+ * outcome of a limit or of no memory; segments it got until then stay its own.
+ */
+struct outcome session_reserve_slots(struct env *env, uint32_t session,
+				     struct owner *owner, uint32_t count);
+
+/* Gives all segments of an owner without live slots back. */
+void session_abandon_slots(struct env *env, uint32_t session,
+			   struct owner *owner);
+
+/*
  * The session's own slots, of adapters and devices: whether it can pay for
  * one more, which is then reserved; publishing one, charged, as a wire
  * handle; and its end, at once.

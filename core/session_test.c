@@ -309,6 +309,55 @@ static void waits_are_limited(void **state)
 	inproc_free(world);
 }
 
+/* One allocation on a device of its own: a segment for a page. */
+static int spread(struct seat *seat, uint64_t *ret_device)
+{
+	uint64_t handle;
+	int r = seat_device_create(seat, seat->adapter, ret_device);
+
+	if (r != 0)
+		return r;
+	seat->device = *ret_device;
+	return seat_create(seat, 0, 0, 1, NULL, &handle);
+}
+
+static void segments_are_limited(void **state)
+{
+	struct inproc_config config;
+	struct inproc *world;
+	struct seat one, other;
+	uint64_t first, second, third;
+
+	(void)state;
+	inproc_config_default(&config);
+	config.limits.client[CHARGE_SEGMENTS] = 3;
+	config.limits.principal[CHARGE_SEGMENTS] = 4;
+	world = inproc_new(&config);
+	seat_take(&one, world);
+	assert_int_equal(seat_session(&one)->account.used[CHARGE_SEGMENTS], 1);
+	assert_int_equal(spread(&one, &first), 0);
+	assert_int_equal(spread(&one, &second), 0);
+	assert_int_equal(seat_session(&one)->account.used[CHARGE_SEGMENTS], 3);
+	assert_int_equal(seat_device_create(&one, one.adapter, &third), 0);
+	one.device = third;
+	assert_unchanged(&one, seat_create(&one, 0, 0, 1, NULL, &second),
+			 -EDQUOT, TENURE_REASON_CLIENT_SEGMENTS);
+	assert_unchanged(&one, seat_context_create(&one, &second, NULL),
+			 -EDQUOT, TENURE_REASON_CLIENT_SEGMENTS);
+	assert_unchanged(&one, seat_fence_create(&one, 0, &second, NULL),
+			 -EDQUOT, TENURE_REASON_CLIENT_SEGMENTS);
+	/* Its principal has one more, which the next client's handles take. */
+	seat_take(&other, world);
+	assert_int_equal(spread(&other, &second), -EDQUOT);
+	assert_int_equal(other.reply.head.reason,
+			 TENURE_REASON_PRINCIPAL_SEGMENTS);
+	/* A device that goes gives its segment back. */
+	assert_int_equal(seat_device_destroy(&one, first), 0);
+	assert_int_equal(seat_create(&other, 0, 0, 1, NULL, &second), 0);
+	inproc_check(world);
+	inproc_free(world);
+}
+
 /* An opening in the last slots of its segment, so that a sweep of the segment
  * comes to its end right after the opening has been retired. */
 static void open_last(struct seat *seat, const uint64_t token[2])
@@ -451,6 +500,7 @@ int main(void)
 		cmocka_unit_test(g3_answers_that_nobody_took),
 		cmocka_unit_test(g3_followers),
 		cmocka_unit_test(waits_are_limited),
+		cmocka_unit_test(segments_are_limited),
 		cmocka_unit_test(the_ring_forgets_who_has_ended),
 		cmocka_unit_test(g4_who_has_asked_is_told_once),
 		cmocka_unit_test(secrets_differ),

@@ -143,6 +143,7 @@ static void adopt_segment(struct region *region, struct owner *owner,
 	s->roomy = 1;
 	owner->roomy = segment;
 	owner->free += s->free;
+	owner->n_segments++;
 	/* relaxed: whoever has a handle has it from after this */
 	store_relaxed_u32(segment_owner(region, segment), owner->id);
 }

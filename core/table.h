@@ -111,6 +111,7 @@ struct owner {
 	uint32_t roomy; /* list of those with free slots, or 0 */
 	uint32_t live; /* slots taken and not yet known to be reclaimed */
 	uint32_t free; /* slots that table_take can hand out */
+	uint32_t n_segments;
 	atomic_u32 freed; /* by other threads, ever (core/remote.h) */
 	uint32_t taken; /* of these, known to the owner */
 };

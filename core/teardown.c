@@ -207,7 +207,7 @@ static bool sweep_device(struct env *env, uint32_t device, uint32_t *budget)
 			d->sweep = d->n_fences > 0 ? SWEEP_FENCES : SWEEP_DRAIN;
 		return true;
 	case SWEEP_DRAIN:
-		table_abandon(&env->region, &d->owner);
+		session_abandon_slots(env, d->session, &d->owner);
 		d->sweep = SWEEP_DONE;
 		return true;
 	case SWEEP_DONE:

@@ -65,6 +65,8 @@ static const struct key {
 	LIMIT(CONFIG_CLIENT_STORES, "client", "stores", KIND_COUNT, INT64_MAX),
 	LIMIT(CONFIG_CLIENT_TOKENS, "client", "tokens", KIND_COUNT, INT64_MAX),
 	LIMIT(CONFIG_CLIENT_WAITS, "client", "waits", KIND_COUNT, INT64_MAX),
+	LIMIT(CONFIG_CLIENT_SEGMENTS, "client", "segments", KIND_COUNT,
+	      INT64_MAX),
 	LIMIT(CONFIG_PRINCIPAL_BYTES, "principal", "bytes", KIND_BYTES,
 	      INT64_MAX),
 	LIMIT(CONFIG_PRINCIPAL_HANDLES, "principal", "handles", KIND_COUNT,
@@ -74,6 +76,8 @@ static const struct key {
 	LIMIT(CONFIG_PRINCIPAL_TOKENS, "principal", "tokens", KIND_COUNT,
 	      INT64_MAX),
 	LIMIT(CONFIG_PRINCIPAL_WAITS, "principal", "waits", KIND_COUNT,
+	      INT64_MAX),
+	LIMIT(CONFIG_PRINCIPAL_SEGMENTS, "principal", "segments", KIND_COUNT,
 	      INT64_MAX),
 	LIMIT(CONFIG_PRINCIPAL_CLIENTS, "principal", "clients", KIND_COUNT,
 	      INT64_MAX),
@@ -383,6 +387,8 @@ static void load_built_in(struct config *config)
 			[CONFIG_CLIENT_STORES] = limits.client[CHARGE_STORES],
 			[CONFIG_CLIENT_TOKENS] = limits.client[CHARGE_TOKENS],
 			[CONFIG_CLIENT_WAITS] = limits.client[CHARGE_WAITS],
+			[CONFIG_CLIENT_SEGMENTS] =
+				limits.client[CHARGE_SEGMENTS],
 			[CONFIG_PRINCIPAL_BYTES] =
 				limits.principal[CHARGE_BYTES],
 			[CONFIG_PRINCIPAL_HANDLES] =
@@ -393,6 +399,8 @@ static void load_built_in(struct config *config)
 				limits.principal[CHARGE_TOKENS],
 			[CONFIG_PRINCIPAL_WAITS] =
 				limits.principal[CHARGE_WAITS],
+			[CONFIG_PRINCIPAL_SEGMENTS] =
+				limits.principal[CHARGE_SEGMENTS],
 			[CONFIG_PRINCIPAL_CLIENTS] =
 				limits.principal[CHARGE_CLIENTS],
 		},
@@ -474,6 +482,7 @@ void config_limits(const struct config *config, struct limits *ret)
 			[CHARGE_STORES] = number[CONFIG_CLIENT_STORES],
 			[CHARGE_TOKENS] = number[CONFIG_CLIENT_TOKENS],
 			[CHARGE_WAITS] = number[CONFIG_CLIENT_WAITS],
+			[CHARGE_SEGMENTS] = number[CONFIG_CLIENT_SEGMENTS],
 			[CHARGE_CLIENTS] = 1,
 		},
 		.principal = {
@@ -482,6 +491,7 @@ void config_limits(const struct config *config, struct limits *ret)
 			[CHARGE_STORES] = number[CONFIG_PRINCIPAL_STORES],
 			[CHARGE_TOKENS] = number[CONFIG_PRINCIPAL_TOKENS],
 			[CHARGE_WAITS] = number[CONFIG_PRINCIPAL_WAITS],
+			[CHARGE_SEGMENTS] = number[CONFIG_PRINCIPAL_SEGMENTS],
 			[CHARGE_CLIENTS] = number[CONFIG_PRINCIPAL_CLIENTS],
 		},
 		.clients = number[CONFIG_CLIENTS],

@@ -421,6 +421,7 @@ enum wire_quota {
 	WIRE_QUOTA_TOKENS,
 	WIRE_QUOTA_WAITS, /* requests that wait for an answer */
 	WIRE_QUOTA_CLIENTS, /* connections */
+	WIRE_QUOTA_SEGMENTS, /* of 1024 handles, full or not */
 	WIRE_QUOTAS,
 };
 
@@ -434,7 +435,7 @@ struct wire_limits {
 	char cgroup[CGROUP_BYTES]; /* as in struct wire_client */
 };
 
-static_assert(sizeof(struct wire_limits) == 280, "layout");
+static_assert(sizeof(struct wire_limits) == 296, "layout");
 
 /*
  * A pool of warm memory lives in its client, and its buffers are allocations

@@ -185,6 +185,9 @@ static const char *limit_sentence(enum tenure_reason reason)
 	case TENURE_REASON_PRINCIPAL_WATCHES:
 		return "this user or container has too many descriptors of "
 		       "fences open";
+	case TENURE_REASON_CLIENT_SEGMENTS:
+		return "this client's devices have taken as much room for "
+		       "handles as it may have; fewer devices use it better";
 	case TENURE_REASON_CLIENT_DEVICES:
 		return "this client has too many devices";
 	case TENURE_REASON_PRINCIPAL_BYTES:
@@ -203,6 +206,9 @@ static const char *limit_sentence(enum tenure_reason reason)
 		return "this user or container has too many connections";
 	case TENURE_REASON_PRINCIPAL_WAITS:
 		return "this user or container has too many requests waiting";
+	case TENURE_REASON_PRINCIPAL_SEGMENTS:
+		return "the devices of this user or container have taken as "
+		       "much room for handles as they may have";
 	}
 	return NULL;
 }

@@ -218,6 +218,7 @@ uint64_t model_client_holds(const struct model *m, int client,
 		return m->clients[client].waits;
 	case CHARGE_CLIENTS:
 		return m->clients[client].alive;
+	case CHARGE_SEGMENTS: /* it knows of none */
 	case CHARGE_KINDS:
 		break;
 	}

@@ -29,9 +29,10 @@ static void nap(void)
 /* ---- Worlds ---- */
 
 static const char *limit_names[CHARGE_KINDS] = {
-	[CHARGE_BYTES] = "bytes",   [CHARGE_HANDLES] = "handles",
-	[CHARGE_STORES] = "stores", [CHARGE_TOKENS] = "tokens",
-	[CHARGE_WAITS] = "waits",   [CHARGE_CLIENTS] = "clients",
+	[CHARGE_BYTES] = "bytes",	[CHARGE_HANDLES] = "handles",
+	[CHARGE_STORES] = "stores",	[CHARGE_TOKENS] = "tokens",
+	[CHARGE_WAITS] = "waits",	[CHARGE_CLIENTS] = "clients",
+	[CHARGE_SEGMENTS] = "segments",
 };
 
 static void append_section(char *text, size_t size, const char *name,

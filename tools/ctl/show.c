@@ -58,9 +58,10 @@ static const char *const states[] = {
 	[WIRE_STATE_ENDING] = "ending",
 };
 static const char *const quotas[WIRE_QUOTAS] = {
-	[WIRE_QUOTA_BYTES] = "bytes",	[WIRE_QUOTA_HANDLES] = "handles",
-	[WIRE_QUOTA_STORES] = "stores", [WIRE_QUOTA_TOKENS] = "tokens",
-	[WIRE_QUOTA_WAITS] = "waits",	[WIRE_QUOTA_CLIENTS] = "clients",
+	[WIRE_QUOTA_BYTES] = "bytes",	    [WIRE_QUOTA_HANDLES] = "handles",
+	[WIRE_QUOTA_STORES] = "stores",	    [WIRE_QUOTA_TOKENS] = "tokens",
+	[WIRE_QUOTA_WAITS] = "waits",	    [WIRE_QUOTA_CLIENTS] = "clients",
+	[WIRE_QUOTA_SEGMENTS] = "segments",
 };
 
 #define NAME_OF(names, i) name_of(names, ARRAY_SIZE(names), i)
@@ -618,10 +619,10 @@ static json_t *limits_json(const struct wire_limits *r)
 }
 
 static const struct table_column limits_columns[] = {
-	{ "WHO", true },     { "PID", false },	   { "UID", false },
-	{ "BYTES", false },  { "HANDLES", false }, { "STORES", false },
-	{ "TOKENS", false }, { "WAITS", false },   { "CLIENTS", false },
-	{ "CGROUP", true },
+	{ "WHO", true },       { "PID", false },     { "UID", false },
+	{ "BYTES", false },    { "HANDLES", false }, { "STORES", false },
+	{ "TOKENS", false },   { "WAITS", false },   { "CLIENTS", false },
+	{ "SEGMENTS", false }, { "CGROUP", true },
 };
 
 static void add_usage(struct table *t, uint64_t used, uint64_t limit,

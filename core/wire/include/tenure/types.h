@@ -176,6 +176,10 @@ enum tenure_reason {
 	TENURE_REASON_RING_CORRUPT = 101,
 	TENURE_REASON_RING_TWICE = 102,
 
+	/* limits, like those from 70 on */
+	TENURE_REASON_CLIENT_SEGMENTS = 110,
+	TENURE_REASON_PRINCIPAL_SEGMENTS = 111,
+
 	/* found by the library itself */
 	TENURE_REASON_ARGUMENT = 120,
 	TENURE_REASON_NO_DAEMON = 121,
