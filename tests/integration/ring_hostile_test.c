@@ -137,6 +137,34 @@ static void scribblers(void **state)
 	sing_beside(stage, scribble_entries, 2, "scribblers of entries");
 }
 
+/* ---- Offers of what others have ---- */
+
+/* All entries, always due, with handles that are guessed, small, or of the
+ * client's own; it rings for each of them. */
+static void offer_everything(const struct stage *stage)
+{
+	struct random random = { (uint64_t)getpid() };
+	struct raw_ring ring = child_ring(stage);
+	uint64_t device = ring_device(&ring), own[8], handle;
+
+	ring_allocations(&ring, device, ARRAY_SIZE(own), own);
+	for (;;) {
+		for (uint32_t i = 0; i < RING_OFFERS; i++) {
+			handle = i % 3 == 0 ? random_next(&random) | 1 :
+				 i % 3 == 1 ? 1 + random_below(&random, 5000) :
+					      own[i % ARRAY_SIZE(own)];
+			offers_name(&ring.ring->offers, i, handle);
+			offers_make(&ring.ring->offers, i, 1);
+			raw_ring_knock(&ring);
+		}
+	}
+}
+
+static void offerers(void **state)
+{
+	sing_beside(*state, offer_everything, 3, "offers of everything");
+}
+
 /* ---- One field, changed while it is read (H45) ---- */
 
 /*
@@ -420,6 +448,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		both_ways(scribblers),
+		both_ways(offerers),
 		both_ways(flippers),
 		both_ways(doorbells),
 		both_ways(stopped_with_full_queues),
