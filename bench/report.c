@@ -128,14 +128,19 @@ static json_t *element(const struct report *report, const struct result *r)
 int report_write(const struct report *report, const char *path)
 {
 	json_t *list = json_array();
-	int r = 0;
+	FILE *file = fopen(path, "we");
+	int r = file ? 0 : -1;
 
 	for (unsigned int i = 0; i < report->count && r == 0; i++)
 		r = json_array_append_new(list,
 					  element(report, &report->results[i]));
 	if (r == 0)
-		r = json_dump_file(list, path,
-				   JSON_INDENT(1) | JSON_REAL_PRECISION(6));
+		r = json_dumpf(list, file,
+			       JSON_INDENT(1) | JSON_REAL_PRECISION(6));
+	if (r == 0 && fputc('\n', file) == EOF)
+		r = -1;
+	if (file && fclose(file) != 0)
+		r = -1;
 	json_decref(list);
 	return r;
 }
