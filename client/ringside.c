@@ -453,7 +453,11 @@ static int make_room(struct tenure *connection)
 
 	publish(side);
 	side->heads_wanted++;
-	status = wait_until(connection, has_free_room, NULL);
+	ring_client_await_heads(&side->end);
+	status = ring_client_is_drained(&side->end);
+	status = status < 0 ? connection_distrust_locked(connection) :
+			      wait_until(connection, has_free_room, NULL);
+	ring_client_forget_heads(&side->end);
 	side->heads_wanted--;
 	return status;
 }

@@ -268,6 +268,14 @@ struct both_ends {
 			bell.ring();
 	}
 
+	/* The same for room in a queue. */
+	template <class look> void sleep_unless_room(look something)
+	{
+		ring_client_await_heads(&client);
+		sleep_unless(something);
+		ring_client_forget_heads(&client);
+	}
+
 	/* Sleeps unless the look behind the preparation finds something. */
 	template <class look> void sleep_unless(look something)
 	{

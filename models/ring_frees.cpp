@@ -50,7 +50,8 @@ struct ring_free : rl::test_suite<ring_free, 2>, both_ends {
 
 		while (!in) {
 			publish();
-			sleep_unless([&] { return in = append(handle); });
+			sleep_unless_room(
+				[&] { return in = append(handle); });
 			if (!in)
 				in = append(handle);
 		}

@@ -25,7 +25,8 @@ struct ring_room : rl::test_suite<ring_room, 2>, both_ends {
 		bool in = submit(number, false);
 
 		while (!in) {
-			sleep_unless([&] { return in = submit(number, false); });
+			sleep_unless_room(
+				[&] { return in = submit(number, false); });
 			if (!in)
 				in = submit(number, false);
 		}

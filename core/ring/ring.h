@@ -38,12 +38,14 @@ enum ring_need {
 };
 
 /*
- * ring_header.client_need: how many sleep, and above that the number of the
- * client's wish to be told of refusals by the socket; 0 is none. Each wish is
- * good for one message.
+ * ring_header.client_need: how many sleep; whether heads that move wake them,
+ * too, or completions only; and above that the number of the client's wish to
+ * be told of refusals by the socket; 0 is none. Each wish is good for one
+ * message.
  */
 enum {
-	RING_SLEEPERS = 0xffff,
+	RING_SLEEPERS = 0x7fff,
+	RING_HEADS = 0x8000,
 	RING_WISH_SHIFT = 16,
 	RING_WISH_LAST = 0xffff,
 };

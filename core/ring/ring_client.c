@@ -194,7 +194,20 @@ bool ring_client_reaped(struct ring_client *client)
 /* What the daemon is to know of us: see RING_SLEEPERS. */
 static uint32_t need_of(const struct ring_client *client)
 {
-	return client->wish << RING_WISH_SHIFT | client->sleepers;
+	return client->wish << RING_WISH_SHIFT |
+	       (client->head_waits > 0 ? RING_HEADS : 0) | client->sleepers;
+}
+
+void ring_client_await_heads(struct ring_client *client)
+{
+	if (client->head_waits++ == 0 && client->sleepers > 0)
+		ring_client_need_set(client->ring, need_of(client));
+}
+
+void ring_client_forget_heads(struct ring_client *client)
+{
+	assert(client->head_waits > 0);
+	client->head_waits--;
 }
 
 uint32_t ring_client_sleep_prepare(struct ring_client *client)

@@ -20,7 +20,7 @@ struct ring_client {
 	uint32_t sq_head, fq_head; /* the daemon's, as last read and judged */
 	uint32_t cq_tail; /* likewise */
 	uint32_t rung; /* the wish that was last rung for, see fq_need */
-	uint32_t sleepers;
+	uint32_t sleepers, head_waits;
 	uint32_t wish; /* to be told of refusals by the socket; 0: none */
 	uint32_t free_blocks; /* bit set: the block may be used */
 };
@@ -92,6 +92,14 @@ bool ring_client_reaped(struct ring_client *client);
  */
 uint32_t ring_client_sleep_prepare(struct ring_client *client);
 void ring_client_sleep_finish(struct ring_client *client);
+
+/*
+ * Sleepers are woken by completions, and between these two also by heads, that
+ * is by room in a queue and by silence: to be called before the look that comes
+ * before the sleep, also when somebody sleeps already.
+ */
+void ring_client_await_heads(struct ring_client *client);
+void ring_client_forget_heads(struct ring_client *client);
 
 /*
  * Asks the daemon to say by the socket, once, that a refusal is among the

@@ -208,6 +208,8 @@ static void g4_sleepers_are_counted(void **state)
 	assert_int_equal(p->ring->header.client_need, 2);
 	ring_client_sleep_finish(&p->client);
 	assert_int_equal(p->ring->header.client_need, 1);
+	ring_client_await_heads(&p->client); /* while the other one sleeps */
+	assert_int_equal(p->ring->header.client_need, RING_HEADS | 1);
 	pair_free(p, 1, 1);
 	pair_expect_frees(p, 1, 1);
 	ring_server_frees_done(&p->server, 1);

@@ -306,30 +306,30 @@ static void grant_wish(struct ring_server *server, uint32_t wish)
 
 bool ring_server_publish(struct ring_server *server)
 {
+	bool heads = false, tail = false;
 	uint32_t need;
-	bool any = false;
 
 	/* Heads first: whoever has a reply finds its request done. */
 	if (server->sq_head != server->published_sq_head) {
 		ring_sq_head_publish(server->ring, server->sq_head);
-		any = true;
+		heads = true;
 	}
 	if (server->fq_head != server->published_fq_head) {
 		ring_fq_head_publish(server->ring, server->fq_head);
-		any = true;
+		heads = true;
 	}
 	if (server->cq_tail != server->published_cq_tail) {
 		ring_cq_tail_publish(server->ring, server->cq_tail);
-		any = true;
+		tail = true;
 	}
 	server->published_cq_tail = server->cq_tail;
 	server->published_sq_head = server->sq_head;
 	server->published_fq_head = server->fq_head;
-	if (!any)
+	if (!heads && !tail)
 		return false;
 	need = ring_client_need_look(server->ring);
 	grant_wish(server, need >> RING_WISH_SHIFT);
-	if ((need & RING_SLEEPERS) == 0)
+	if ((need & RING_SLEEPERS) == 0 || (!tail && !(need & RING_HEADS)))
 		return false;
 	change_sequence(server);
 	return true;

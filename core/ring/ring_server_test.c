@@ -688,12 +688,18 @@ static void g8_only_sleepers_are_woken(void **state)
 	assert_false(ring_server_publish(&p->server));
 }
 
-/* Those who wait for room in the queues, or for silence, are woken too. */
+/* Those who wait for room in the queues, or for silence, are woken too, and
+ * only they. */
 static void g8_heads_wake_as_well(void **state)
 {
 	struct ring_pair *p = *state;
 
 	ring_client_sleep_prepare(&p->client);
+	pair_free(p, 7, 1);
+	pair_expect_frees(p, 7, 1);
+	ring_server_frees_done(&p->server, 1);
+	assert_false(ring_server_publish(&p->server));
+	ring_client_await_heads(&p->client);
 	pair_free(p, 1, 1);
 	pair_expect_frees(p, 1, 1);
 	ring_server_frees_done(&p->server, 1);
@@ -707,6 +713,10 @@ static void g8_heads_wake_as_well(void **state)
 	ring_server_forgo(&p->server);
 	assert_true(ring_server_publish(&p->server));
 	assert_int_equal(ring_client_is_drained(&p->client), 1);
+	ring_client_forget_heads(&p->client);
+	assert_int_equal(p->ring->header.client_need, RING_HEADS | 1);
+	ring_client_sleep_finish(&p->client);
+	assert_int_equal(p->ring->header.client_need, 0);
 }
 
 /* A free of that number is refused and the refusal published. */

@@ -214,6 +214,7 @@ bool raw_ring_drain(struct raw_ring *ring)
 
 	if (ring_client_publish(&ring->end))
 		raw_ring_knock(ring);
+	ring_client_await_heads(&ring->end);
 	while ((r = ring_client_is_drained(&ring->end)) == 0) {
 		uint32_t value = ring_client_sleep_prepare(&ring->end);
 
@@ -221,10 +222,9 @@ bool raw_ring_drain(struct raw_ring *ring)
 		if (r == 0)
 			sleep_once(ring, value);
 		ring_client_sleep_finish(&ring->end);
-		if (r != 0)
+		if (r != 0 || now_ms() > end)
 			break;
-		if (now_ms() > end)
-			return false;
 	}
+	ring_client_forget_heads(&ring->end);
 	return r == 1;
 }
