@@ -94,8 +94,8 @@ struct backend_ops {
 	/* 0, or a negative errno: the job is retried, entire (A84). */
 	int (*destroy_allocation)(void *state, struct backend_destroy *destroy);
 	/* Whether that call would be as quick as a request: it is then made
-	 * where the job is handed out, inside the engine's gate, and cannot
-	 * fail. NULL: never. */
+	 * where the job is handed out, inside the engine's gate, and by the
+	 * releaser only after one has failed. NULL: never. */
 	bool (*is_quick)(void *state, const struct backend_destroy *destroy);
 	/* close_allocation does nothing for an opening that can write: it need
 	 * not be called for one. */

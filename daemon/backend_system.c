@@ -27,6 +27,9 @@
  * punches everything and then, when nothing can fail any more, strikes the
  * allocations out. A retry (A84) finds all of them as they were.
  *
+ * A call for no more than QUICK_BYTES takes a few microseconds, and is made by
+ * whoever has it to make; larger ones are left to the releaser's thread.
+ *
  *	value           high 32 bits   low 32 bits
  *	hAllocation     store          index in the store, plus 1
  *	hResource       generation     index in the resource table, plus 1
@@ -57,6 +60,9 @@
 #ifndef MFD_NOEXEC_SEAL
 #define MFD_NOEXEC_SEAL 8u
 #endif
+
+/* What a quick release gives back at most. */
+enum { QUICK_ALLOCATIONS = 2, QUICK_BYTES = 64 * 1024 };
 
 #define SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
 
@@ -491,11 +497,33 @@ static int destroy_allocation(void *state, struct backend_destroy *destroy)
 	return 0;
 }
 
+/*
+ * Few pages of few stores are as quick to give back as a request is, and a
+ * thread that had to be woken for them would take longer to come.
+ */
+static bool is_quick(void *state, const struct backend_destroy *destroy)
+{
+	struct backend_system *system = state;
+	uint64_t bytes = 0;
+
+	if (destroy->count > QUICK_ALLOCATIONS)
+		return false;
+	for (uint32_t i = 0; i < destroy->count; i++) {
+		uint32_t index;
+		const struct store *store = allocation_find(
+			system, destroy->allocations[i], &index);
+
+		bytes += store->start[index + 1] - store->start[index];
+	}
+	return bytes <= QUICK_BYTES;
+}
+
 const struct backend_ops backend_system_ops = {
 	.create_allocation = create_allocation,
 	.open_allocation = open_allocation,
 	.close_allocation = close_allocation,
 	.destroy_allocation = destroy_allocation,
+	.is_quick = is_quick,
 	.closes_readers_only = true,
 };
 

@@ -74,6 +74,7 @@ struct engine {
 	struct broker_reply held;
 	bool holds;
 	uint32_t jobs; /* that the releaser has */
+	bool release_failed; /* the last one that came back */
 	unsigned int watchers;
 };
 

@@ -9,21 +9,24 @@
 #include "daemon/daemon.h"
 
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
-/* Set before there are threads; then only the releaser comes here. */
-static unsigned long failing;
+/* Set before there are threads. */
+static atomic_ulong failing;
 
 int __real_fallocate(int fd, int mode, off_t start, off_t bytes);
 int __wrap_fallocate(int fd, int mode, off_t start, off_t bytes);
 
 int __wrap_fallocate(int fd, int mode, off_t start, off_t bytes)
 {
-	if (failing > 0) {
-		failing--;
-		errno = EIO;
-		return -1;
-	}
+	unsigned long left = failing;
+
+	while (left > 0)
+		if (atomic_compare_exchange_weak(&failing, &left, left - 1)) {
+			errno = EIO;
+			return -1;
+		}
 	return __real_fallocate(fd, mode, start, bytes);
 }
 
