@@ -66,7 +66,7 @@ void offer_end(struct tenure *connection, struct offer *offer)
 
 	if (!side)
 		return;
-	assert(offer->until_ns == 0);
+	offer_withdraw(offer);
 	pthread_mutex_lock(&connection->lock);
 	side->offers_used[entry / 64] &= ~(UINT64_C(1) << entry % 64);
 	pthread_mutex_unlock(&connection->lock);

@@ -23,7 +23,7 @@ struct offer {
 void offer_begin(struct tenure *connection, struct offer *offer,
 		 uint64_t allocation);
 
-/* Gives it back. The offer was withdrawn or lost. */
+/* Gives it back; what was offered is so no longer. */
 void offer_end(struct tenure *connection, struct offer *offer);
 
 /* Offers the allocation for the time when it will have been free for

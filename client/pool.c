@@ -56,6 +56,7 @@
 #include <time.h>
 
 #include "client/api.h"
+#include "client/connection.h"
 #include "client/error.h"
 #include "client/forkmark.h"
 #include "client/keymap.h"
@@ -192,6 +193,31 @@ static int make_memory(struct tenure_pool *pool, struct buffer *buffer,
 	return 0;
 }
 
+/* False: the daemon has given the handle of a buffer that there is. */
+static bool enter_buffer(struct tenure_pool *pool, struct buffer *buffer)
+{
+	bool is_new;
+
+	pthread_mutex_lock(&pool->lock);
+	is_new = !find_locked(pool, buffer->node.key);
+	if (is_new) {
+		keymap_insert(&pool->buffers, &buffer->node);
+		pool->bytes += buffer->size_bytes;
+	}
+	pthread_mutex_unlock(&pool->lock);
+	return is_new;
+}
+
+static int distrust(struct tenure_pool *pool)
+{
+	int status;
+
+	pthread_mutex_lock(&pool->connection->lock);
+	status = connection_distrust_locked(pool->connection);
+	pthread_mutex_unlock(&pool->connection->lock);
+	return status;
+}
+
 static int create(void *context, uint64_t type, struct tenure_made *ret_made)
 {
 	struct tenure_pool *pool = context;
@@ -204,20 +230,19 @@ static int create(void *context, uint64_t type, struct tenure_made *ret_made)
 	} else {
 		buffer->size_bytes = type;
 		status = make_memory(pool, buffer, &allocation);
+		buffer->node.key = allocation.value;
+		if (status == 0 && !enter_buffer(pool, buffer))
+			status = distrust(pool);
 	}
 	if (status < 0) {
 		tenure_last_refusal(&create_refusal);
 		free(buffer);
 		return status;
 	}
-	buffer->node.key = allocation.value;
+	/* Nobody knows of it yet. */
 	uses_watch(pool->connection, &buffer->uses, allocation.value);
 	if (pool->idle_timeout_ns != TENURE_DISPENSER_NEVER)
 		offer_begin(pool->connection, &buffer->offer, allocation.value);
-	pthread_mutex_lock(&pool->lock);
-	keymap_insert(&pool->buffers, &buffer->node);
-	pool->bytes += buffer->size_bytes;
-	pthread_mutex_unlock(&pool->lock);
 	ret_made->id = allocation.value;
 	ret_made->idle_timeout_ns = pool->idle_timeout_ns;
 	return 0;

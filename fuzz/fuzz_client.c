@@ -29,6 +29,8 @@ enum {
 	STEPS_MAX = 48,
 	SLOTS = 8,
 	PATIENCE = 12, /* turns without an answer until the daemon is gone */
+	POOL_CALLS = 240, /* calls from here on are those of pools */
+	OFFER_WORDS = 200, /* words from here on are those of offers */
 };
 
 /* One record. */
@@ -56,6 +58,8 @@ static struct {
 	struct tenure_resource resources[SLOTS];
 	struct tenure_allocation allocations[SLOTS];
 	struct tenure_token tokens[SLOTS];
+	struct tenure_pool *pool;
+	struct tenure_buffer buffers[SLOTS];
 } world;
 
 /* ---- Lies ---- */
@@ -191,6 +195,9 @@ static void scribble(void)
 		return;
 	if (at < 10)
 		i = at * RING_LINE_BYTES / sizeof(*words);
+	else if (at >= OFFER_WORDS)
+		i = offsetof(struct ring, offers.entries) / sizeof(*words) +
+		    at - OFFER_WORDS;
 	else
 		i = offsetof(struct ring, cq) / sizeof(*words) + at - 10;
 	store_relaxed_u64(&words[i], bend(load_relaxed_u64(&words[i]),
@@ -350,7 +357,8 @@ static int call_devices(struct tenure *t, unsigned int call)
 	case 2:
 		return tenure_adapter_open(t, NULL, &world.adapter);
 	default:
-		return tenure_adapter_close(t, world.adapter);
+		/* The pool has opened it too, and that is not ours to close. */
+		return world.pool ? 0 : tenure_adapter_close(t, world.adapter);
 	}
 }
 
@@ -393,12 +401,38 @@ static int call_loop(struct tenure *t, bool ask)
 	return r > 0 ? 0 : r;
 }
 
+/* The pool is made by the first of them. Its idle buffers are offered through
+ * the ring, and none of them for so long that a scan would end it. */
+static int call_pool(struct tenure *t, unsigned int call)
+{
+	const struct tenure_pool_options options = {
+		.size = 4 * PAGE_BYTES,
+		.count = SLOTS,
+		.idle_timeout_ns = 3600 * NS_PER_S,
+	};
+	struct tenure_buffer *buffer = &world.buffers[world.step.slot % SLOTS];
+	int r = world.pool ? 0 : tenure_pool_create(t, &options, &world.pool);
+
+	if (r < 0)
+		return r;
+	if (call > 1)
+		return tenure_pool_trim(world.pool);
+	if (buffer->pointer)
+		return tenure_pool_free(world.pool, buffer);
+	r = tenure_pool_alloc(world.pool, 1 + world.step.number * 64u, buffer);
+	if (r == 0)
+		memset(buffer->pointer, 1, buffer->size);
+	return r;
+}
+
 static int make_call(void)
 {
 	struct tenure *t = world.connection;
 	unsigned int call = world.step.call % 27;
 	uint8_t slot = world.step.slot % SLOTS;
 
+	if (world.step.call >= POOL_CALLS)
+		return call_pool(t, world.step.call % 3);
 	if (call < 5)
 		return call_memory(t, &world.memories[slot], call,
 				   &world.tokens[slot]);
@@ -462,6 +496,7 @@ static bool begin(const uint8_t *data)
 
 static void end(void)
 {
+	tenure_pool_destroy(world.pool);
 	tenure_disconnect(world.connection);
 	fake_ring_free(world.ring);
 	fake_daemon_free(world.fake);
@@ -524,6 +559,12 @@ static size_t make_record(struct random *random, uint8_t *data, size_t room)
 	case 3:
 		step.said = (uint8_t)random_next(random);
 		break;
+	}
+	if (random_chance(random, 25)) {
+		step.call = (uint8_t)(POOL_CALLS +
+				      random_below(random, 256 - POOL_CALLS));
+		if (step.word)
+			step.word = (uint8_t)(OFFER_WORDS + 1 + step.word % 12);
 	}
 	memcpy(data, &step, sizeof(step));
 	return RECORD_BYTES;

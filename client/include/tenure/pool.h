@@ -56,7 +56,8 @@ struct tenure_pool_options {
 	 * then the daemon takes it, if the connection has a ring, and at most
 	 * 1008 in all pools of a connection. 0: never. */
 	uint64_t idle_timeout_ns;
-	/* Whose the allocations are: a device of the pool's own. */
+	/* Whose the allocations are, and which must outlive the pool, or its
+	 * buffers go before it: a device of the pool's own. */
 	struct tenure_device device;
 };
 
