@@ -492,6 +492,8 @@ int model_connect(struct model *m, uint32_t id, int principal)
 
 void model_die(struct model *m, int client)
 {
+	/* What it has stored counts. */
+	model_ring_bell(m, client);
 	for (int i = 0; i < MODEL_TOKENS; i++)
 		if (m->tokens[i].used && m->tokens[i].client == client)
 			end_token(m, i);

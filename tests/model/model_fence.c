@@ -85,6 +85,9 @@ static void break_waits(struct model *m, int fence, int opening, bool surely)
 			    (opening == MODEL_NOTHING ? a->fence != fence :
 							a->opening != opening))
 				continue;
+			/* What was stored before the end is seen at the end. */
+			if (opening == MODEL_NOTHING && a->perhaps)
+				continue;
 			w->may_fail = true;
 			if (!surely)
 				continue;
@@ -163,6 +166,7 @@ static void die(struct model *m, int fence)
 {
 	if (m->fences[fence].state == MODEL_FENCE_DEAD)
 		return;
+	look(m, fence);
 	m->fences[fence].state = MODEL_FENCE_DEAD;
 	break_waits(m, fence, MODEL_NOTHING, true);
 }
