@@ -230,7 +230,9 @@ static bool wants_fd(const struct wire_request *request)
 	return request->opcode == WIRE_OP_RING ||
 	       request->opcode == WIRE_OP_DOORBELL ||
 	       request->opcode == WIRE_OP_FENCE_WATCH ||
-	       (request->opcode == WIRE_OP_MAP &&
+	       request->opcode == WIRE_OP_FENCE_PAGE ||
+	       ((request->opcode == WIRE_OP_MAP ||
+		 request->opcode == WIRE_OP_FENCE_MAP) &&
 		(request->flags & WIRE_MAP_WANT_FD) != 0);
 }
 
@@ -403,6 +405,7 @@ int connection_new(struct transport *transport, struct tenure **ret_connection)
 	ledger_init(&connection->ledger);
 	work_init(&connection->work);
 	own_fences_init(&connection->own_fences);
+	fence_views_init(&connection->fence_views);
 	connection->transport = transport;
 	status = hello(connection);
 	if (status == 0)
@@ -432,7 +435,8 @@ void tenure_disconnect(struct tenure *connection)
 	if (connection->transport)
 		connection->transport->ops->close(connection->transport);
 	if (whole) {
-		own_fences_deinit(connection);
+		fence_views_deinit(connection);
+		own_fences_deinit(connection, forked);
 		work_deinit(&connection->work);
 		ledger_deinit(&connection->ledger);
 	}

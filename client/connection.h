@@ -10,6 +10,7 @@
 #include "client/api.h"
 #include "client/error.h"
 #include "client/events.h"
+#include "client/fence_view.h"
 #include "client/forkmark.h"
 #include "client/late.h"
 #include "client/ledger.h"
@@ -62,6 +63,7 @@ struct tenure {
 	struct ledger ledger;
 	struct work work;
 	struct own_fences own_fences;
+	struct fence_views fence_views;
 	/* Of the two-minute layer; 0 until it is needed. */
 	struct tenure_device default_device;
 	char path[sizeof(((struct sockaddr_un *)NULL)->sun_path)];

@@ -289,6 +289,9 @@ static void do_handles(struct fake_daemon *fake, struct exchange *x)
 		x->reply.value[0] = ++fake->last_handle;
 		x->reply.value[1] = ++fake->last_word;
 		break;
+	case WIRE_OP_FENCE_OPEN:
+		x->reply.value[0] = ++fake->last_handle;
+		break;
 	case WIRE_OP_CONTEXT_SUBMIT:
 		if (x->args_bytes > 0)
 			memcpy(fake->uses, x->args, x->args_bytes);
@@ -326,6 +329,49 @@ static void do_ring(struct fake_daemon *fake, struct exchange *x)
 	fake->fds_out++;
 }
 
+static void make_page(struct fake_daemon *fake)
+{
+	fake->page = memfd_create("page", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	fake->page_number = 1;
+	fake->page_bytes = sizeof(struct fence_page);
+	assert(fake->page > 0);
+	assert(ftruncate(fake->page, sizeof(struct fence_page)) == 0);
+	assert(fcntl(fake->page, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW) ==
+	       0);
+}
+
+static void send_page(struct fake_daemon *fake, struct exchange *x)
+{
+	x->fd = fcntl(fake->page, F_DUPFD_CLOEXEC, 0);
+	x->fd_lost = x->fd < 0;
+	x->reply.fds = 1;
+	fake->fds_out++;
+}
+
+static void do_page(struct fake_daemon *fake, struct exchange *x)
+{
+	const struct wire_request *request = x->request;
+
+	if (request->opcode == WIRE_OP_FENCE_PAGE) {
+		make_page(fake);
+		x->reply.value[0] = fake->page_bytes;
+		send_page(fake, x);
+	} else if (request->opcode == WIRE_OP_FENCE_PUBLISH) {
+		fake->published = request->object;
+		fake->entry = request->value[0];
+		fake->tag = request->value[1];
+	} else if (fake->published == 0) {
+		refuse(x, -ENOTSUP, TENURE_REASON_FENCE_UNPUBLISHED);
+	} else {
+		x->reply.value[0] = fake->page_number;
+		x->reply.value[1] = fake->entry;
+		x->reply.value[2] = fake->tag;
+		x->reply.value[3] = fake->page_bytes;
+		if (request->flags & WIRE_MAP_WANT_FD)
+			send_page(fake, x);
+	}
+}
+
 /* Whether that request's token names a store. */
 static bool is_token(const struct fake_daemon *fake,
 		     const struct wire_request *request)
@@ -345,6 +391,11 @@ static void answer(struct fake_daemon *fake, struct exchange *x)
 	case WIRE_OP_RING:
 	case WIRE_OP_DOORBELL:
 		do_ring(fake, x);
+		break;
+	case WIRE_OP_FENCE_PAGE:
+	case WIRE_OP_FENCE_PUBLISH:
+	case WIRE_OP_FENCE_MAP:
+		do_page(fake, x);
 		break;
 	case WIRE_OP_CREATE:
 		do_create(fake, x);
@@ -457,6 +508,8 @@ void fake_daemon_free(struct fake_daemon *fake)
 	pthread_mutex_destroy(&fake->lock);
 	for (uint32_t i = 1; i <= fake->n_stores; i++)
 		close(fake->stores[i].fd);
+	if (fake->page)
+		close(fake->page);
 	munmap(fake, sizeof(*fake));
 }
 

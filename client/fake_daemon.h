@@ -7,6 +7,7 @@
 #define CLIENT_FAKE_DAEMON_H
 
 #include "client/transport.h"
+#include "core/ring/fence_page.h"
 
 #include <pthread.h>
 
@@ -66,6 +67,10 @@ struct fake_daemon {
 	int (*lie)(void *context, struct exchange *exchange);
 	void *lie_context;
 	unsigned int lie_at;
+	/* The page of fences, and the last fence that was published in it. */
+	int page; /* its memory, or 0 */
+	uint64_t page_number, page_bytes; /* as it says */
+	uint64_t published, entry, tag;
 	/* The rest is the fake's own. */
 	uint64_t last_handle, last_word;
 	uint32_t n_stores;

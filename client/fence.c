@@ -38,6 +38,7 @@
  */
 #include "client/fence.h"
 
+#include <stdlib.h>
 #include <sys/socket.h>
 #include <time.h>
 
@@ -51,18 +52,6 @@ static int ask_waits(struct tenure *connection, struct call *call,
 	call->request.object = fence.value;
 	call->request.value[0] = value;
 	return connection_call_locked(connection, call);
-}
-
-static int ask(struct tenure *connection, struct call *call, uint8_t opcode,
-	       struct tenure_device device, struct tenure_fence fence,
-	       uint64_t value)
-{
-	int status = connection_enter(connection);
-
-	if (status < 0)
-		return status;
-	status = ask_waits(connection, call, opcode, device, fence, value);
-	return connection_leave(connection, status);
 }
 
 int tenure_fence_create(struct tenure *connection, struct tenure_device device,
@@ -80,6 +69,12 @@ int tenure_fence_create(struct tenure *connection, struct tenure_device device,
 	return connection_leave(connection, status);
 }
 
+static void forget(struct tenure *connection, uint64_t handle)
+{
+	own_fence_forget(connection, handle);
+	fence_view_forget(connection, handle);
+}
+
 int tenure_fence_destroy(struct tenure *connection, struct tenure_device device,
 			 struct tenure_fence fence)
 {
@@ -91,7 +86,7 @@ int tenure_fence_destroy(struct tenure *connection, struct tenure_device device,
 	status = ask_waits(connection, &call, WIRE_OP_FENCE_DESTROY, device,
 			   fence, 0);
 	if (status == 0)
-		own_fence_forget(connection, fence.value);
+		forget(connection, fence.value);
 	return connection_leave(connection, status);
 }
 
@@ -117,10 +112,19 @@ int tenure_fence_value(struct tenure *connection, struct tenure_device device,
 
 	if (!ret_value)
 		return refusal_set(-EINVAL, TENURE_REASON_ARGUMENT);
-	status = ask(connection, &call, WIRE_OP_FENCE_VALUE, device, fence, 0);
+	status = connection_enter(connection);
+	if (status < 0)
+		return status;
+	if (own_fence_try_value(connection, device.value, fence.value,
+				ret_value) ||
+	    fence_view_try_value_waits(connection, device.value, fence.value,
+				       ret_value))
+		return connection_leave(connection, 0);
+	status = ask_waits(connection, &call, WIRE_OP_FENCE_VALUE, device,
+			   fence, 0);
 	if (status == 0)
 		*ret_value = call.reply.value[0];
-	return status;
+	return connection_leave(connection, status);
 }
 
 int tenure_fence_share(struct tenure *connection, struct tenure_device device,
@@ -132,11 +136,16 @@ int tenure_fence_share(struct tenure *connection, struct tenure_device device,
 
 	if (!ret_token)
 		return refusal_set(-EINVAL, TENURE_REASON_ARGUMENT);
-	status = ask(connection, &call, WIRE_OP_FENCE_SHARE, device, fence, 0);
+	status = connection_enter(connection);
+	if (status < 0)
+		return status;
+	own_fence_publish_waits(connection, device.value, fence.value);
+	status = ask_waits(connection, &call, WIRE_OP_FENCE_SHARE, device,
+			   fence, 0);
 	if (status == 0)
 		memcpy(ret_token->bytes, call.reply.value,
 		       sizeof(ret_token->bytes));
-	return status;
+	return connection_leave(connection, status);
 }
 
 int tenure_fence_open(struct tenure *connection, struct tenure_device device,
@@ -148,6 +157,7 @@ int tenure_fence_open(struct tenure *connection, struct tenure_device device,
 		.request.flags = rights,
 		.request.device = device.value,
 	};
+	struct fence_view *view;
 	int status;
 
 	if (!token || !ret_fence)
@@ -156,9 +166,19 @@ int tenure_fence_open(struct tenure *connection, struct tenure_device device,
 	status = connection_enter(connection);
 	if (status < 0)
 		return status;
+	view = fence_view_new();
+	if (!view)
+		return connection_leave(
+			connection,
+			refusal_set(-ENOMEM, TENURE_REASON_LIBRARY_MEMORY));
 	status = connection_call_locked(connection, &call);
-	if (status == 0)
+	if (status == 0) {
 		ret_fence->value = call.reply.value[0];
+		fence_view_enter(connection, view, device.value,
+				 ret_fence->value);
+	} else {
+		free(view);
+	}
 	return connection_leave(connection, status);
 }
 

@@ -8,6 +8,7 @@
 
 #include "client/keymap.h"
 #include "core/base.h"
+#include "core/ring/fence_page.h"
 
 struct tenure;
 struct work_scope;
@@ -15,10 +16,15 @@ struct work_scope;
 /* All that a connection made; does not move. */
 struct own_fences {
 	struct keymap by_handle;
+	struct fence_page *page; /* in which others read them, or NULL */
+	bool page_is_asked;
+	uint64_t last_tag;
+	uint64_t used[FENCE_PAGE_ENTRIES / 64]; /* entries; bit set: taken */
 };
 
 void own_fences_init(struct own_fences *fences);
-void own_fences_deinit(struct tenure *connection);
+/* forked: in a child, which has not inherited the page. */
+void own_fences_deinit(struct tenure *connection, bool forked);
 
 /*
  * Creates a fence: 0 with its handle, or a status that has been remembered.
@@ -26,6 +32,15 @@ void own_fences_deinit(struct tenure *connection);
  */
 int own_fence_create_waits(struct tenure *connection, uint64_t device,
 			   uint64_t value, uint64_t *ret_handle);
+
+/* Lets others read it without asking, if that can be done: before it is shared.
+ * Gives up the lock while it waits. */
+void own_fence_publish_waits(struct tenure *connection, uint64_t device,
+			     uint64_t handle);
+
+/* Its value, if that is to be had without asking. */
+bool own_fence_try_value(const struct tenure *connection, uint64_t device,
+			 uint64_t handle, uint64_t *ret_value);
 
 /* Whether the fence could be signalled by a store, and has been. If not, a
  * request does it. */

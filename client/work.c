@@ -252,6 +252,7 @@ void work_forget(struct tenure *connection, const struct work_scope *scope)
 
 	sweep(&s, forget_one);
 	own_fences_forget(connection, scope);
+	fence_views_forget(connection, scope);
 }
 
 /* ---- Progress ---- */

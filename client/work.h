@@ -82,7 +82,7 @@ int work_publish(struct work *work, struct work_context *record,
 int work_create_waits(struct tenure *connection, struct call *call,
 		      uint32_t *ret_word);
 
-/* Forgets what has been destroyed, own fences too. */
+/* Forgets what has been destroyed, fences too. */
 void work_forget(struct tenure *connection, const struct work_scope *scope);
 
 /* Takes an allocation, or those of a resource, out of all batches: they are

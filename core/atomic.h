@@ -127,6 +127,19 @@ static inline uint64_t load_seq_cst_u64(const atomic_u64 *word)
 	return atomic_load_explicit(word, memory_order_seq_cst);
 }
 
+static inline bool cas_strong_seq_cst_u64(atomic_u64 *word, uint64_t *expected,
+					  uint64_t desired)
+{
+	return atomic_compare_exchange_strong_explicit(word, expected, desired,
+						       memory_order_seq_cst,
+						       memory_order_relaxed);
+}
+
+static inline void store_release_u64(atomic_u64 *word, uint64_t value)
+{
+	atomic_store_explicit(word, value, memory_order_release);
+}
+
 static inline uint64_t exchange_seq_cst_u64(atomic_u64 *word, uint64_t value)
 {
 	return atomic_exchange_explicit(word, value, memory_order_seq_cst);

@@ -24,6 +24,7 @@
 
 #include "core/access.h"
 #include "core/broker_inspect.h"
+#include "core/broker_page.h"
 #include "core/broker_ring.h"
 #include "core/broker_watch.h"
 #include "core/broker_work.h"
@@ -424,6 +425,11 @@ static struct outcome on_fence_watch(struct request *r)
 	return watch_request(r->broker, r->client, &r->head, r->args, r->reply);
 }
 
+static struct outcome on_fence_page(struct request *r)
+{
+	return page_request(r->broker, r->client, &r->head, r->reply);
+}
+
 static struct outcome on_notices(struct request *r)
 {
 	session_at(&r->env->region, r->client)->wants_notices = 1;
@@ -518,6 +524,9 @@ static struct outcome (*const handlers[UINT8_MAX + 1])(struct request *r) = {
 	[WIRE_OP_FENCE_WAIT] = on_work,
 	[WIRE_OP_FENCE_WAIT_CANCEL] = on_work,
 	[WIRE_OP_FENCE_WATCH] = on_fence_watch,
+	[WIRE_OP_FENCE_PAGE] = on_fence_page,
+	[WIRE_OP_FENCE_PUBLISH] = on_fence_page,
+	[WIRE_OP_FENCE_MAP] = on_fence_page,
 	[WIRE_OP_RING] = on_ring,
 	[WIRE_OP_DOORBELL] = on_ring,
 	[WIRE_OP_NOTICES] = on_notices,

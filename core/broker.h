@@ -105,6 +105,8 @@ struct broker_reply {
 	 * if the late reply had come with this position. */
 	bool over;
 	uint64_t position;
+	/* Of a granted FENCE_MAP with a descriptor: whose page. */
+	uint32_t page_of;
 };
 
 /*
@@ -141,6 +143,11 @@ bool broker_next_notice(struct broker *broker, uint32_t *ret_client);
  */
 void broker_watch_failed(struct broker *broker, struct broker_reply *reply,
 			 int status);
+
+/* The same for the page of a granted FENCE_PAGE, or the descriptor of a
+ * FENCE_MAP. */
+void broker_page_failed(struct broker *broker, struct broker_reply *reply,
+			int status);
 
 /* Nobody reads the descriptor of that FENCE_WATCH any more. Its late reply is
  * still to come, for nobody. */

@@ -31,6 +31,12 @@ struct progress {
 	/* Writes the word before its client learns its number. */
 	void (*reset)(void *context, uint32_t client, uint32_t word,
 		      uint64_t value);
+	/* An entry of the client's page of fences: looked at once, raised, or
+	 * nobody's any more. */
+	uint64_t (*read_entry)(void *context, uint32_t client, uint32_t entry);
+	void (*raise_entry)(void *context, uint32_t client, uint32_t entry,
+			    uint64_t value);
+	void (*end_entry)(void *context, uint32_t client, uint32_t entry);
 	/* Nobody waited for the client's progress, and now somebody does. */
 	void (*awaited)(void *context, uint32_t client);
 };

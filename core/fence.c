@@ -150,6 +150,9 @@ static void die(struct env *env, uint32_t fence)
 	struct fence *f = fence_at(&env->region, fence);
 
 	fence_wait_fail(env, fence, 0);
+	if (f->entry != 0 && env->config.progress.end_entry != NULL)
+		env->config.progress.end_entry(env->config.progress.context,
+					       f->session, f->entry);
 	words_give(&env->region, &session_at(&env->region, f->session)->words,
 		   f->who);
 	f->dead = 1;
@@ -267,6 +270,20 @@ void fence_look(struct env *env, uint32_t fence)
 		raise_value(env, fence,
 			    progress->read(progress->context, f->session,
 					   f->who & WORD_MASK));
+	if (f->entry != 0 && progress->read_entry != NULL && !f->dead)
+		raise_value(env, fence,
+			    progress->read_entry(progress->context, f->session,
+						 f->entry));
+}
+
+void fence_tell(struct env *env, uint32_t fence)
+{
+	const struct progress *progress = &env->config.progress;
+	const struct fence *f = fence_at(&env->region, fence);
+
+	if (f->entry != 0 && progress->raise_entry != NULL)
+		progress->raise_entry(progress->context, f->session, f->entry,
+				      f->value);
 }
 
 struct outcome fence_signal(struct env *env, uint32_t session, uint64_t device,
@@ -284,6 +301,7 @@ struct outcome fence_signal(struct env *env, uint32_t session, uint64_t device,
 	if ((slot->fence.rights & TENURE_RIGHT_WRITE) == 0)
 		return refuse(-EACCES, TENURE_REASON_RIGHTS_EXCEEDED);
 	raise_value(env, slot->fence.fence, value);
+	fence_tell(env, slot->fence.fence);
 	return outcome;
 }
 

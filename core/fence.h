@@ -41,6 +41,9 @@ struct slot *fence_find(const struct env *env, uint32_t session,
 /* Reads the maker's word and wakes whoever waited for what it says. */
 void fence_look(struct env *env, uint32_t fence);
 
+/* What it has come to is to be seen in its maker's page, if it is there. */
+void fence_tell(struct env *env, uint32_t fence);
+
 /* An opening goes, with the waits through it. */
 void fence_close(struct env *env, uint32_t session, uint32_t slot);
 

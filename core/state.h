@@ -162,7 +162,9 @@ struct session {
 	uint8_t is_ready;
 	uint32_t next_ended; /* in the queue of obituaries */
 	uint64_t connected_ns;
-	uint64_t ring_bytes; /* charged for its ring, or 0: it has none */
+	/* Charged for its ring, and its page of fences; or 0: it has none. */
+	uint64_t ring_bytes;
+	uint64_t page_serial; /* of that page, or 0; what clients see */
 	uint8_t doorbell; /* it has that, too */
 	uint8_t wants_notices; /* it has asked to be told of removals */
 	uint8_t is_noticed; /* it is to be told of one: state.n_noticed */
@@ -335,6 +337,8 @@ struct fence {
 	uint32_t who; /* its word and that word's incarnation */
 	uint32_t first_wait, n_waits;
 	uint64_t value; /* the greatest ever seen */
+	uint32_t entry; /* in its maker's page, or 0 */
+	uint64_t tag; /* there */
 	uint8_t dead; /* its maker has destroyed it, or has gone */
 };
 
@@ -382,6 +386,7 @@ struct state {
 	uint32_t first_generation;
 	uint64_t next_store_serial;
 	uint64_t last_pool; /* the number given out last */
+	uint64_t last_page; /* likewise */
 	uint64_t n_items, n_streams; /* of all streams and timelines */
 	uint8_t stopping;
 	struct adapter_state adapters[ADAPTERS_MAX];

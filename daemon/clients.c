@@ -215,6 +215,7 @@ static void end(struct client *client, const char *cause)
 		return;
 	disconnect(client, &held);
 	if (client->port) {
+		port_drop_page(client->port);
 		client->port->owner = NULL;
 		worker_close(client->port->worker, client->port);
 	}
@@ -328,6 +329,29 @@ static void say_late(struct client *client, const struct wire_reply *head)
 	client->clients->fencefds += client->fencefds.count;
 }
 
+/* The client's page of fences, for itself or for a reader. */
+static int page_fd(struct client *client, const struct broker_reply *reply)
+{
+	const struct client *maker;
+	int r;
+
+	if (reply->head.opcode == WIRE_OP_FENCE_MAP) {
+		/* A maker that published before it had its page, and did not
+		 * get it, has none. */
+		maker = find(client->clients, reply->page_of);
+		if (!maker || !maker->port || !maker->port->page)
+			return -ENOTSUP;
+		return fencepage_reader_fd(maker->port->page);
+	}
+	r = port_make_page(client->port);
+	if (r < 0)
+		return r;
+	r = fencepage_maker_fd(client->port->page);
+	if (r < 0)
+		port_drop_page(client->port);
+	return r;
+}
+
 /* Finds or makes the descriptor that a reply promises; or makes the reply a
  * refusal. */
 static void find_descriptor(struct client *client, struct broker_reply *reply,
@@ -353,6 +377,18 @@ static void find_descriptor(struct client *client, struct broker_reply *reply,
 		if (r < 0) {
 			engine_lock(config->engine);
 			broker_watch_failed(&config->engine->broker, reply, r);
+			engine_unlock(config->engine);
+			break;
+		}
+		ret->source = CONN_FROM_US;
+		ret->fd = r;
+		break;
+	case WIRE_OP_FENCE_PAGE:
+	case WIRE_OP_FENCE_MAP:
+		r = page_fd(client, reply);
+		if (r < 0) {
+			engine_lock(config->engine);
+			broker_page_failed(&config->engine->broker, reply, r);
 			engine_unlock(config->engine);
 			break;
 		}

@@ -69,6 +69,33 @@ static void reset_word(void *context, uint32_t client, uint32_t word,
 		sink->reset(sink, word, value);
 }
 
+static uint64_t read_entry(void *context, uint32_t client, uint32_t entry)
+{
+	const struct engine *engine = context;
+	struct engine_sink *sink = engine->sinks[client];
+
+	return sink && sink->read_entry ? sink->read_entry(sink, entry) : 0;
+}
+
+static void raise_entry(void *context, uint32_t client, uint32_t entry,
+			uint64_t value)
+{
+	const struct engine *engine = context;
+	struct engine_sink *sink = engine->sinks[client];
+
+	if (sink && sink->raise_entry)
+		sink->raise_entry(sink, entry, value);
+}
+
+static void end_entry(void *context, uint32_t client, uint32_t entry)
+{
+	const struct engine *engine = context;
+	struct engine_sink *sink = engine->sinks[client];
+
+	if (sink && sink->end_entry)
+		sink->end_entry(sink, entry);
+}
+
 static void awaited(void *context, uint32_t client)
 {
 	const struct engine *engine = context;
@@ -102,8 +129,15 @@ int engine_init(struct engine *engine, const struct engine_config *config)
 	engine->sinks = calloc(SESSIONS_MAX + 1, sizeof(*engine->sinks));
 	if (!engine->sinks)
 		return -ENOMEM;
-	broker.progress =
-		(struct progress){ engine, read_word, reset_word, awaited };
+	broker.progress = (struct progress){
+		.context = engine,
+		.read = read_word,
+		.reset = reset_word,
+		.read_entry = read_entry,
+		.raise_entry = raise_entry,
+		.end_entry = end_entry,
+		.awaited = awaited,
+	};
 	r = broker_init(&engine->broker, config->pages, config->entropy,
 			&broker, config->adapters, config->n_adapters);
 	if (r < 0)

@@ -27,6 +27,11 @@ struct engine_sink {
 	/* A progress word: as it is, or as it shall be. */
 	uint64_t (*read)(struct engine_sink *sink, uint32_t word);
 	void (*reset)(struct engine_sink *sink, uint32_t word, uint64_t value);
+	/* An entry of its page of fences; none of them: it never has one. */
+	uint64_t (*read_entry)(struct engine_sink *sink, uint32_t entry);
+	void (*raise_entry)(struct engine_sink *sink, uint32_t entry,
+			    uint64_t value);
+	void (*end_entry)(struct engine_sink *sink, uint32_t entry);
 	/* Somebody waits now for what the words will say. */
 	void (*awaited)(struct engine_sink *sink);
 };

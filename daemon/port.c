@@ -130,6 +130,55 @@ static void reset_word(struct engine_sink *sink, uint32_t word, uint64_t value)
 	ring_server_word_reset(&port_of(sink)->server, word, value);
 }
 
+static uint64_t read_entry(struct engine_sink *sink, uint32_t entry)
+{
+	const struct fencepage *page = port_of(sink)->page;
+
+	return page ? fence_page_look(page->page, entry) : 0;
+}
+
+static void raise_entry(struct engine_sink *sink, uint32_t entry,
+			uint64_t value)
+{
+	const struct fencepage *page = port_of(sink)->page;
+
+	if (page)
+		fence_page_raise(page->page, entry, value);
+}
+
+static void end_entry(struct engine_sink *sink, uint32_t entry)
+{
+	const struct fencepage *page = port_of(sink)->page;
+
+	if (page)
+		fence_page_end(page->page, entry);
+}
+
+int port_make_page(struct port *port)
+{
+	struct fencepage *page;
+	int r = fencepage_new(&page);
+
+	if (r < 0)
+		return r;
+	engine_lock(port->engine);
+	assert(!port->page);
+	port->page = page;
+	engine_unlock(port->engine);
+	return 0;
+}
+
+void port_drop_page(struct port *port)
+{
+	struct fencepage *page;
+
+	engine_lock(port->engine);
+	page = port->page;
+	port->page = NULL;
+	engine_unlock(port->engine);
+	fencepage_free(page);
+}
+
 static bool waits(const struct port *port)
 {
 	return !port->ended &&
@@ -185,6 +234,9 @@ int port_new(struct engine *engine, uint32_t client, uint64_t poll_ns,
 	port->sink.take = take_late;
 	port->sink.read = read_word;
 	port->sink.reset = reset_word;
+	port->sink.read_entry = read_entry;
+	port->sink.raise_entry = raise_entry;
+	port->sink.end_entry = end_entry;
 	port->sink.awaited = awaited;
 	port->engine = engine;
 	port->client = client;
@@ -206,6 +258,7 @@ void port_free(struct port *port)
 	if (!port)
 		return;
 	assert(!port->is_active && !port->has_timer && !port->offers_due_ns);
+	fencepage_free(port->page);
 	if (port->server.ring)
 		munmap(port->server.ring, PORT_BYTES);
 	if (port->memory_fd >= 0)

@@ -8,6 +8,7 @@
 
 #include "core/ring/ring_server.h"
 #include "daemon/engine.h"
+#include "daemon/fencepage.h"
 #include "daemon/patience.h"
 
 enum {
@@ -50,6 +51,7 @@ struct port {
 	bool ended; /* the session has gone: execute nothing more */
 	bool late_told;
 	bool asks; /* its client rings after progress, or the worker knows */
+	struct fencepage *page; /* of its client's fences, or NULL */
 	uint32_t late_count;
 	struct port_late late[PORT_LATE];
 
@@ -88,6 +90,13 @@ void port_free(struct port *port);
 
 /* The descriptor of the ring's memory, which is now the caller's. */
 int port_take_memory(struct port *port);
+
+/* Makes the client's page of fences: 0 or a negative errno. The loop. */
+int port_make_page(struct port *port);
+
+/* Its client has ended: nobody has to believe the page any more. The loop,
+ * outside of the gate. */
+void port_drop_page(struct port *port);
 
 #define PORT_BYTES sizeof(struct ring)
 

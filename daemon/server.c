@@ -451,8 +451,9 @@ static uint64_t fence_descriptors(const struct server_setup *setup)
 static uint64_t store_descriptors(const struct server_setup *setup)
 {
 	uint64_t total = setup->descriptors - fence_descriptors(setup);
-	/* A socket, a pidfd, a doorbell and, until it is sent, a ring. */
-	uint64_t connections = 4 * setup->config->number[CONFIG_CLIENTS];
+	/* A socket, a pidfd, a doorbell, a page of fences and, until it is
+	 * sent, a ring. */
+	uint64_t connections = 5 * setup->config->number[CONFIG_CLIENTS];
 	uint64_t kept = min_u64(connections, total / 2) + 64;
 
 	return total > kept ? total - kept : 1;

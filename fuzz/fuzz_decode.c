@@ -78,7 +78,7 @@ struct attack {
 	bool alive, by_ring;
 	uint32_t client;
 	struct known known, known_at_first;
-	bool said_hello, has_ring, has_doorbell;
+	bool said_hello, has_ring, has_doorbell, has_page;
 	uint32_t fds_unacknowledged;
 	struct wire_stat stat_at_first;
 	struct made made[MADE_MAX];
@@ -290,6 +290,9 @@ static const struct uses uses[] = {
 	{ WIRE_OP_POOL_REPORT, "oa" },
 	{ WIRE_OP_POOL_DESTROY, "o" },
 	{ WIRE_OP_POOLS, "v" },
+	{ WIRE_OP_FENCE_PAGE, "" },
+	{ WIRE_OP_FENCE_PUBLISH, "dovV" },
+	{ WIRE_OP_FENCE_MAP, "dof" },
 	{ WIRE_OP_TEST_EVENT, "fdo" },
 };
 
@@ -330,7 +333,9 @@ static bool is_not_for_rings(const struct wire_request *q)
 	case WIRE_OP_RING:
 	case WIRE_OP_DOORBELL:
 	case WIRE_OP_FENCE_WATCH:
+	case WIRE_OP_FENCE_PAGE:
 		return true;
+	case WIRE_OP_FENCE_MAP:
 	case WIRE_OP_MAP:
 		return q->flags & WIRE_MAP_WANT_FD;
 	case WIRE_OP_CREATE:
@@ -378,6 +383,8 @@ static bool is_malformed(const struct wire_request *q, size_t size_bytes,
 static bool is_out_of_turn(const struct attack *a, uint8_t opcode)
 {
 	return (opcode == WIRE_OP_RING && a->has_ring) ||
+	       (opcode == WIRE_OP_FENCE_PAGE &&
+		(!a->has_ring || a->has_page)) ||
 	       (opcode == WIRE_OP_DOORBELL &&
 		(!a->has_ring || a->has_doorbell));
 }
@@ -503,6 +510,9 @@ static void follow(struct attack *a, const struct wire_request *q,
 		break;
 	case WIRE_OP_DOORBELL:
 		a->has_doorbell = true;
+		break;
+	case WIRE_OP_FENCE_PAGE:
+		a->has_page = true;
 		break;
 	case WIRE_OP_ADAPTER_OPEN:
 	case WIRE_OP_DEVICE_CREATE:

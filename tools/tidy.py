@@ -33,12 +33,13 @@ CORE_SYMBOLS = re.compile(
 # What both shells and the library may include of core/.
 WIRE_HEADERS = re.compile(
     r"core/(base\.h|limits\.h|dispenser\.h|wire/.*"
-    r"|ring/(offers|ring(_client|_sizes)?)\.h)$")
+    r"|ring/(fence_page|offers|ring(_client|_sizes)?)\.h)$")
 
 # The few modules that own a lock-free structure.
 ATOMIC_MODULES = {"client/word.h", "core/atomic.h", "core/control.h",
                   "core/depot.h",
-                  "core/region.c", "core/remote.h", "core/ring/offers.c",
+                  "core/region.c", "core/remote.h",
+                  "core/ring/fence_page.h", "core/ring/offers.c",
                   "core/ring/offers.h", "core/ring/ring.h",
                   "core/ring/ring_shared.h", "core/state.h",
                   "core/table.c", "core/table.h"}

@@ -256,9 +256,14 @@ void *ring_client_futex(const struct ring_client *client)
 	return &client->ring->header.wake_sequence;
 }
 
+bool ring_client_is_asked(const struct ring *ring)
+{
+	return (ring_daemon_need_look(ring) & RING_NEED_PROGRESS) != 0;
+}
+
 bool ring_client_progress(struct ring *ring, uint32_t word, uint64_t value)
 {
 	assert(word < RING_WORDS);
 	ring_word_publish(ring, word, value);
-	return (ring_daemon_need_look(ring) & RING_NEED_PROGRESS) != 0;
+	return ring_client_is_asked(ring);
 }

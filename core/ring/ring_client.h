@@ -125,6 +125,10 @@ bool ring_client_has_news(const struct ring *ring,
 /* Where to sleep: for FUTEX_WAIT, shared, never to be read. */
 void *ring_client_futex(const struct ring_client *client);
 
+/* Whether to ring after a value was stored that somebody may wait for, in a
+ * page of fences. Any thread, without the lock. */
+bool ring_client_is_asked(const struct ring *ring);
+
 /* Stores a progress word; true: ring. Any thread, without the lock; one
  * thread for each word. */
 bool ring_client_progress(struct ring *ring, uint32_t word, uint64_t value);

@@ -80,6 +80,9 @@ static const uint16_t fields[UINT8_MAX + 1] = {
 	[WIRE_OP_POOL_REPORT] = FIELD_OBJECT | FIELD_ARGS,
 	[WIRE_OP_POOL_DESTROY] = FIELD_OBJECT,
 	[WIRE_OP_POOLS] = FIELD_VALUE0,
+	[WIRE_OP_FENCE_PAGE] = FIELD_NONE,
+	[WIRE_OP_FENCE_PUBLISH] = FIELD_DEVICE | FIELD_OBJECT | FIELD_VALUES,
+	[WIRE_OP_FENCE_MAP] = FIELD_DEVICE | FIELD_OBJECT | FIELD_FLAGS,
 	[WIRE_OP_TEST_EVENT] = FIELD_DEVICE | FIELD_OBJECT | FIELD_FLAGS,
 };
 
@@ -131,7 +134,9 @@ static bool needs_socket(const struct wire_request *r)
 	return r->opcode == WIRE_OP_HELLO || r->opcode == WIRE_OP_RING ||
 	       r->opcode == WIRE_OP_DOORBELL ||
 	       r->opcode == WIRE_OP_FENCE_WATCH ||
-	       (r->opcode == WIRE_OP_MAP && (r->flags & WIRE_MAP_WANT_FD) != 0);
+	       r->opcode == WIRE_OP_FENCE_PAGE ||
+	       ((r->opcode == WIRE_OP_MAP || r->opcode == WIRE_OP_FENCE_MAP) &&
+		(r->flags & WIRE_MAP_WANT_FD) != 0);
 }
 
 /* The form, and the fields that say where arguments and data lie. */

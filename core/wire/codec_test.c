@@ -49,6 +49,9 @@ static const struct {
 	{ WIRE_OP_RING, 0 },
 	{ WIRE_OP_DOORBELL, 0 },
 	{ WIRE_OP_NOTICES, 0 },
+	{ WIRE_OP_FENCE_PAGE, 0 },
+	{ WIRE_OP_FENCE_PUBLISH, DEVICE | OBJECT | VALUE0 | VALUE1 },
+	{ WIRE_OP_FENCE_MAP, DEVICE | OBJECT | FLAGS },
 	{ WIRE_OP_CONTEXT_CREATE, DEVICE },
 	{ WIRE_OP_CONTEXT_DESTROY, DEVICE | OBJECT | FLAGS },
 	{ WIRE_OP_CONTEXT_SUBMIT, DEVICE | OBJECT | VALUE0 | COUNT | ARGS },
@@ -291,7 +294,8 @@ static void g3_what_needs_the_socket(void **state)
 		uint8_t op = requests[i].opcode;
 		bool socket = op == WIRE_OP_HELLO || op == WIRE_OP_RING ||
 			      op == WIRE_OP_DOORBELL ||
-			      op == WIRE_OP_FENCE_WATCH;
+			      op == WIRE_OP_FENCE_WATCH ||
+			      op == WIRE_OP_FENCE_PAGE;
 		struct wire_request r = { .opcode = op,
 					  .form = WIRE_FORM_QUIET,
 					  .data_capacity =

@@ -84,6 +84,10 @@ enum wire_op {
 	WIRE_OP_POOL_REPORT = 49,
 	WIRE_OP_POOL_DESTROY = 50,
 	WIRE_OP_POOLS = 51,
+	/* Fences that are read without a request: core/ring/fence_page.h. */
+	WIRE_OP_FENCE_PAGE = 52,
+	WIRE_OP_FENCE_PUBLISH = 53,
+	WIRE_OP_FENCE_MAP = 54,
 	/* Answered only by a broker configured for tests. */
 	WIRE_OP_TEST_EVENT = 240,
 };
@@ -169,6 +173,11 @@ enum wire_test_event {
  *                  timeout in ns, count = buffers at a time
  *  POOL_REPORT     object = pool; args: struct wire_pool_told
  *  POOL_DESTROY    object = pool
+ *  FENCE_PAGE      - (by the socket, once, with a ring)
+ *  FENCE_PUBLISH   device, object = own fence, value[0] = entry of the page,
+ *                  value[1] = tag
+ *  FENCE_MAP       device, object = fence, flags = 0 or WIRE_MAP_WANT_FD (then
+ *                  by the socket)
  *  TEST_EVENT      flags = wire_test_event, device or object
  */
 struct wire_request {
@@ -229,6 +238,9 @@ static_assert(offsetof(struct wire_request, value) == 48, "layout");
  *  FENCE_WAIT      value[0] = position of the fence that was enough, if not
  *                  all had to come
  *  FENCE_WATCH     a descriptor, which says struct wire_watch when it is over
+ *  FENCE_PAGE      value[0] = bytes of the page; its descriptor
+ *  FENCE_MAP       value[0] = number of the page, value[1] = entry, value[2] =
+ *                  tag, value[3] = bytes of the page; perhaps a descriptor
  *  POOL_CREATE     value[0] = pool
  *  POOLS           as CLIENTS, struct wire_pool
  *  CHECK           count = broken invariants found, 0 or 1; data: the first

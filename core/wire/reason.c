@@ -158,6 +158,12 @@ static const char *work_sentence(enum tenure_reason reason)
 		       "never asked for";
 	case TENURE_REASON_WAIT_CANCELLED:
 		return "the wait was cancelled";
+	case TENURE_REASON_FENCE_ENTRY:
+		return "the fence is published already, or not in an entry of "
+		       "its maker's page";
+	case TENURE_REASON_FENCE_UNPUBLISHED:
+		return "the fence is not published: its value has to be asked "
+		       "for";
 	case TENURE_REASON_FENCE_WAITS:
 		return "too many waits for one fence are open";
 	}

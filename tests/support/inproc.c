@@ -49,6 +49,7 @@ struct client {
 struct word_page {
 	uint32_t client;
 	uint64_t words[WORDS_PER_CLIENT_MAX];
+	struct fence_page page; /* of its fences */
 };
 
 struct inproc {
@@ -112,12 +113,10 @@ static void fill_entropy(void *context, void *bytes, size_t size_bytes)
 
 /* ---- Progress words ---- */
 
-static uint64_t *word_of(struct inproc *world, uint32_t client, uint32_t word)
+static struct word_page *page_of(struct inproc *world, uint32_t client)
 {
 	uint32_t i = 0;
 
-	if (word == 0 || word >= WORDS_PER_CLIENT_MAX)
-		broken("progress word %u", word);
 	while (i < world->n_pages && world->pages_of_words[i]->client != client)
 		i++;
 	if (i == world->n_pages) {
@@ -131,7 +130,19 @@ static uint64_t *word_of(struct inproc *world, uint32_t client, uint32_t word)
 		world->pages_of_words[i]->client = client;
 		world->n_pages++;
 	}
-	return &world->pages_of_words[i]->words[word];
+	return world->pages_of_words[i];
+}
+
+static uint64_t *word_of(struct inproc *world, uint32_t client, uint32_t word)
+{
+	if (word == 0 || word >= WORDS_PER_CLIENT_MAX)
+		broken("progress word %u", word);
+	return &page_of(world, client)->words[word];
+}
+
+struct fence_page *inproc_page(struct inproc *world, uint32_t client)
+{
+	return &page_of(world, client)->page;
 }
 
 static uint64_t read_word(void *context, uint32_t client, uint32_t word)
@@ -143,6 +154,22 @@ static void reset_word(void *context, uint32_t client, uint32_t word,
 		       uint64_t value)
 {
 	*word_of(context, client, word) = value;
+}
+
+static uint64_t read_entry(void *context, uint32_t client, uint32_t entry)
+{
+	return fence_page_look(inproc_page(context, client), entry);
+}
+
+static void raise_entry(void *context, uint32_t client, uint32_t entry,
+			uint64_t value)
+{
+	fence_page_raise(inproc_page(context, client), entry, value);
+}
+
+static void end_entry(void *context, uint32_t client, uint32_t entry)
+{
+	fence_page_end(inproc_page(context, client), entry);
 }
 
 void inproc_store_word(struct inproc *world, uint32_t client, uint32_t word,
@@ -182,7 +209,12 @@ static int start_broker(struct inproc *world, void *start, uint64_t size_bytes)
 		.limits = world->config.limits,
 		.test_events = !world->config.no_test_events,
 		.first_generation = world->config.first_generation,
-		.progress = { world, read_word, reset_word, NULL },
+		.progress = { .context = world,
+			      .read = read_word,
+			      .reset = reset_word,
+			      .read_entry = read_entry,
+			      .raise_entry = raise_entry,
+			      .end_entry = end_entry },
 	};
 
 	for (uint32_t i = 0; i < INPROC_ADAPTERS; i++)
@@ -578,7 +610,9 @@ static int reply_fd(struct inproc *world, const struct broker_reply *reply)
 		return -1;
 	if (reply->head.opcode == WIRE_OP_RING ||
 	    reply->head.opcode == WIRE_OP_DOORBELL ||
-	    reply->head.opcode == WIRE_OP_FENCE_WATCH)
+	    reply->head.opcode == WIRE_OP_FENCE_WATCH ||
+	    reply->head.opcode == WIRE_OP_FENCE_PAGE ||
+	    reply->head.opcode == WIRE_OP_FENCE_MAP)
 		return -1;
 	if (reply->head.fds != 1 || reply->adapter >= INPROC_ADAPTERS)
 		broken("reply with %u descriptors of adapter %u",

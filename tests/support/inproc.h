@@ -23,6 +23,7 @@
 #define TESTS_SUPPORT_INPROC_H
 
 #include "core/broker.h"
+#include "core/ring/fence_page.h"
 #include "tests/support/checking.h"
 #include "tests/support/test_pages.h"
 
@@ -88,6 +89,9 @@ void inproc_store_word(struct inproc *world, uint32_t client, uint32_t word,
 		       uint64_t value);
 /* The client rings its bell. */
 void inproc_ring_bell(struct inproc *world, uint32_t client);
+
+/* Its page of fences, as whoever has it mapped sees it. */
+struct fence_page *inproc_page(struct inproc *world, uint32_t client);
 
 /* ---- Time and work ---- */
 

@@ -140,7 +140,7 @@ void tenure_disconnect(struct tenure *connection);
 const char *tenure_socket_path(const struct tenure *connection);
 
 struct tenure_stat {
-	/* Held by this connection, the ring of its requests included. */
+	/* Held by this connection, its ring and page of fences included. */
 	uint64_t bytes, bytes_limit;
 	uint64_t handles, handles_limit;
 	uint64_t tokens, stores;
@@ -476,7 +476,13 @@ int tenure_fence_open(struct tenure *connection, struct tenure_device device,
 int tenure_fence_signal(struct tenure *connection, struct tenure_device device,
 			struct tenure_fence fence, uint64_t value);
 
-/* The greatest value that the fence has come to. */
+/*
+ * The greatest value that the fence has come to: at least what any signal that
+ * has returned, in any process, has raised it to. Where its maker has a ring this
+ * is a load from memory that the maker and the daemon can write and nobody else,
+ * but for the first call for each opening; a process that may read one fence of
+ * a connection can see the values of all that the connection has shared.
+ */
 int tenure_fence_value(struct tenure *connection, struct tenure_device device,
 		       struct tenure_fence fence, uint64_t *ret_value);
 

@@ -138,6 +138,8 @@ enum tenure_reason {
 	TENURE_REASON_WAIT_UNKNOWN = 67,
 	TENURE_REASON_WAIT_CANCELLED = 68,
 	TENURE_REASON_FENCE_WAITS = 69,
+	TENURE_REASON_FENCE_ENTRY = 104,
+	TENURE_REASON_FENCE_UNPUBLISHED = 105,
 
 	/* limits: of this client, of its principal, of the whole daemon */
 	TENURE_REASON_CLIENT_BYTES = 70,
