@@ -38,6 +38,18 @@ static inline uint64_t max_u64(uint64_t a, uint64_t b)
 	return a > b ? a : b;
 }
 
+/*
+ * What the program stores before this is in memory before what it stores
+ * after this, for whoever finds the memory after the program was killed
+ * between any two instructions (core/rebuild.c). It keeps the compiler from
+ * moving stores across, and is no instruction: it orders nothing between
+ * threads.
+ */
+static inline void stored(void)
+{
+	__asm__ volatile("" ::: "memory");
+}
+
 /* Rounds up to a multiple of a power of two; the caller excludes overflow. */
 static inline uint64_t align_up_u64(uint64_t value, uint64_t alignment)
 {

@@ -588,6 +588,11 @@ static struct outcome handle(struct request *r, const void *bytes,
 	if (outcome.status != 0)
 		return outcome;
 	assert(handlers[r->head.opcode] != NULL);
+	region_state(&r->env->region)->call = (struct call){
+		.id = r->head.id,
+		.client = r->client,
+		.port = (uint32_t)r->port,
+	};
 	return handlers[r->head.opcode](r);
 }
 
@@ -606,12 +611,15 @@ enum broker_verdict broker_receive(struct broker *broker, uint32_t client,
 	};
 	struct outcome outcome;
 
+	struct call *call = &region_state(&broker->env.region)->call;
+
 	assert(session_at(&broker->env.region, client)->phase <=
 	       SESSION_ACTIVE);
 	*ret = (struct broker_reply){ .client = client,
 				      .port = port,
 				      .data = broker->data };
 	outcome = handle(&r, bytes, size_bytes);
+	*call = (struct call){ 0 };
 	if (outcome.later)
 		return BROKER_LATER;
 	ret->head.opcode = r.head.opcode;
@@ -667,7 +675,10 @@ bool broker_tick(struct broker *broker, uint64_t now_ns, uint32_t budget)
 
 bool broker_next_release(struct broker *broker, struct release *ret)
 {
-	return reclaim_next_job(&broker->env, ret);
+	if (!reclaim_next_job(&broker->env, ret))
+		return false;
+	ret->again = session_at(&broker->env.region, ret->args.client)->again;
+	return true;
 }
 
 void broker_release_done(struct broker *broker, uint32_t client, int status,

@@ -44,6 +44,9 @@ int broker_init(struct broker *broker, const struct pages *pages,
  * process that has ended, and that now lies at start: the adapters must be the
  * same ones in the same order. A release job that was out is still out: its
  * holder answers here. 0, or -EINVAL; then the region is as it was.
+ *
+ * When the process that had it was killed, at whatever instruction, the next
+ * call must be broker_recover (core/broker_recover.h).
  */
 int broker_adopt(struct broker *broker, const struct pages *pages, void *start,
 		 uint64_t size_bytes, const struct entropy *entropy,

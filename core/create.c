@@ -277,6 +277,7 @@ static void grow_resource(struct env *env, struct birth *b)
 		       r->count * sizeof(uint32_t));
 	block_free(region, r->run, r->capacity * sizeof(uint32_t));
 	r->run = b->run;
+	stored();
 	r->capacity = (uint16_t)b->run_capacity;
 }
 
@@ -370,6 +371,9 @@ static void commit(struct env *env, struct birth *b, struct created *ret,
 	charge(env, b);
 	for (uint32_t i = 0; i < b->args->count; i++)
 		ret->handles[i] = publish(env, b->session, slots[i], b->kind);
+	stored();
+	store_at(&env->region, b->store)->born = 1;
+	stored();
 	ret->resource = b->is_new ? publish(env, b->session, b->resource,
 					    KIND_RESOURCE) :
 				    0;

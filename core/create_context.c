@@ -87,6 +87,7 @@ static void grow_run(struct env *env, const struct birth *b, struct context *c)
 		       c->count * sizeof(uint32_t));
 	block_free(region, c->run, c->capacity * sizeof(uint32_t));
 	c->run = b->run;
+	stored();
 	c->capacity = b->run_capacity;
 }
 

@@ -105,12 +105,13 @@ static void retire_resource(struct env *env, uint32_t session, uint32_t slot,
 	struct slot *s = slot_at(region, slot);
 	const uint32_t *run;
 
+	/* First, so that a death in between finds that all are to go. */
+	table_retire(s);
 	if (s->resource.count > 0) {
 		run = block_at(region, s->resource.run);
 		for (uint32_t i = 0; i < s->resource.count; i++)
 			table_retire(slot_at(region, run[i]));
 	}
-	table_retire(s);
 	count_retired(env, session, 1, s->resource.count);
 	defer(env, session, slot, assume);
 }

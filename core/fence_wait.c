@@ -61,8 +61,11 @@ static void succeed(struct env *env, uint32_t waiter, uint32_t position)
 {
 	struct waiter *w = waiter_at(&env->region, waiter);
 
-	remove_all(env, waiter);
 	w->value = w->any ? position : 0;
+	stored();
+	w->decided = 1;
+	stored();
+	remove_all(env, waiter);
 	w->remaining = 1;
 	waiter_done(env, waiter);
 }
@@ -70,8 +73,15 @@ static void succeed(struct env *env, uint32_t waiter, uint32_t position)
 static void fail(struct env *env, uint32_t waiter, int status,
 		 enum tenure_reason reason)
 {
+	struct waiter *w = waiter_at(&env->region, waiter);
+
+	w->status = status;
+	w->reason = reason;
+	stored();
+	w->decided = 1;
+	stored();
 	remove_all(env, waiter);
-	waiter_at(&env->region, waiter)->remaining = 0;
+	w->remaining = 0;
 	waiter_fail(env, waiter, status, reason);
 }
 

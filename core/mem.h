@@ -16,7 +16,8 @@ struct pages {
 	/* Address space without memory behind it, page aligned, or NULL. */
 	void *(*reserve)(void *context, size_t size_bytes);
 	/* Makes whole pages usable and zero; 0 or -ENOMEM, and then nothing
-	 * has changed. */
+	 * has changed. After a process was killed here it may be asked for the
+	 * same pages again, of which nothing was used. */
 	int (*commit)(void *context, void *start, size_t size_bytes);
 	/* Gives the memory of committed pages back; they stay usable and read
 	 * as zero. Cannot fail: it may do nothing but clear them. */

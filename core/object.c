@@ -153,6 +153,7 @@ void object_hold(struct env *env, uint32_t object, uint32_t principal)
 		h = holding_new(env, object, principal);
 	h->refs++;
 	object_at(&env->region, object)->refs++;
+	object_at(&env->region, object)->payer = principal;
 }
 
 bool object_drop(struct env *env, uint32_t object, uint32_t principal)
@@ -162,6 +163,7 @@ bool object_drop(struct env *env, uint32_t object, uint32_t principal)
 
 	assert(h != NULL && h->refs > 0 && o->refs > 0);
 	h->refs--;
+	o->payer = principal;
 	if (--o->refs == 0)
 		return true;
 	if (h->refs == 0)
@@ -175,6 +177,8 @@ void object_free(struct env *env, uint32_t object)
 	struct object *o = object_at(region, object);
 
 	assert(o->refs == 0);
+	o->payer = 0;
+	stored();
 	holding_free(env, holding_at(region, o->holdings));
 	assert(o->holdings == 0);
 	store_drop(env, o->store, o->count);
@@ -250,8 +254,9 @@ static struct outcome new_token(struct env *env, uint32_t session,
 	while (token_find(env, t->value) != 0);
 	t->object = object;
 	t->fence = fence;
-	t->session = session;
 	t->rights = rights;
+	stored();
+	t->session = session;
 	token_link(env, index);
 	session_charge(env, session, CHARGE_TOKENS, 1);
 	if (object != 0) {

@@ -14,6 +14,9 @@ struct release {
 	uint32_t adapter; /* index into the broker's adapters */
 	struct backend_destroy args; /* args.allocations points below */
 	uint64_t bytes; /* that it will give back */
+	/* After broker_recover: it may have been carried out, entirely or in
+	 * part, by a process that died. What is gone already is done. */
+	bool again;
 	uint64_t allocations[LIST_ENTRIES_MAX];
 };
 

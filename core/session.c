@@ -162,9 +162,10 @@ uint32_t session_new(struct env *env, const struct peer *peer, uint64_t now_ns,
 	s->connected_ns = now_ns;
 	s->began_ns = now_ns;
 	s->stream = stream;
-	s->owner.id = owner_of_session(index);
 	env->entropy.fill(env->entropy.context, &random, sizeof(random));
 	s->secret = secret_make(random);
+	stored();
+	s->owner.id = owner_of_session(index);
 	session_charge(env, index, CHARGE_CLIENTS, 1);
 	region_state(region)->n_sessions++;
 	region_state(region)->clients_total++;
@@ -472,6 +473,7 @@ uint32_t waiter_new_for(struct env *env, uint32_t session,
 	if (w->next_own != 0)
 		waiter_at(&env->region, w->next_own)->previous_own = index;
 	session_at(&env->region, session)->first_waiter = index;
+	stored();
 	w->cost = cost;
 	session_charge(env, session, CHARGE_WAITS, cost);
 	count_watch(env, w, 1);

@@ -174,6 +174,8 @@ struct session {
 	uint64_t began_ns, ended_ns, freed_bytes;
 	uint64_t held_devices, held_resources, held_allocations;
 	uint64_t held_tokens, held_bytes;
+	/* A job of it was out when the process that had it died. */
+	uint8_t again;
 };
 
 enum context_state {
@@ -203,7 +205,8 @@ enum { USERS_IN_RECORD = 4 };
 /* Who uses one allocation, when there is more than one. */
 struct users {
 	struct record record;
-	uint32_t next, spare;
+	uint32_t next;
+	uint32_t slot; /* whose, or 0: written last, and what counts */
 	uint32_t who[USERS_IN_RECORD]; /* 0: a free place */
 	uint64_t value[USERS_IN_RECORD];
 };
@@ -260,6 +263,7 @@ struct store {
 	uint64_t serial; /* what clients see: never used twice */
 	uint64_t size_bytes;
 	uint8_t adapter;
+	uint8_t born; /* the create that made it is past its last step */
 };
 
 /* One allocation of a shared object. */
@@ -281,6 +285,7 @@ struct object {
 	uint8_t adapter;
 	uint32_t tokens; /* how many of refs are tokens */
 	uint32_t born_s; /* on the caller's clock, for people */
+	uint32_t payer; /* principal that held it last; 0: memory is back */
 };
 
 struct holding {
@@ -327,6 +332,8 @@ struct waiter {
 	uint32_t first_wait; /* of a wait for fences */
 	uint32_t cost; /* that it is charged */
 	uint8_t any; /* one of its fences is enough */
+	uint8_t decided; /* a wait for fences whose end is certain */
+	uint8_t counted; /* its follower is; core/rebuild_waits.c alone */
 };
 
 /* A timeline of people's own; it never decides when memory goes. */
@@ -374,6 +381,13 @@ struct chunk {
 
 static_assert(sizeof(struct chunk) == 1024, "a chunk is 1 KiB");
 
+/* The request that is being carried out, or all zero. */
+struct call {
+	uint64_t id;
+	uint32_t client;
+	uint32_t port; /* enum broker_port */
+};
+
 struct adapter_state {
 	uint8_t stopped;
 };
@@ -389,6 +403,7 @@ struct state {
 	uint64_t last_page; /* likewise */
 	uint64_t n_items, n_streams; /* of all streams and timelines */
 	uint8_t stopping;
+	struct call call;
 	struct adapter_state adapters[ADAPTERS_MAX];
 	struct queue ready; /* sessions with work, through next_ready */
 	struct queue jobs; /* sessions with a job READY, through job.next */

@@ -148,6 +148,16 @@ static void adopt_segment(struct region *region, struct owner *owner,
 	store_relaxed_u32(segment_owner(region, segment), owner->id);
 }
 
+void owner_reset(struct owner *owner)
+{
+	owner->segments = owner->roomy = 0;
+	owner->live = owner->free = 0;
+	owner->n_segments = 0;
+	/* relaxed: nobody is on his way to this owner */
+	store_relaxed_u32(&owner->freed, 0);
+	owner->taken = 0;
+}
+
 int32_t table_uncollected(const struct owner *owner)
 {
 	return (int32_t)(remote_count(&owner->freed) - owner->taken);
@@ -341,7 +351,7 @@ void table_abandon(struct region *region, struct owner *owner)
 		if (s->free > 0) /* else all are DEAD: nobody can use it */
 			into_depot(region, segment);
 	}
-	*owner = (struct owner){ .id = owner->id };
+	owner_reset(owner);
 }
 
 /* A generation beyond all that the slots of a segment have had, or 0 when
@@ -440,4 +450,77 @@ void table_adopt(struct region *region)
 		for (uint32_t i = 0; i < SEGMENT_SLOTS; i++)
 			control_adopt(&slots[i].control);
 	}
+}
+
+void table_relink_begin(struct region *region)
+{
+	struct state *state = region_state(region);
+
+	for (int kind = 0; kind < DEPOT_KINDS; kind++)
+		state->depots[kind] = (struct depot){ 0 };
+	/* relaxed: there is one thread */
+	store_relaxed_u32(&state->depot_count, 0);
+}
+
+/* Bits and counts from the words. One whose segment was on its way back into
+ * use may not have its generation yet. */
+static void recount(const struct region *region, uint32_t segment,
+		    struct owner *owner)
+{
+	struct segment *s = segment_at(region, segment);
+	struct slot *slots = slot_at(region, segment << SEGMENT_SLOTS_LOG2);
+
+	for (uint32_t i = 0; i < SEGMENT_SLOTS; i++) {
+		/* relaxed: there is one thread */
+		uint64_t word = load_relaxed_u64(&slots[i].control);
+		enum slot_state state = control_state(word);
+
+		if (owner == NULL && state == SLOT_FREE &&
+		    control_generation(word) < s->generation)
+			control_init(&slots[i].control, s->generation);
+		if (state == SLOT_FREE) {
+			s->free_bits[i / 64] |= UINT64_C(1) << (i % 64);
+			s->free++;
+		} else if (state == SLOT_DEAD) {
+			s->dead++;
+		} else if (owner != NULL) {
+			owner->live++;
+		}
+	}
+}
+
+void table_relink(struct region *region, uint32_t segment, struct owner *owner)
+{
+	struct segment *s = segment_at(region, segment);
+
+	if (s->generation == 0)
+		s->generation = region_state(region)->first_generation;
+	s->next = s->next_roomy = 0;
+	s->free = s->dead = 0;
+	s->roomy = 0;
+	memset(s->free_bits, 0, sizeof(s->free_bits));
+	for (uint32_t word = 0; word < SEGMENT_WORDS; word++)
+		remote_take(&s->freed_bits[word]);
+	if (owner == NULL)
+		/* relaxed: there is one thread */
+		store_relaxed_u32(segment_owner(region, segment), 0);
+	if (s->bare) {
+		depot_push(&region_state(region)->depots[DEPOT_BARE],
+			   segment_links(region), segment);
+		return;
+	}
+	recount(region, segment, owner);
+	if (owner == NULL && s->free > 0)
+		into_depot(region, segment);
+	if (owner == NULL)
+		return;
+	s->next = owner->segments;
+	owner->segments = segment;
+	owner->n_segments++;
+	owner->free += s->free;
+	if (s->free == 0)
+		return;
+	s->next_roomy = owner->roomy;
+	s->roomy = 1;
+	owner->roomy = segment;
 }

@@ -116,6 +116,9 @@ struct owner {
 	uint32_t taken; /* of these, known to the owner */
 };
 
+/* Nobody's segments are his any more; who he is stays, at every moment. */
+void owner_reset(struct owner *owner);
+
 struct segment {
 	uint32_t next; /* of the owner's segments */
 	uint32_t next_roomy;
@@ -270,6 +273,14 @@ int table_init(struct region *region, uint32_t first_generation);
 
 /* Takes over a region whose threads are gone: forgets their pins. */
 void table_adopt(struct region *region);
+
+/*
+ * Makes new what the table knows besides the words of its slots, after a
+ * process was killed at whatever it did: begin, then each segment once, with
+ * its owner, who has been reset, or NULL for nobody. No slot may be pinned.
+ */
+void table_relink_begin(struct region *region);
+void table_relink(struct region *region, uint32_t segment, struct owner *owner);
 
 /*
  * Makes sure that the owner has count free slots: segments from the depot or

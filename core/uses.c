@@ -129,6 +129,8 @@ static void note_in_set(struct region *region, uint32_t session,
 	}
 	u->who[place] = who;
 	u->value[place] = value;
+	stored();
+	u->slot = slot_index(region, slot);
 }
 
 /* The one use that stood in the slot becomes the first of a set. */
@@ -139,7 +141,10 @@ static void begin_set(struct region *region, struct slot *slot)
 
 	u->who[0] = slot->use_who;
 	u->value[0] = slot->use_value;
+	u->slot = slot_index(region, slot);
+	stored();
 	slot->use_who = USE_SET;
+	stored();
 	slot->use_value = index;
 }
 
@@ -165,6 +170,7 @@ void uses_forget(struct region *region, struct slot *slot)
 	while (at != 0) {
 		uint32_t next = users_at(region, at)->next;
 
+		users_at(region, at)->slot = 0;
 		pool_give(region, AREA_USERS, at);
 		at = next;
 	}

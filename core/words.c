@@ -52,6 +52,7 @@ static int grow(struct region *region, struct words *words)
 		       words->used * sizeof(struct word));
 	block_free(region, words->block, words->capacity * sizeof(struct word));
 	words->block = block;
+	stored();
 	words->capacity = capacity;
 	return 0;
 }

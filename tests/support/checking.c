@@ -35,10 +35,12 @@ struct store {
 
 struct resource {
 	uint64_t value; /* 0: free slot */
+	uint64_t previous; /* the value before, which an answer may lack */
 	uint64_t next_value; /* from the return of a destroy under way */
 	uint32_t live; /* allocations in it */
 	uint32_t openings;
 	bool opened_again;
+	bool named; /* by the inventory */
 };
 
 struct allocation {
@@ -49,6 +51,7 @@ struct allocation {
 	uint32_t openings;
 	bool left; /* closed alone: it is no longer in its resource's opening */
 	bool in_destroy;
+	bool named; /* by the inventory */
 };
 
 struct opening {
@@ -76,6 +79,7 @@ struct checking {
 	struct random random;
 	bool memfds;
 	struct backend_ops ops;
+	bool forgiving;
 	struct array stores, resources, allocations, openings, under_way;
 	uint64_t bytes;
 	uint64_t calls[CHECKING_CALLS];
@@ -500,7 +504,54 @@ static uint32_t carry_out(struct checking *c, struct backend_destroy *d,
 	return slot;
 }
 
+/* What of a destroy is still to be done; false when nothing is. */
+static bool still_to_do(const struct checking *c, struct backend_destroy *d,
+			uint64_t *list)
+{
+	uint32_t resource = (uint32_t)d->resource - 1, n = 0;
+
+	for (uint32_t i = 0; i < d->count; i++) {
+		uint32_t slot = (uint32_t)d->allocations[i] - 1;
+
+		if (slot < c->allocations.n &&
+		    allocation_at(c, slot)->value == d->allocations[i])
+			list[n++] = d->allocations[i];
+	}
+	d->count = n;
+	d->allocations = list;
+	if (d->resource != 0 &&
+	    (resource >= c->resources.n ||
+	     resource_at(c, resource)->value != d->resource)) {
+		d->resource = 0;
+		d->flags &= ~(uint32_t)BACKEND_DESTROY_RESOURCE;
+	}
+	return d->count > 0 || (d->flags & BACKEND_DESTROY_RESOURCE);
+}
+
+static int destroy_begin(struct checking *c, struct backend_destroy *d);
+
 int checking_destroy_begin(struct checking *c, struct backend_destroy *d)
+{
+	uint64_t list[LIST_ENTRIES_MAX];
+	struct backend_destroy rest = *d;
+	struct under_way *out;
+	uint32_t unused;
+	int r = 0;
+
+	if (!c->forgiving)
+		return destroy_begin(c, d);
+	if (still_to_do(c, &rest, list)) {
+		r = destroy_begin(c, &rest);
+		d->resource = rest.resource;
+		return r;
+	}
+	out = array_add(&c->under_way, sizeof(*out), &unused);
+	*out = (struct under_way){ .client = d->client, .resource = NOWHERE };
+	d->resource = rest.resource;
+	return 0;
+}
+
+static int destroy_begin(struct checking *c, struct backend_destroy *d)
 {
 	uint32_t slot = judge_destroy(c, d), unused;
 	struct under_way *out = array_add(&c->under_way, sizeof(*out), &unused);
@@ -536,6 +587,7 @@ void checking_destroy_end(struct checking *c, uint32_t client)
 	if (out[i].resource != NOWHERE) {
 		struct resource *r = resource_at(c, out[i].resource);
 
+		r->previous = r->value;
 		r->value = r->next_value;
 		r->next_value = 0;
 	}
@@ -617,6 +669,100 @@ bool checking_record(const struct checking *c, uint32_t back,
 		return false;
 	*ret = c->records[(c->n_records - 1 - back) % RECORDS];
 	return true;
+}
+
+void checking_forgive(struct checking *c, bool on)
+{
+	c->forgiving = on;
+}
+
+void checking_reconcile_begin(struct checking *c)
+{
+	c->openings.n = c->openings.live = 0;
+	c->under_way.n = c->under_way.live = 0;
+	for (uint32_t i = 0; i < c->resources.n; i++) {
+		struct resource *r = resource_at(c, i);
+
+		r->next_value = 0;
+		r->openings = 0;
+		r->opened_again = r->named = false;
+	}
+	for (uint32_t i = 0; i < c->allocations.n; i++) {
+		struct allocation *a = allocation_at(c, i);
+
+		a->openings = 0;
+		a->left = a->in_destroy = a->named = false;
+	}
+}
+
+/* The value may be older than the one that a lost answer brought. */
+void checking_reconcile_resource(struct checking *c,
+				 const struct inventory_resource *named)
+{
+	uint32_t slot = (uint32_t)named->resource - 1;
+
+	if (slot >= c->resources.n ||
+	    (resource_at(c, slot)->value != named->resource &&
+	     resource_at(c, slot)->previous != named->resource)) {
+		REQUIRE(named->retired, "a living resource is not there");
+		return;
+	}
+	REQUIRE(!resource_at(c, slot)->named, "a resource named twice");
+	resource_at(c, slot)->value = named->resource;
+	resource_at(c, slot)->named = true;
+}
+
+void checking_reconcile_allocation(struct checking *c,
+				   const struct inventory_allocation *named)
+{
+	uint32_t slot = (uint32_t)named->allocation - 1;
+	struct allocation *a;
+
+	if (slot >= c->allocations.n ||
+	    allocation_at(c, slot)->value != named->allocation) {
+		REQUIRE(named->retired, "a living allocation is not there");
+		return;
+	}
+	a = allocation_at(c, slot);
+	REQUIRE(!a->named, "an allocation named twice");
+	REQUIRE(a->size_bytes == named->size_bytes &&
+			store_at(c, a->store)->id == named->store,
+		"an allocation of another size or store");
+	a->named = true;
+	a->left = named->closed_alone;
+}
+
+void checking_reconcile_opening(struct checking *c,
+				const struct backend_opening *o)
+{
+	struct opening named = name_opening(c, o);
+	uint32_t slot;
+
+	if (named.resource == NOWHERE)
+		allocation_at(c, named.allocation)->openings++;
+	else if (resource_at(c, named.resource)->openings++ > 0)
+		resource_at(c, named.resource)->opened_again = true;
+	*(struct opening *)array_add(&c->openings, sizeof(named), &slot) =
+		named;
+}
+
+void checking_reconcile_end(struct checking *c)
+{
+	for (uint32_t i = 0; i < c->allocations.n; i++) {
+		const struct allocation *a = allocation_at(c, i);
+
+		if (a->value != 0 && !a->named)
+			release_entry(c, a->value);
+	}
+	for (uint32_t i = 0; i < c->resources.n; i++) {
+		struct resource *r = resource_at(c, i);
+
+		if (r->value == 0 || r->named)
+			continue;
+		REQUIRE(r->live == 0, "a resource forgotten with allocations");
+		*r = (struct resource){ 0 };
+		array_give_back(&c->resources, i);
+	}
 }
 
 uint64_t checking_stores(const struct checking *c)

@@ -14,6 +14,7 @@
 #define TESTS_SUPPORT_CHECKING_H
 
 #include "core/backend.h"
+#include "core/inventory.h"
 #include "tests/support/random.h"
 
 enum checking_call {
@@ -67,6 +68,24 @@ void checking_hear_readers_only(struct checking *checking);
 
 uint64_t checking_openings(const struct checking *checking);
 uint64_t checking_openings_of(const struct checking *checking, uint32_t client);
+
+/*
+ * The process that the broker's calls came from has died, and another goes by
+ * an inventory: begin, each resource, allocation and opening that it names,
+ * end. What is not named is let go of; what is named and not there must be one
+ * that is to be released.
+ */
+void checking_reconcile_begin(struct checking *checking);
+void checking_reconcile_resource(struct checking *checking,
+				 const struct inventory_resource *named);
+void checking_reconcile_allocation(struct checking *checking,
+				   const struct inventory_allocation *named);
+void checking_reconcile_opening(struct checking *checking,
+				const struct backend_opening *named);
+void checking_reconcile_end(struct checking *checking);
+
+/* Whether the next destroy may name what has been released already. */
+void checking_forgive(struct checking *checking, bool on);
 
 /* A new descriptor of a store, close-on-exec; needs memfds. */
 int checking_store_fd(const struct checking *checking, uint32_t store,

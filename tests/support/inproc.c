@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "core/broker_recover.h"
 #include "core/check.h"
 #include "tests/support/inproc.h"
 
@@ -73,6 +74,8 @@ struct inproc {
 	struct client *clients;
 	uint32_t n_clients, clients_capacity;
 	uint64_t serials; /* clients connected so far */
+	uint64_t known_serials; /* of them, before the last recovery */
+	bool recovered; /* and has not come to rest since */
 	void (*turn)(void *context);
 	void *turn_context;
 };
@@ -242,6 +245,111 @@ void inproc_move(struct inproc *world)
 		broken("broker_adopt: %s", strerror(-r));
 }
 
+int inproc_take_over(struct inproc *world)
+{
+	struct region_head *head = world->pages.start;
+	struct test_pages scratch_pages = { 0 };
+	struct pages scratch = test_pages_interface(&scratch_pages);
+	int r;
+
+	world->pages.recovered = true;
+	memset(&world->broker, 0xa5, sizeof(world->broker));
+	r = start_broker(world, head, head->size_bytes);
+	if (r != 0)
+		broken("broker_adopt: %s", strerror(-r));
+	return broker_recover(&world->broker, &scratch);
+}
+
+static void remember_client(struct inproc *world, uint32_t id);
+
+static void named_resource(void *context, const struct inventory_resource *r)
+{
+	struct inproc *world = context;
+
+	checking_reconcile_resource(world->backends[r->adapter], r);
+}
+
+static void named_allocation(void *context,
+			     const struct inventory_allocation *a)
+{
+	struct inproc *world = context;
+
+	checking_reconcile_allocation(world->backends[a->adapter], a);
+}
+
+static void named_opening(void *context, uint32_t adapter,
+			  const struct backend_opening *o)
+{
+	struct inproc *world = context;
+
+	checking_reconcile_opening(world->backends[adapter], o);
+}
+
+static void take_inventory(struct inproc *world)
+{
+	const struct inventory_visitor visitor = { world, named_resource,
+						   named_allocation,
+						   named_opening };
+
+	for (uint32_t i = 0; i < INPROC_ADAPTERS; i++)
+		checking_reconcile_begin(world->backends[i]);
+	broker_inventory(&world->broker, &visitor);
+	for (uint32_t i = 0; i < INPROC_ADAPTERS; i++)
+		checking_reconcile_end(world->backends[i]);
+}
+
+/* Those that the broker has and nobody else does, and the other way round. */
+static void compare_clients(struct inproc *world)
+{
+	const struct region *region = &world->broker.env.region;
+	uint32_t id = 0, i;
+
+	while ((id = broker_next_client(&world->broker, id)) != 0) {
+		for (i = 0; i < world->n_clients; i++)
+			if (world->clients[i].id == id)
+				break;
+		if (i == world->n_clients || world->clients[i].ended)
+			remember_client(world, id);
+		for (i = 0; world->clients[i].id != id;)
+			i++;
+		if (world->clients[i].alive &&
+		    world->clients[i].serial <= world->known_serials)
+			continue;
+		world->clients[i].alive = false;
+		broker_disconnect(&world->broker, id, world->now_ns, NULL);
+	}
+	for (i = 0; i < world->n_clients; i++) {
+		struct client *client = &world->clients[i];
+		bool there = client->id <
+			     region_area(region, AREA_SESSIONS)->used;
+
+		if (there)
+			there = session_at(region, client->id)->record.in_use;
+		if (client->alive && !there)
+			broken("client %u is lost", client->id);
+		if (!there)
+			client->ended = true;
+	}
+}
+
+void inproc_recover(struct inproc *world, bool move)
+{
+	int r;
+
+	while (world->n_jobs > 0)
+		free(world->jobs[--world->n_jobs].release);
+	if (move)
+		test_pages_move(&world->pages, world->pages.start);
+	r = inproc_take_over(world);
+	if (r != 0)
+		broken("broker_recover: %s", strerror(-r));
+	world->recovered = true;
+	world->known_serials = world->serials;
+	take_inventory(world);
+	compare_clients(world);
+	inproc_check(world);
+}
+
 static void free_parts(struct inproc *world)
 {
 	for (uint32_t i = 0; i < INPROC_ADAPTERS; i++)
@@ -360,6 +468,10 @@ static void compare_totals(struct inproc *world)
 {
 	uint64_t stores = 0, bytes = 0;
 	struct wire_status status;
+
+	/* What was released and not heard of is released again. */
+	if (world->recovered)
+		return;
 
 	for (uint32_t i = 0; i < INPROC_ADAPTERS; i++) {
 		stores += checking_stores(world->backends[i]);
@@ -563,6 +675,7 @@ static void begin_job(struct inproc *world, struct errand *job)
 {
 	struct release *release = job->release;
 
+	checking_forgive(world->backends[release->adapter], release->again);
 	job->status = checking_destroy_begin(world->backends[release->adapter],
 					     &release->args);
 	job->begun = true;
@@ -709,6 +822,8 @@ void inproc_pump_all(struct inproc *world)
 	for (uint32_t i = 0; inproc_pump(world); i++)
 		if (i == ROUNDS_MAX)
 			broken("the broker never comes to rest");
+	if (world->mode == INPROC_RELEASES_PROMPT)
+		world->recovered = false;
 }
 
 /* ---- Requests ---- */

@@ -73,6 +73,16 @@ void inproc_free(struct inproc *world);
  */
 void inproc_move(struct inproc *world);
 
+/*
+ * The same for a broker that was killed somewhere within a call, and with it
+ * whoever had its release jobs: the region stays where it is, or moves, and is
+ * put in order; the backends go by the inventory. Clients that were killed and
+ * whose end the broker did not hear of are told to it.
+ */
+void inproc_recover(struct inproc *world, bool move);
+/* Only the part in which a broker takes over the state; 0 or -ENOMEM. */
+int inproc_take_over(struct inproc *world);
+
 struct broker *inproc_broker(struct inproc *world);
 struct test_pages *inproc_pages(struct inproc *world);
 /* The backend of adapter 0 ("system") or 1 ("other"). */

@@ -79,10 +79,14 @@ static int test_commit(void *context, void *start, size_t size_bytes)
 	if (failure_due(&p->fail_commit))
 		return -ENOMEM;
 	for (uint64_t i = 0; i < size_bytes / PAGE_BYTES; i++) {
-		assert(!range->is_committed[offset / PAGE_BYTES + i]);
+		assert(p->recovered ||
+		       !range->is_committed[offset / PAGE_BYTES + i]);
 		range->is_committed[offset / PAGE_BYTES + i] = 1;
 	}
-	if (mprotect(start, size_bytes, PROT_READ | PROT_WRITE) != 0) {
+	if (mprotect(start, size_bytes,
+		     p->read_only && range == &p->ranges[0] ?
+			     PROT_READ :
+			     PROT_READ | PROT_WRITE) != 0) {
 		perror("test pages: mprotect");
 		abort();
 	}

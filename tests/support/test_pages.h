@@ -27,6 +27,8 @@ struct test_pages {
 	uint64_t cleared_bytes; /* ever */
 	uint64_t fail_commit; /* this call from now fails; 0: none */
 	uint64_t fail_reserve; /* likewise */
+	bool recovered; /* a commit may come that was made before a death */
+	bool read_only; /* the first one's new pages cannot be written yet */
 };
 
 /*

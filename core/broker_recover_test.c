@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The beginning from what somebody else has left, call by call. */
+#include "core/broker_recover.h"
+
+#include <stdlib.h>
+
+#include "tests/support/seat.h"
+
+static void jobs_that_were_out_come_again(void **state)
+{
+	struct inproc *world = inproc_new(NULL);
+	struct release *job = malloc(sizeof(*job));
+	struct seat seat;
+	uint64_t list[3], first;
+
+	(void)state;
+	assert_non_null(job);
+	seat_take(&seat, world);
+	assert_int_equal(seat_create(&seat, 0, 0, 3, NULL, list), 0);
+	inproc_releases(world, INPROC_RELEASES_HELD);
+	assert_int_equal(seat_destroy(&seat, 0, list, 2, 0), 0);
+	assert_int_equal(inproc_releases_out(world), 1);
+	first = seat_slot(&seat, list[0])->allocation.backing;
+	inproc_recover(world, true);
+	assert_int_equal(inproc_releases_out(world), 0);
+	while (broker_tick(inproc_broker(world), 1, 64))
+		;
+	assert_true(broker_next_release(inproc_broker(world), job));
+	assert_true(job->again);
+	assert_int_equal(job->args.count, 2);
+	assert_int_equal(job->allocations[0], first);
+	broker_release_done(inproc_broker(world), seat.client, -EIO, 0, 1);
+	inproc_releases(world, INPROC_RELEASES_PROMPT);
+	inproc_pump_all(world);
+	assert_int_equal(seat_destroy(&seat, 0, list + 2, 1, 0), 0);
+	free(job);
+	inproc_free(world);
+}
+
+static void jobs_that_were_not_out_are_new(void **state)
+{
+	struct inproc *world = inproc_new(NULL);
+	struct release *job = malloc(sizeof(*job));
+	struct seat seat;
+	uint64_t list[2];
+
+	(void)state;
+	assert_non_null(job);
+	seat_take(&seat, world);
+	assert_int_equal(seat_create(&seat, 0, 0, 2, NULL, list), 0);
+	inproc_recover(world, false);
+	inproc_pump_by_itself(world, false);
+	assert_int_equal(seat_send_destroy(&seat, 0, list, 2, 0), BROKER_REPLY);
+	while (broker_tick(inproc_broker(world), 1, 64))
+		;
+	assert_true(broker_next_release(inproc_broker(world), job));
+	assert_false(job->again);
+	broker_release_done(inproc_broker(world), seat.client, -EIO, 0, 1);
+	inproc_pump_by_itself(world, true);
+	free(job);
+	inproc_free(world);
+}
+
+static void clients_are_told_in_turn(void **state)
+{
+	struct inproc *world = inproc_new(NULL);
+	struct broker *broker = inproc_broker(world);
+	struct seat one, two;
+
+	(void)state;
+	assert_int_equal(broker_next_client(broker, 0), 0);
+	seat_take(&one, world);
+	seat_take(&two, world);
+	assert_int_equal(broker_next_client(broker, 0), one.client);
+	assert_int_equal(broker_next_client(broker, one.client), two.client);
+	assert_int_equal(broker_next_client(broker, two.client), 0);
+	inproc_kill(world, one.client);
+	assert_int_equal(broker_next_client(broker, 0), two.client);
+	inproc_free(world);
+}
+
+/* A synchronous destroy whose work has not ended is still answered. */
+static void who_waited_still_waits(void **state)
+{
+	struct inproc *world = inproc_new(NULL);
+	uint64_t context, list[1], id;
+	struct seat seat;
+
+	(void)state;
+	seat_take(&seat, world);
+	assert_int_equal(seat_context_create(&seat, &context, NULL), 0);
+	assert_int_equal(seat_create(&seat, 0, 0, 1, NULL, list), 0);
+	assert_int_equal(seat_submit(&seat, context, 4, list, 1), 0);
+	assert_int_equal(seat_send_destroy(&seat, 0, list, 1,
+					   TENURE_DESTROY_SYNCHRONOUS),
+			 BROKER_LATER);
+	id = seat.id;
+	inproc_recover(world, true);
+	inproc_pump_all(world);
+	assert_false(seat_heard(&seat, id));
+	assert_int_equal(seat_progress(&seat, context, 4), 0);
+	assert_true(seat_heard(&seat, id));
+	assert_int_equal(seat.reply.head.status, 0);
+	inproc_free(world);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(jobs_that_were_out_come_again),
+		cmocka_unit_test(jobs_that_were_not_out_are_new),
+		cmocka_unit_test(clients_are_told_in_turn),
+		cmocka_unit_test(who_waited_still_waits),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

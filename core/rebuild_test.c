@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What follows from something else is spoilt by hand, and must be made new
+ * from what it follows from. Deaths between any two stores are the business of
+ * tests/integration/killed_test.c.
+ */
+#include "core/rebuild.h"
+
+#include "core/broker_recover.h"
+#include "core/check.h"
+#include "core/uses.h"
+#include "tests/support/specimen.h"
+
+static int rebuild_it(struct specimen *sp)
+{
+	struct test_pages memory = { 0 };
+	struct pages scratch = test_pages_interface(&memory);
+
+	return rebuild(world_env(sp->world), &scratch);
+}
+
+/* The backends go by the state that has been put in order, and it is used. */
+static void expect_whole(struct specimen *sp)
+{
+	inproc_check(sp->world);
+	inproc_recover(sp->world, false);
+	assert_int_equal(seat_destroy(&sp->maker, 0, sp->own, 3, 0), 0);
+	assert_int_equal(seat_destroy(&sp->maker, sp->private, NULL, 0, 0), 0);
+	assert_int_equal(seat_destroy(&sp->opener, sp->opened, NULL, 0, 0), 0);
+}
+
+static void spoil_pools(struct region *region)
+{
+	static const enum area pools[] = {
+		AREA_STORES,  AREA_HOLDINGS, AREA_CHUNKS,   AREA_USERS,
+		AREA_WAITERS, AREA_CONTEXTS, AREA_DEVICES,  AREA_FENCES,
+		AREA_OBJECTS, AREA_TOKENS,   AREA_SESSIONS, AREA_PRINCIPALS,
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(pools); i++) {
+		struct area_head *head = region_area(region, pools[i]);
+
+		head->free_head = head->used > 2 ? 2 : 0;
+		head->free_count = 77;
+	}
+}
+
+static void g1_counters_and_lists_are_made_new(void **state)
+{
+	struct specimen *sp = *state;
+	struct state *s = world_state(sp->world);
+	struct session *session = seat_session(&sp->maker);
+	struct device *device = seat_device(&sp->maker, sp->maker.device);
+	struct context *context = seat_context(&sp->maker, sp->context);
+
+	memset(s->block_free, 0xff, sizeof(s->block_free));
+	s->n_items = s->n_streams = s->n_resources = s->n_tokens = 1000;
+	s->store_bytes = 1;
+	s->n_sessions = s->n_devices = 5555;
+	s->ready = s->jobs = s->answered = s->ended = (struct queue){ 9, 9 };
+	memset(&session->account, 0x11, sizeof(session->account));
+	session->first_device = session->first_token = 3;
+	session->first_waiter = session->n_parked = 40;
+	session->stream = (struct stream){ 1, 1, 1, 1 };
+	device->owner.roomy = device->owner.segments = 1;
+	device->owner.live = device->owner.free = 3;
+	device->first_context = 7;
+	context->timeline.count = 99;
+	context->count = 60;
+	spoil_pools(world_region(sp->world));
+	assert_int_equal(rebuild_it(sp), 0);
+	expect_whole(sp);
+}
+
+static void g1_runs_are_made_new(void **state)
+{
+	struct specimen *sp = *state;
+	struct slot *resource = seat_slot(&sp->maker, sp->private);
+	uint32_t *run =
+		block_at(world_region(sp->world), resource->resource.run);
+
+	run[0] = run[1] = run[2] = 0;
+	resource->resource.count = 1;
+	resource->use_value = 5;
+	seat_slot(&sp->maker, sp->child[2])->allocation.position = 17;
+	assert_int_equal(rebuild_it(sp), 0);
+	assert_int_equal(resource->resource.count, 3);
+	expect_whole(sp);
+}
+
+static void g3_what_was_never_announced_goes(void **state)
+{
+	struct specimen *sp = *state;
+	struct slot *own = seat_slot(&sp->maker, sp->own[1]);
+	struct store *store =
+		store_at(world_region(sp->world), own->allocation.store);
+
+	store->born = 0;
+	assert_int_equal(rebuild_it(sp), 0);
+	assert_int_equal(slot_state(own), SLOT_FREE);
+	assert_int_equal(store->record.in_use, 0);
+	inproc_recover(sp->world, true);
+	assert_int_equal(seat_destroy(&sp->maker, 0, sp->own, 3, 0), -EINVAL);
+}
+
+static void g4_a_group_dies_whole(void **state)
+{
+	struct specimen *sp = *state;
+
+	table_retire(seat_slot(&sp->maker, sp->private));
+	assert_int_equal(rebuild_it(sp), 0);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(
+			slot_state(seat_slot(&sp->maker, sp->child[i])),
+			SLOT_RETIRED);
+	inproc_check(sp->world);
+	inproc_recover(sp->world, false);
+}
+
+/* A use that was noted for work that was never submitted. */
+static void uses_are_cut_to_what_was_submitted(void **state)
+{
+	struct specimen *sp = *state;
+	struct slot *slot = seat_slot(&sp->maker, sp->own[0]);
+	struct context *context = seat_context(&sp->maker, sp->context);
+
+	slot->use_who = context->who;
+	slot->use_value = context->submitted + 1000;
+	assert_int_equal(rebuild_it(sp), 0);
+	assert_int_equal(slot->use_value, context->submitted);
+	expect_whole(sp);
+}
+
+static void g6_again_and_again(void **state)
+{
+	struct specimen *sp = *state;
+
+	for (int i = 0; i < 5; i++) {
+		assert_int_equal(rebuild_it(sp), 0);
+		inproc_check(sp->world);
+	}
+	expect_whole(sp);
+}
+
+static void without_memory(void **state)
+{
+	struct specimen *sp = *state;
+	struct test_pages memory = { .fail_reserve = 1 };
+	struct pages scratch = test_pages_interface(&memory);
+
+	assert_int_equal(rebuild(world_env(sp->world), &scratch), -ENOMEM);
+	memory.fail_commit = 1;
+	assert_int_equal(rebuild(world_env(sp->world), &scratch), -ENOMEM);
+	assert_int_equal(rebuild(world_env(sp->world), &scratch), 0);
+	expect_whole(sp);
+}
+
+#define WITH_SPECIMEN(test) \
+	cmocka_unit_test_setup_teardown(test, specimen_setup, specimen_teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		WITH_SPECIMEN(g1_counters_and_lists_are_made_new),
+		WITH_SPECIMEN(g1_runs_are_made_new),
+		WITH_SPECIMEN(g3_what_was_never_announced_goes),
+		WITH_SPECIMEN(g4_a_group_dies_whole),
+		WITH_SPECIMEN(uses_are_cut_to_what_was_submitted),
+		WITH_SPECIMEN(g6_again_and_again),
+		WITH_SPECIMEN(without_memory),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

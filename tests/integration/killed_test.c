@@ -1,0 +1,525 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A broker that is killed between any two stores
+ *
+ * A story with three clients, in which everything happens that a broker can
+ * do, is told store by store (tests/support/assassin.h). At each store a copy
+ * of the process finds the region as it is, takes it over (core/rebuild.c) and
+ * judges: the checker finds nothing (G1), every handle that was alive and is
+ * not meant to die in this step is alive (G2), nothing that was dead lives
+ * (G3), creates and the destroys of resources are entirely there or not at
+ * all (G4). Then it goes on: everything comes to rest, all clients end, and
+ * nothing is left, in the broker or in the backends, which allow no
+ * allocation to be released twice (G5). Some copies are killed again while
+ * they take over (G6).
+ *
+ * TENURE_KILL_STRIDE takes each n-th point (0: all of the first 64 of a
+ * step and ever fewer of the others, TENURE_KILL_PHASE says which ones, if the
+ * stride is not given or too large for all), TENURE_KILL_STEP and
+ * TENURE_KILL_POINT a single one, TENURE_KILL_AGAIN each n-th death for
+ * further ones (2500), TENURE_KILL_TRACE says how many points a step has.
+ * Random ones are in tests/differential/.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "core/broker_recover.h"
+#include "core/table.h"
+#include "tests/support/assassin.h"
+#include "tests/support/seat.h"
+
+enum { SEATS = 3, KNOWN_MAX = 512, MOVE_EVERY = 16 };
+
+enum fate {
+	ALIVE,
+	DYING, /* in this step, each by itself */
+	DYING_TOGETHER,
+	DEAD,
+};
+
+struct known {
+	int seat;
+	uint64_t wire;
+	enum fate fate;
+};
+
+struct story {
+	struct inproc *world;
+	struct seat seats[SEATS];
+	struct known known[KNOWN_MAX];
+	uint32_t n_known;
+	/* How many resources and allocations live before this step, and how
+	 * many more after it, if it is all or nothing. */
+	uint64_t lives;
+	int delta;
+	bool is_atomic;
+	const char *step;
+	struct assassin assassin;
+	struct assassin second; /* within a copy */
+	uint64_t again;
+	uint64_t token[2], fence_token[2];
+	uint64_t contexts[2], fence, fence_opened;
+	struct random random;
+};
+
+static uint64_t number_from(const char *name, uint64_t usual)
+{
+	const char *text = getenv(name);
+
+	return text ? strtoull(text, NULL, 10) : usual;
+}
+
+/* ---- Judgement, in the copy ---- */
+
+__attribute__((noreturn, format(printf, 2, 3))) static void
+guilty(const struct story *s, const char *format, ...)
+{
+	va_list list;
+
+	fprintf(stderr, "step %s: ", s->step);
+	va_start(list, format);
+	vfprintf(stderr, format, list);
+	va_end(list);
+	fputc('\n', stderr);
+	_exit(2);
+}
+
+static bool lives(const struct story *s, const struct known *known)
+{
+	const struct region *region = world_region(s->world);
+	const struct seat *seat = &s->seats[known->seat];
+	const struct session *session = seat_session(seat);
+	struct handle handle = handle_from_wire(known->wire, session->secret);
+
+	return session->record.in_use && session->phase == SESSION_ACTIVE &&
+	       control_peek(&slot_at(region, handle_index(handle))->control,
+			    handle);
+}
+
+static void judge_handles(const struct story *s)
+{
+	int together = -1;
+
+	for (uint32_t i = 0; i < s->n_known; i++) {
+		const struct known *k = &s->known[i];
+		bool alive = lives(s, k);
+
+		if (k->fate == ALIVE && !alive)
+			guilty(s, "handle %u of %d is lost", i, k->seat);
+		if (k->fate == DEAD && alive)
+			guilty(s, "handle %u of %d lives again", i, k->seat);
+		if (k->fate != DYING_TOGETHER)
+			continue;
+		if (together >= 0 && together != alive)
+			guilty(s, "half of a resource died");
+		together = alive;
+	}
+}
+
+static uint64_t count_lives(const struct story *s)
+{
+	const struct state *state = world_state(s->world);
+
+	return state->n_resources + state->n_allocations;
+}
+
+static void judge_number(const struct story *s)
+{
+	uint64_t now = count_lives(s);
+
+	if (s->is_atomic && now != s->lives &&
+	    now != s->lives + (uint64_t)(int64_t)s->delta)
+		guilty(s, "%ju live, before it were %ju", (uintmax_t)now,
+		       (uintmax_t)s->lives);
+}
+
+/* All that may happen afterwards happens. */
+static void judge(struct story *s, uint64_t point)
+{
+	inproc_recover(s->world, point % MOVE_EVERY == 0);
+	judge_handles(s);
+	judge_number(s);
+	inproc_releases(s->world, INPROC_RELEASES_PROMPT);
+	inproc_pump_all(s->world);
+	inproc_check(s->world);
+	judge_handles(s);
+	inproc_free(s->world);
+}
+
+static void after_second(void *context, uint64_t point)
+{
+	judge(context, point);
+}
+
+static void after_death(void *context, uint64_t point)
+{
+	struct story *s = context;
+
+	if (s->again == 0 || s->assassin.deaths % s->again != 0) {
+		judge(s, point);
+		return;
+	}
+	s->second = (struct assassin){
+		.pages = inproc_pages(s->world),
+		.afterwards = after_second,
+		.context = s,
+		.stride = 701 + point % 64,
+		.name = "within a rebuild",
+	};
+	assassin_arm(&s->second);
+	inproc_take_over(s->world);
+	assassin_disarm(&s->second);
+	judge(s, point);
+}
+
+/* ---- Telling ---- */
+
+static void know(struct story *s, int seat, uint64_t wire)
+{
+	assert(s->n_known < KNOWN_MAX);
+	s->known[s->n_known++] = (struct known){ seat, wire, ALIVE };
+}
+
+static void know_all(struct story *s, int seat, const uint64_t *wires,
+		     uint32_t count)
+{
+	for (uint32_t i = 0; i < count; i++)
+		know(s, seat, wires[i]);
+}
+
+static void doom(struct story *s, uint64_t wire, enum fate fate)
+{
+	for (uint32_t i = 0; i < s->n_known; i++)
+		if (s->known[i].wire == wire)
+			s->known[i].fate = fate;
+}
+
+static void doom_all(struct story *s, const uint64_t *wires, uint32_t count,
+		     enum fate fate)
+{
+	for (uint32_t i = 0; i < count; i++)
+		doom(s, wires[i], fate);
+}
+
+static void doom_seat(struct story *s, int seat)
+{
+	for (uint32_t i = 0; i < s->n_known; i++)
+		if (s->known[i].seat == seat && s->known[i].fate == ALIVE)
+			s->known[i].fate = DYING;
+}
+
+static bool begin(struct story *s, const char *step)
+{
+	const char *only = getenv("TENURE_KILL_STEP");
+
+	s->step = step;
+	s->lives = count_lives(s);
+	s->assassin.points = 0;
+	s->assassin.name = step;
+	if (only == NULL || strcmp(only, step) == 0)
+		assassin_arm(&s->assassin);
+	else
+		s->step = NULL;
+	return true;
+}
+
+static void end(struct story *s)
+{
+	if (s->step != NULL)
+		assassin_disarm(&s->assassin);
+	if (getenv("TENURE_KILL_TRACE"))
+		print_message("%s: %ju points\n", s->assassin.name,
+			      (uintmax_t)s->assassin.points);
+	for (uint32_t i = 0; i < s->n_known; i++)
+		if (s->known[i].fate == DYING ||
+		    s->known[i].fate == DYING_TOGETHER)
+			s->known[i].fate = DEAD;
+	s->is_atomic = false;
+	s->delta = 0;
+}
+
+#define STEP(s, name, ...)      \
+	do {                    \
+		begin(s, name); \
+		__VA_ARGS__;    \
+		end(s);         \
+	} while (0)
+
+/* A step that makes or destroys so many at once, or none. */
+#define STEP_WHOLE(s, name, by, ...)        \
+	do {                                \
+		(s)->is_atomic = true;      \
+		(s)->delta = by;            \
+		STEP(s, name, __VA_ARGS__); \
+	} while (0)
+
+static void story_begin(struct story *s, uint64_t seed)
+{
+	struct inproc_config config;
+
+	memset(s, 0, sizeof(*s));
+	inproc_config_default(&config);
+	config.seed = seed;
+	config.memfds = false;
+	config.tick_budget = 1 + (uint32_t)(seed % 64);
+	s->random.state = seed;
+	s->world = inproc_new(&config);
+	s->again = number_from("TENURE_KILL_AGAIN", 2500);
+	s->assassin = (struct assassin){
+		.pages = inproc_pages(s->world),
+		.afterwards = after_death,
+		.context = s,
+		.stride = number_from("TENURE_KILL_STRIDE", 0),
+		.phase = number_from("TENURE_KILL_PHASE", seed),
+		.only = number_from("TENURE_KILL_POINT", 0),
+	};
+}
+
+static void story_end(struct story *s)
+{
+	print_message("%ju deaths\n", (uintmax_t)s->assassin.deaths);
+	inproc_free(s->world);
+}
+
+/* Client i, with a device. Its own handles are known afterwards. */
+static void arrive(struct story *s, int i, uint32_t uid)
+{
+	struct seat *seat = &s->seats[i];
+	const struct peer peer = { .uid = uid, .pid = 7, .cgroup = "/k" };
+
+	*seat = (struct seat){ .world = s->world };
+	STEP(s, "connect",
+	     assert_int_equal(
+		     inproc_connect(s->world, &peer, &seat->client, NULL), 0));
+	STEP(s, "hello",
+	     assert_int_equal(inproc_hello(s->world, seat->client), 0));
+	STEP(s, "adapter_open",
+	     assert_int_equal(seat_adapter_open(seat, "system", &seat->adapter),
+			      0));
+	know(s, i, seat->adapter);
+	STEP(s, "device_create",
+	     assert_int_equal(seat_device_create(seat, seat->adapter,
+						 &seat->device),
+			      0));
+	know(s, i, seat->device);
+}
+
+static void tell_memory(struct story *s)
+{
+	struct seat *one = &s->seats[0], *two = &s->seats[1];
+	uint64_t lone[4], kept, children[6], shared, parts[3], opened, seen[3];
+
+	STEP_WHOLE(s, "create_lone", 4,
+		   assert_int_equal(seat_create(one, 0, 0, 4, NULL, lone), 0));
+	know_all(s, 0, lone, 4);
+	STEP_WHOLE(s, "create_resource", 5,
+		   assert_int_equal(seat_create(one, 0, TENURE_CREATE_RESOURCE,
+						4, &kept, children),
+				    0));
+	know(s, 0, kept);
+	know_all(s, 0, children, 4);
+	STEP_WHOLE(s, "create_more", 2,
+		   assert_int_equal(seat_create(one, kept, 0, 2, NULL,
+						children + 4),
+				    0));
+	know_all(s, 0, children + 4, 2);
+	STEP_WHOLE(s, "create_shared", 4,
+		   assert_int_equal(seat_create(one, 0,
+						TENURE_CREATE_RESOURCE |
+							TENURE_CREATE_SHARED,
+						3, &shared, parts),
+				    0));
+	know(s, 0, shared);
+	know_all(s, 0, parts, 3);
+	STEP(s, "share",
+	     assert_int_equal(seat_share(one, shared, 3, s->token), 0));
+	STEP_WHOLE(s, "open", 4,
+		   assert_int_equal(seat_open(two, s->token, 3, &opened, seen),
+				    0));
+	know(s, 1, opened);
+	know_all(s, 1, seen, 3);
+	doom_all(s, lone, 2, DYING);
+	STEP(s, "destroy_list",
+	     assert_int_equal(seat_destroy(one, 0, lone, 2, 0), 0));
+	doom_all(s, children, 2, DYING);
+	STEP(s, "destroy_children",
+	     assert_int_equal(seat_destroy(one, 0, children, 2, 0), 0));
+	doom(s, kept, DYING_TOGETHER);
+	doom_all(s, children + 2, 4, DYING_TOGETHER);
+	STEP_WHOLE(s, "destroy_resource", -5,
+		   assert_int_equal(seat_destroy(one, kept, NULL, 0,
+						 TENURE_DESTROY_SYNCHRONOUS),
+				    0));
+	doom(s, shared, DYING_TOGETHER);
+	doom_all(s, parts, 3, DYING_TOGETHER);
+	STEP_WHOLE(s, "destroy_shared", -4,
+		   assert_int_equal(seat_destroy(one, shared, NULL, 0, 0), 0));
+	doom(s, opened, DYING_TOGETHER);
+	doom_all(s, seen, 3, DYING_TOGETHER);
+	STEP_WHOLE(s, "destroy_opened", -4,
+		   assert_int_equal(seat_destroy(two, opened, NULL, 0, 0), 0));
+	STEP(s, "revoke", assert_int_equal(seat_revoke(one, s->token), 0));
+}
+
+static void tell_work(struct story *s)
+{
+	struct seat *one = &s->seats[0];
+	uint64_t lone[6], kept, children[4], scratch[3];
+	uint32_t word;
+
+	for (int i = 0; i < 2; i++) {
+		STEP(s, "context_create",
+		     assert_int_equal(seat_context_create(one, &s->contexts[i],
+							  &word),
+				      0));
+		know(s, 0, s->contexts[i]);
+	}
+	assert_int_equal(seat_create(one, 0, 0, 6, NULL, lone), 0);
+	know_all(s, 0, lone, 6);
+	assert_int_equal(seat_create(one, 0, TENURE_CREATE_RESOURCE, 4, &kept,
+				     children),
+			 0);
+	know(s, 0, kept);
+	know_all(s, 0, children, 4);
+	STEP(s, "submit",
+	     assert_int_equal(seat_submit(one, s->contexts[0], 5, lone, 4), 0));
+	STEP(s, "submit_set",
+	     assert_int_equal(seat_submit(one, s->contexts[1], 3, lone + 1, 3),
+			      0));
+	assert_int_equal(seat_submit(one, s->contexts[1], 4, children, 2), 0);
+	STEP_WHOLE(s, "context_allocate", 3,
+		   assert_int_equal(seat_context_allocate(one, s->contexts[0],
+							  0, 3, scratch),
+				    0));
+	know_all(s, 0, scratch, 3);
+	doom(s, scratch[0], DYING);
+	STEP(s, "context_free",
+	     assert_int_equal(seat_context_free(one, one->adapter, scratch[0]),
+			      0));
+	doom_all(s, lone, 5, DYING);
+	STEP(s, "destroy_used",
+	     assert_int_equal(seat_destroy(one, 0, lone, 5, 0), 0));
+	doom(s, children[0], DYING);
+	STEP(s, "destroy_used_child",
+	     assert_int_equal(seat_destroy(one, 0, children, 1, 0), 0));
+	doom(s, kept, DYING_TOGETHER);
+	doom_all(s, children + 1, 3, DYING_TOGETHER);
+	STEP_WHOLE(s, "destroy_with_orphans", -4,
+		   assert_int_equal(seat_destroy(one, kept, NULL, 0, 0), 0));
+	STEP(s, "progress",
+	     assert_int_equal(seat_progress(one, s->contexts[0], 5), 0));
+	STEP(s, "progress_set",
+	     assert_int_equal(seat_progress(one, s->contexts[1], 4), 0));
+	doom(s, s->contexts[0], DYING);
+	doom_all(s, scratch + 1, 2, DYING);
+	STEP(s, "context_destroy",
+	     assert_int_equal(seat_context_destroy(one, s->contexts[0], 0), 0));
+}
+
+static void tell_fences(struct story *s)
+{
+	struct seat *one = &s->seats[0], *two = &s->seats[1];
+	struct wire_fence_wait list[2];
+	uint64_t other;
+	uint32_t word;
+
+	STEP(s, "fence_create",
+	     assert_int_equal(seat_fence_create(one, 1, &s->fence, &word), 0));
+	know(s, 0, s->fence);
+	STEP(s, "fence_share",
+	     assert_int_equal(
+		     seat_fence_share(one, s->fence, 3, s->fence_token), 0));
+	STEP(s, "fence_open",
+	     assert_int_equal(seat_fence_open(two, s->fence_token, 0,
+					      &s->fence_opened),
+			      0));
+	know(s, 1, s->fence_opened);
+	assert_int_equal(seat_fence_create(two, 0, &other, &word), 0);
+	know(s, 1, other);
+	list[0] = (struct wire_fence_wait){ s->fence_opened, 5 };
+	list[1] = (struct wire_fence_wait){ other, 7 };
+	STEP(s, "fence_wait_any",
+	     assert_int_equal(seat_fence_wait(two, 0, list, 2), BROKER_LATER));
+	STEP(s, "fence_wait_all",
+	     assert_int_equal(seat_fence_wait(two, TENURE_WAIT_ALL, list, 2),
+			      BROKER_LATER));
+	STEP(s, "fence_signal",
+	     assert_int_equal(seat_fence_signal(one, s->fence, 6), 0));
+	doom(s, s->fence, DYING);
+	STEP(s, "fence_destroy",
+	     assert_int_equal(seat_fence_destroy(one, s->fence), 0));
+	STEP(s, "revoke_fence",
+	     assert_int_equal(seat_revoke(one, s->fence_token), 0));
+	doom(s, s->fence_opened, DYING);
+	STEP(s, "fence_close",
+	     assert_int_equal(seat_fence_destroy(two, s->fence_opened), 0));
+}
+
+static void tell_ends(struct story *s)
+{
+	struct seat *one = &s->seats[0], *two = &s->seats[1];
+	uint64_t first = one->device, second, made[4], token[2], shared, part;
+
+	assert_int_equal(seat_device_create(one, one->adapter, &second), 0);
+	one->device = second;
+	assert_int_equal(seat_create(one, 0, 0, 3, NULL, made), 0);
+	assert_int_equal(seat_create(one, 0,
+				     TENURE_CREATE_RESOURCE |
+					     TENURE_CREATE_SHARED,
+				     1, &shared, &part),
+			 0);
+	assert_int_equal(seat_share(one, shared, 3, token), 0);
+	assert_int_equal(seat_open(two, token, 1, NULL, NULL), 0);
+	know(s, 0, second);
+	know_all(s, 0, made, 3);
+	know(s, 0, shared);
+	know(s, 0, part);
+	doom(s, second, DYING);
+	doom_all(s, made, 3, DYING);
+	doom(s, shared, DYING);
+	doom(s, part, DYING);
+	STEP(s, "device_destroy",
+	     assert_int_equal(seat_device_destroy(one, second), 0));
+	one->device = first;
+	arrive(s, 2, 1002);
+	doom(s, s->seats[2].adapter, DYING);
+	doom(s, s->seats[2].device, DYING);
+	STEP(s, "adapter_close",
+	     assert_int_equal(
+		     seat_adapter_close(&s->seats[2], s->seats[2].adapter), 0));
+	doom_seat(s, 0);
+	STEP(s, "client_dies", inproc_kill(s->world, one->client));
+	doom_seat(s, 1);
+	STEP(s, "last_client_dies", inproc_kill(s->world, two->client));
+}
+
+static void g1_to_g6_the_whole_story(void **state)
+{
+	static struct story s;
+
+	(void)state;
+	if (!assassin_can())
+		skip();
+	story_begin(&s, 1);
+	arrive(&s, 0, 1000);
+	arrive(&s, 1, 1001);
+	tell_memory(&s);
+	tell_work(&s);
+	tell_fences(&s);
+	tell_ends(&s);
+	story_end(&s);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(g1_to_g6_the_whole_story),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
