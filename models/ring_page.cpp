@@ -9,15 +9,6 @@
  */
 #include "models/ring.h"
 
-static bool atomic_compare_exchange_strong_explicit(
-	watched_u64 *w, uint64_t *expected, uint64_t desired,
-	rl::memory_order order, rl::debug_info_param where,
-	rl::memory_order failed, rl::debug_info_param)
-{
-	return w->word.compare_exchange_strong(*expected, desired, order,
-					       where, failed, where);
-}
-
 static bool atomic_compare_exchange_weak_explicit(
 	watched_u64 *w, uint64_t *expected, uint64_t desired,
 	rl::memory_order order, rl::debug_info_param where,
