@@ -588,7 +588,7 @@ static struct outcome handle(struct request *r, const void *bytes,
 	if (outcome.status != 0)
 		return outcome;
 	assert(handlers[r->head.opcode] != NULL);
-	region_state(&r->env->region)->call = (struct call){
+	region_state(&r->env->region)->call = (struct call_at_work){
 		.id = r->head.id,
 		.client = r->client,
 		.port = (uint32_t)r->port,
@@ -611,7 +611,7 @@ enum broker_verdict broker_receive(struct broker *broker, uint32_t client,
 	};
 	struct outcome outcome;
 
-	struct call *call = &region_state(&broker->env.region)->call;
+	struct call_at_work *call = &region_state(&broker->env.region)->call;
 
 	assert(session_at(&broker->env.region, client)->phase <=
 	       SESSION_ACTIVE);
@@ -619,7 +619,7 @@ enum broker_verdict broker_receive(struct broker *broker, uint32_t client,
 				      .port = port,
 				      .data = broker->data };
 	outcome = handle(&r, bytes, size_bytes);
-	*call = (struct call){ 0 };
+	*call = (struct call_at_work){ 0 };
 	if (outcome.later)
 		return BROKER_LATER;
 	ret->head.opcode = r.head.opcode;

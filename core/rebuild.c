@@ -362,7 +362,7 @@ static int remake(struct rebuild *r)
 	queue_objects(r);
 	rebuild_each_slot(r, visit_queue);
 	wake_all(r);
-	r->state->call = (struct call){ 0 };
+	r->state->call = (struct call_at_work){ 0 };
 	return 0;
 }
 

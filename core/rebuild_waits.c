@@ -20,7 +20,7 @@
 /* Whether it answers the request that was cut short. */
 static bool is_cut_short(const struct rebuild *r, const struct waiter *w)
 {
-	const struct call *call = &r->state->call;
+	const struct call_at_work *call = &r->state->call;
 
 	return call->client != 0 && w->session == call->client &&
 	       w->id == call->id &&

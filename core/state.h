@@ -382,7 +382,7 @@ struct chunk {
 static_assert(sizeof(struct chunk) == 1024, "a chunk is 1 KiB");
 
 /* The request that is being carried out, or all zero. */
-struct call {
+struct call_at_work {
 	uint64_t id;
 	uint32_t client;
 	uint32_t port; /* enum broker_port */
@@ -403,7 +403,7 @@ struct state {
 	uint64_t last_page; /* likewise */
 	uint64_t n_items, n_streams; /* of all streams and timelines */
 	uint8_t stopping;
-	struct call call;
+	struct call_at_work call;
 	struct adapter_state adapters[ADAPTERS_MAX];
 	struct queue ready; /* sessions with work, through next_ready */
 	struct queue jobs; /* sessions with a job READY, through job.next */
