@@ -9,24 +9,27 @@
 #include "daemon/daemon.h"
 
 #include <fcntl.h>
-#include <stdatomic.h>
+#include <pthread.h>
 #include <stdlib.h>
 
-/* Set before there are threads. */
-static atomic_ulong failing;
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static unsigned long failing;
 
 int __real_fallocate(int fd, int mode, off_t start, off_t bytes);
 int __wrap_fallocate(int fd, int mode, off_t start, off_t bytes);
 
 int __wrap_fallocate(int fd, int mode, off_t start, off_t bytes)
 {
-	unsigned long left = failing;
+	bool fails;
 
-	while (left > 0)
-		if (atomic_compare_exchange_weak(&failing, &left, left - 1)) {
-			errno = EIO;
-			return -1;
-		}
+	pthread_mutex_lock(&lock);
+	fails = failing > 0;
+	failing -= fails;
+	pthread_mutex_unlock(&lock);
+	if (fails) {
+		errno = EIO;
+		return -1;
+	}
 	return __real_fallocate(fd, mode, start, bytes);
 }
 
