@@ -295,15 +295,12 @@ static void sort_notices(struct engine *engine)
 struct engine_rest engine_pump_locked(struct engine *engine, uint64_t now_ns)
 {
 	struct engine_rest rest;
-	uint32_t released;
 
 	take_results(engine, now_ns);
 	rest.more = broker_tick(&engine->broker, now_ns, ENGINE_TICK_SLOTS);
-	released = issue_releases(engine, now_ns);
-	if (released)
-		rest.more = broker_tick(&engine->broker, now_ns,
-					ENGINE_TICK_SLOTS) ||
-			    released >= ENGINE_TICK_SLOTS;
+	/* What has been released here may let more be released. */
+	if (issue_releases(engine, now_ns))
+		rest.more = true;
 	sort_replies(engine);
 	sort_notices(engine);
 	sort_obituaries(engine);
