@@ -353,6 +353,7 @@ static void compare_sessions(struct check *c)
 			     s->n_fence_waits, t->fence_waits);
 		check_expect(c, "watches of session", i, s->n_watches,
 			     t->watches);
+		check_expect(c, "users of session", i, s->n_users, t->users);
 		check_expect(c, "quiescing contexts of session", i,
 			     s->n_quiescing, t->quiescing);
 		check_expect(c, "tokens of session", i, s->n_tokens, t->tokens);

@@ -53,6 +53,7 @@ static void tally_uses(struct check *c, uint32_t session,
 				      WORD_MASK) < WORDS_PER_CLIENT_MAX,
 				     1);
 		c->users++;
+		c->sessions[session].users++;
 		at = users_at(c->region, at)->next;
 	}
 	check_expect(c, "end of the users of an allocation of", session, at, 0);

@@ -15,7 +15,7 @@ struct session_tally {
 	uint64_t parked; /* items on its timelines */
 	uint64_t quiescing;
 	uint64_t fence_waits; /* on fences that it signals */
-	uint64_t watches;
+	uint64_t watches, users;
 };
 
 struct check {

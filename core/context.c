@@ -265,8 +265,8 @@ struct entries {
 	bool plain;
 };
 
-static void prefetch_entry(const struct region *region, const struct entries *e,
-			   uint32_t i)
+static ALWAYS_INLINE void prefetch_entry(const struct region *region,
+					 const struct entries *e, uint32_t i)
 {
 	table_prefetch(region, e->owner,
 		       handle_from_wire(e->list[i], e->secret));
@@ -381,6 +381,24 @@ static struct outcome check_submit(struct env *env, uint32_t session,
 	return outcome;
 }
 
+/* So many records of who uses what are there, and may be taken. */
+static struct outcome afford_users(struct region *region, uint32_t session,
+				   uint32_t count)
+{
+	const struct session *s = session_at(region, session);
+	const struct principal *p = principal_at(region, s->principal);
+
+	if (count == 0)
+		return outcome_ok();
+	if (s->n_users + count > USERS_PER_CLIENT_MAX)
+		return refuse(-EDQUOT, TENURE_REASON_CLIENT_USERS);
+	if (p->n_users + count > USERS_PER_PRINCIPAL_MAX)
+		return refuse(-EDQUOT, TENURE_REASON_PRINCIPAL_USERS);
+	if (pool_reserve(region, AREA_USERS, count) != 0)
+		return refuse_memory();
+	return outcome_ok();
+}
+
 struct outcome context_submit(struct env *env, uint32_t session,
 			      const struct submit_args *args,
 			      struct rules_scratch *scratch)
@@ -407,8 +425,9 @@ struct outcome context_submit(struct env *env, uint32_t session,
 	outcome = check_entries(env, &entries);
 	if (outcome.status != 0)
 		return outcome;
-	if (pool_reserve(region, AREA_USERS, entries.cost) != 0)
-		return refuse_memory();
+	outcome = afford_users(region, session, entries.cost);
+	if (outcome.status != 0)
+		return outcome;
 	note_entries(region, &entries, args->value);
 	c->submitted = args->value;
 	return outcome;

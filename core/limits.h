@@ -40,6 +40,10 @@ enum {
 	 * one principal. The daemon keeps one for each. */
 	WATCHES_PER_CLIENT_MAX = 64,
 	WATCHES_PER_PRINCIPAL_MAX = 512,
+	/* Records of allocations that several contexts use (struct users): of
+	 * one client, and of one principal. There are USERS_MAX for all. */
+	USERS_PER_CLIENT_MAX = 1 << 18,
+	USERS_PER_PRINCIPAL_MAX = 1 << 20,
 	/* The last refusals of each client that are kept for people. */
 	REFUSALS_KEPT = 8,
 	/* Descriptors a client may leave unacknowledged (H28). */

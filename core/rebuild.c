@@ -103,7 +103,7 @@ static void reset_session(struct session *s)
 	s->first_pool = s->n_pools = 0;
 	s->n_resources = s->n_allocations = s->n_retired = 0;
 	s->n_parked = s->n_quiescing = s->n_fence_waits = 0;
-	s->n_watches = 0;
+	s->n_watches = s->n_users = 0;
 	if (s->phase != SESSION_ACTIVE)
 		s->is_noticed = 0;
 	s->reached = s->quiet = (struct queue){ 0 };
@@ -159,7 +159,7 @@ static void begin_sessions(struct rebuild *r)
 		struct principal *p = principal_at(r->region, i);
 
 		p->record.in_use = 0;
-		p->refs = p->n_watches = 0;
+		p->refs = p->n_watches = p->n_users = 0;
 		p->account = (struct account){ 0 };
 	}
 	for (uint32_t i = 1; i < sessions; i++)

@@ -200,6 +200,9 @@ static void attach_users(struct rebuild *r, uint32_t index)
 	slot->use_value = index;
 	session =
 		device_at(r->region, table_device(r->region, u->slot))->session;
+	session_at(r->region, session)->n_users++;
+	principal_at(r->region, session_at(r->region, session)->principal)
+		->n_users++;
 	for (int i = 0; i < USERS_IN_RECORD; i++)
 		u->value[i] = cut(r, session, u->who[i], u->value[i]);
 }

@@ -143,7 +143,7 @@ static bool free_slot(struct env *env, uint32_t session, uint32_t device,
 	struct slot *slot = slot_at(region, index);
 	uint32_t waiter = slot->waiter;
 
-	uses_forget(region, slot);
+	uses_forget(region, session, slot);
 	if (!table_try_reclaim(region, &device_at(region, device)->owner,
 			       index))
 		return false;
@@ -515,7 +515,7 @@ static void item_released(struct env *env, uint32_t session, uint32_t index,
 	sum->stores += store_drop(env, slot->allocation.store, 1);
 	slot->allocation.store = 0;
 	if (UNLIKELY(slot->use_who != USE_NONE))
-		uses_forget(&env->region, slot);
+		uses_forget(&env->region, session, slot);
 	if (UNLIKELY(slot->allocation.parent != 0))
 		orphan_released(env, session, index);
 }

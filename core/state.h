@@ -149,6 +149,7 @@ struct session {
 	uint32_t n_quiescing; /* contexts that end and still have work */
 	uint32_t n_fence_waits; /* on fences that it signals */
 	uint32_t n_watches; /* its waiters that are answered by a descriptor */
+	uint32_t n_users; /* struct users of its allocations */
 	struct words words;
 	uint32_t first_pool, n_pools;
 	struct queue reached; /* contexts that have items to move */
@@ -220,7 +221,7 @@ struct principal {
 	uint64_t cgroup_hash; /* of the whole path */
 	char cgroup[CGROUP_BYTES]; /* as much of it as fits, for people */
 	struct account account;
-	uint32_t n_watches; /* of its sessions */
+	uint32_t n_watches, n_users; /* of its sessions */
 };
 
 enum device_state {

@@ -113,6 +113,15 @@ static struct users *find_place(const struct region *region, uint32_t session,
 	return found;
 }
 
+static uint32_t take_record(struct region *region, uint32_t session)
+{
+	struct session *s = session_at(region, session);
+
+	s->n_users++;
+	principal_at(region, s->principal)->n_users++;
+	return pool_take(region, AREA_USERS);
+}
+
 static void note_in_set(struct region *region, uint32_t session,
 			struct slot *slot, uint32_t who, uint64_t value)
 {
@@ -121,7 +130,7 @@ static void note_in_set(struct region *region, uint32_t session,
 	struct users *u = find_place(region, session, first, who, &place);
 
 	if (u == NULL) {
-		uint32_t index = pool_take(region, AREA_USERS);
+		uint32_t index = take_record(region, session);
 
 		u = users_at(region, index);
 		u->next = first;
@@ -134,9 +143,10 @@ static void note_in_set(struct region *region, uint32_t session,
 }
 
 /* The one use that stood in the slot becomes the first of a set. */
-static void begin_set(struct region *region, struct slot *slot)
+static void begin_set(struct region *region, uint32_t session,
+		      struct slot *slot)
 {
-	uint32_t index = pool_take(region, AREA_USERS);
+	uint32_t index = take_record(region, session);
 	struct users *u = users_at(region, index);
 
 	u->who[0] = slot->use_who;
@@ -158,20 +168,23 @@ void uses_note(struct region *region, uint32_t session, struct slot *slot,
 			uses_note_alone(slot, who, value);
 			return;
 		}
-		begin_set(region, slot);
+		begin_set(region, session, slot);
 	}
 	note_in_set(region, session, slot, who, value);
 }
 
-void uses_forget(struct region *region, struct slot *slot)
+void uses_forget(struct region *region, uint32_t session, struct slot *slot)
 {
 	uint32_t at = slot->use_who == USE_SET ? (uint32_t)slot->use_value : 0;
+	struct session *s = session_at(region, session);
 
 	while (at != 0) {
 		uint32_t next = users_at(region, at)->next;
 
 		users_at(region, at)->slot = 0;
 		pool_give(region, AREA_USERS, at);
+		s->n_users--;
+		principal_at(region, s->principal)->n_users--;
 		at = next;
 	}
 	slot->use_who = USE_NONE;

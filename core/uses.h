@@ -36,7 +36,7 @@ void uses_note(struct region *region, uint32_t session, struct slot *slot,
 	       uint32_t who, uint64_t value);
 
 /* Forgets all uses, when the slot goes. */
-void uses_forget(struct region *region, struct slot *slot);
+void uses_forget(struct region *region, uint32_t session, struct slot *slot);
 
 /* What an item has to wait for next. */
 struct pending {

@@ -196,6 +196,36 @@ static void g3_without_memory(void **state)
 	assert_false(pending_of(s, s->list[0]).again);
 }
 
+/* Records are few for all, so each client and each principal has its limit. */
+static void records_are_limited(void **state)
+{
+	struct stage *s = *state;
+	struct region *region = world_region(s->seat.world);
+	struct session *session = seat_session(&s->seat);
+	struct principal *principal = principal_at(region, session->principal);
+
+	assert_int_equal(seat_submit(&s->seat, s->context[0], 2, s->list, 4),
+			 0);
+	session->n_users = USERS_PER_CLIENT_MAX - 3;
+	assert_unchanged(&s->seat,
+			 seat_submit(&s->seat, s->context[1], 2, s->list, 4),
+			 -EDQUOT, TENURE_REASON_CLIENT_USERS);
+	session->n_users = 0;
+	principal->n_users = USERS_PER_PRINCIPAL_MAX - 3;
+	assert_unchanged(&s->seat,
+			 seat_submit(&s->seat, s->context[1], 2, s->list, 4),
+			 -EDQUOT, TENURE_REASON_PRINCIPAL_USERS);
+	principal->n_users = 0;
+	assert_int_equal(seat_submit(&s->seat, s->context[1], 2, s->list, 4),
+			 0);
+	assert_int_equal(session->n_users, 4);
+	assert_int_equal(principal->n_users, 4);
+	assert_int_equal(seat_progress(&s->seat, s->context[0], 2), 0);
+	assert_int_equal(seat_progress(&s->seat, s->context[1], 2), 0);
+	assert_int_equal(seat_destroy(&s->seat, s->resource, NULL, 0, 0), 0);
+	assert_int_equal(session->n_users + principal->n_users, 0);
+}
+
 /* Against a table of last values. */
 static void g1_against_a_table(void **state)
 {
@@ -248,6 +278,7 @@ int main(void)
 		on_stage(g1_g3_as_many_as_there_can_be),
 		on_stage(g2_a_resource_waits_for_all_its_children),
 		on_stage(g3_without_memory),
+		on_stage(records_are_limited),
 		on_stage(g1_against_a_table),
 	};
 

@@ -194,6 +194,12 @@ static const char *limit_sentence(enum tenure_reason reason)
 	case TENURE_REASON_CLIENT_SEGMENTS:
 		return "this client's devices have taken as much room for "
 		       "handles as it may have; fewer devices use it better";
+	case TENURE_REASON_CLIENT_USERS:
+		return "too many allocations of this client are used by "
+		       "several contexts at a time";
+	case TENURE_REASON_PRINCIPAL_USERS:
+		return "too many allocations of this user or container are "
+		       "used by several contexts at a time";
 	case TENURE_REASON_CLIENT_DEVICES:
 		return "this client has too many devices";
 	case TENURE_REASON_PRINCIPAL_BYTES:

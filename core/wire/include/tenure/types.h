@@ -181,6 +181,8 @@ enum tenure_reason {
 	/* limits, like those from 70 on */
 	TENURE_REASON_CLIENT_SEGMENTS = 110,
 	TENURE_REASON_PRINCIPAL_SEGMENTS = 111,
+	TENURE_REASON_CLIENT_USERS = 112,
+	TENURE_REASON_PRINCIPAL_USERS = 113,
 
 	/* found by the library itself */
 	TENURE_REASON_ARGUMENT = 120,
