@@ -10,7 +10,8 @@
  * against the target's bound.
  *
  * The allocation is created before the round, untimed, and its memory is
- * never touched: the release closes an empty memfd.
+ * never touched: the release closes an empty memfd. S4-bare has a daemon whose
+ * memory is none (null_daemon.c).
  *
  * -same: everything on one CPU, so every answer is a switch from one process to
  * the other. -cross: the daemon may run on all CPUs, since a worker that has
@@ -99,7 +100,7 @@ static void add(struct bench *bench, const struct kind *kind, bool cross,
 /* Against a round trip through shared memory: the target's own row is that of
  * the synchronous one. */
 static bool add_target(struct bench *bench, const struct quantiles *q,
-		       bool synchronous)
+		       const char *id, const char *what)
 {
 	char path[CHILD_PATH_BYTES], pair[32];
 	const char *argv[] = { path, "--spin", pair, "--visits", "20000", NULL };
@@ -111,11 +112,9 @@ static bool add_target(struct bench *bench, const struct quantiles *q,
 	};
 	struct quantiles spin;
 
-	snprintf(result.id, sizeof(result.id), "%s",
-		 synchronous ? "S4" : "S4-hot");
+	snprintf(result.id, sizeof(result.id), "%s", id);
 	snprintf(result.name, sizeof(result.name),
-		 "%s destroy against a spin round trip",
-		 synchronous ? "synchronous" : "not synchronous");
+		 "%s against a spin round trip", what);
 	child_beside("tenure-floor", path);
 	snprintf(pair, sizeof(pair), "%d,%d", bench->cpus.near,
 		 bench->cpus.far);
@@ -139,22 +138,38 @@ static bool measure(struct bench *bench, struct caller *caller, int peer_cpu)
 
 		if (!measure_rounds(bench, &rounds, &q))
 			return false;
-		if (cross && i < 2 && !add_target(bench, &q, i == 0))
+		if (cross && i < 2 &&
+		    !add_target(bench, &q, i == 0 ? "S4" : "S4-hot",
+				kinds[i].what))
 			return false;
 		add(bench, &kinds[i], cross, &q, echo.p50);
 	}
 	return true;
 }
 
-static bool run(struct bench *bench, int peer_cpu)
+/* Without payload: nothing is closed, so what is left is rings and rules. */
+static bool measure_bare(struct bench *bench, struct caller *caller,
+			 int peer_cpu)
 {
-	struct service service = { 0 };
+	struct rounds rounds = { create, destroy_sync, NULL, caller };
+	struct quantiles q;
+
+	(void)peer_cpu;
+	return measure_rounds(bench, &rounds, &q) &&
+	       add_target(bench, &q, "S4-bare",
+			  "synchronous destroy without payload");
+}
+
+static bool run(struct bench *bench, int peer_cpu, bool is_null)
+{
+	struct service service = { .is_null = is_null };
 	struct caller caller = { 0 };
 	bool cross = peer_cpu != bench->cpus.near;
 	bool good;
 
 	good = service_start(&service, cross ? -1 : peer_cpu) &&
-	       attach(&service, &caller) && measure(bench, &caller, peer_cpu);
+	       attach(&service, &caller) &&
+	       (is_null ? measure_bare : measure)(bench, &caller, peer_cpu);
 	tenure_disconnect(caller.connection);
 	service_stop(&service);
 	return good;
@@ -162,7 +177,9 @@ static bool run(struct bench *bench, int peer_cpu)
 
 bool entry_round_trip(struct bench *bench)
 {
-	if (bench->cpus.far >= 0 && !run(bench, bench->cpus.far))
+	int far = bench->cpus.far;
+
+	if (far >= 0 && (!run(bench, far, true) || !run(bench, far, false)))
 		return false;
-	return run(bench, bench->cpus.near);
+	return run(bench, bench->cpus.near, false);
 }

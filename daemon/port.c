@@ -348,6 +348,7 @@ static uint32_t execute_locked(struct port *port, struct port_bench *bench,
 		}
 		execute_request_locked(port, job, now_ns);
 		done++;
+		bench->any_later |= job->verdict == BROKER_LATER;
 		if (job->verdict == BROKER_KILL)
 			break;
 	}

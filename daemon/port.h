@@ -118,6 +118,9 @@ struct port_job {
 struct port_bench {
 	struct port_job jobs[PORT_REQUESTS];
 	struct port_late late[PORT_LATE];
+	/* Set when a request is to be answered later: a turn of the engine may
+	 * be all that it waits for. The worker clears it. */
+	bool any_later;
 };
 
 enum port_served {

@@ -367,7 +367,9 @@ static enum port_served serve(struct worker *worker, struct port *port)
 		look_at_offers(worker, port);
 	served =
 		port_serve(port, &worker->bench, worker->now_ns, &worker->done);
-
+	if (worker->bench.any_later)
+		worker->pump_soon = true;
+	worker->bench.any_later = false;
 	if (served == PORT_FAULT)
 		give_up(worker, port);
 	return served;
