@@ -401,15 +401,32 @@ static bool go_round(struct worker *worker)
 	return any;
 }
 
+/* A parked port was served and stays parked. If there was no room for its
+ * replies, it has not been parked for that; if there is now, its timer may not
+ * have been started again. */
+static void settle(struct worker *worker, struct port *port)
+{
+	if (port->server.no_room)
+		activate(worker, port);
+	else if (!port->has_timer && ring_server_wants_timer(&port->server))
+		timer_start(worker, port);
+}
+
 /* A whole period has passed for a parked port. */
 static void expire(struct worker *worker, struct port *port)
 {
 	timer_stop(worker, port);
 	if (ring_server_fq_expired(&port->server))
 		timer_start(worker, port);
-	for (int i = 0; i < TIMER_TURNS; i++)
-		if (serve(worker, port) != PORT_BUSY)
-			return;
+	for (int i = 0; i < TIMER_TURNS; i++) {
+		enum port_served served = serve(worker, port);
+
+		if (served == PORT_BUSY)
+			continue;
+		if (served == PORT_IDLE)
+			settle(worker, port);
+		return;
+	}
 	activate(worker, port);
 }
 

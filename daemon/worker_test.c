@@ -337,6 +337,51 @@ static void test_frees_in_time_g5(void **state)
 	leave(&member);
 }
 
+/* All that can be reaped now; every one of them is a refusal. */
+static unsigned int reap_refusals(struct member *member)
+{
+	struct wire_reply reply;
+	unsigned int n = 0;
+
+	for (; ring_client_reap(&member->ring.end, &reply) == 1; n++)
+		assert_int_equal(reply.status, -EINVAL);
+	if (ring_client_reaped(&member->ring.end))
+		raw_ring_knock(&member->ring);
+	return n;
+}
+
+/* More refusals than there is room for, of frees that nobody flushes; the
+ * client comes late to read them, at every stage of the timer. */
+static void test_refusals_without_room_g5(void **state)
+{
+	enum { FREES = 2 * RING_CQ_ENTRIES + 100, TURNS = 30 };
+	struct member member;
+
+	(void)state;
+	join(&member, POLL_NS);
+	for (unsigned int turn = 0; turn < TURNS; turn++) {
+		unsigned int refused = 0;
+		uint64_t began;
+
+		for (uint64_t i = 1; i <= FREES; i++) {
+			if (ring_client_free(&member.ring.end, i) == 1)
+				raw_ring_knock(&member.ring);
+			if (i % 700 == 0)
+				usleep(turn * 271 % 4000);
+		}
+		usleep(turn * 517 % 9000);
+		began = now_ns();
+		while (refused < FREES) {
+			assert_true(now_ns() - began < 5 * NS_PER_S);
+			refused += reap_refusals(&member);
+			usleep(turn * 101 % 700);
+		}
+		assert_int_equal(refused, FREES);
+		assert_int_equal(ring_client_is_drained(&member.ring.end), 1);
+	}
+	leave(&member);
+}
+
 static uint64_t retired(struct member *member)
 {
 	const struct wire_request head = { .opcode = WIRE_OP_STAT };
@@ -572,6 +617,7 @@ int main(void)
 		TEST(test_faulty_before_closed_g3),
 		TEST(test_late_replies_g1),
 		TEST(test_frees_in_time_g5),
+		TEST(test_refusals_without_room_g5),
 		TEST(test_progress_g6),
 		TEST(test_progress_of_the_parked_g6),
 		TEST(test_offers_g7),
