@@ -27,8 +27,9 @@
  * punches everything and then, when nothing can fail any more, strikes the
  * allocations out. A retry (A84) finds all of them as they were.
  *
- * A call for no more than QUICK_BYTES takes a few microseconds, and is made by
- * whoever has it to make; larger ones are left to the releaser's thread.
+ * A call for no more than QUICK_BYTES that no client can have mapped takes a few
+ * microseconds, and is made by whoever has it to make; others are left to the
+ * releaser's thread.
  *
  *	value           high 32 bits   low 32 bits
  *	hAllocation     store          index in the store, plus 1
@@ -46,6 +47,7 @@
  *  G4  A descriptor that was acquired stays open until it is released.
  *  G5  An allocation or resource that is destroyed twice, or a resource that
  *      goes before its allocations, is caught by an assert.
+ *  G6  What is_quick says yes to has few pages, and no client has mapped it.
  */
 #include "daemon/backend_system.h"
 
@@ -72,6 +74,7 @@ struct store {
 	uint32_t readers; /* read-only openings and acquisitions */
 	uint32_t holds; /* acquisitions */
 	uint32_t count, live; /* allocations made, and still there */
+	bool lent; /* a descriptor of it has been acquired */
 	bool *dead; /* per allocation, behind start */
 	uint64_t start[]; /* count + 1 bounds */
 };
@@ -498,13 +501,16 @@ static int destroy_allocation(void *state, struct backend_destroy *destroy)
 }
 
 /*
- * Few pages of few stores are as quick to give back as a request is, and a
- * thread that had to be woken for them would take longer to come.
+ * Few pages that nobody has ever had a descriptor of are as quick to give back
+ * as a request is, and a thread that had to be woken for them would take
+ * longer to come. A client that has one may have mapped it sixty thousand
+ * times, and then a hole of one page takes milliseconds.
  */
 static bool is_quick(void *state, const struct backend_destroy *destroy)
 {
 	struct backend_system *system = state;
 	uint64_t bytes = 0;
+	bool lent = false;
 
 	if (destroy->count > QUICK_ALLOCATIONS)
 		return false;
@@ -514,8 +520,11 @@ static bool is_quick(void *state, const struct backend_destroy *destroy)
 			system, destroy->allocations[i], &index);
 
 		bytes += store->start[index + 1] - store->start[index];
+		pthread_mutex_lock(&system->lock);
+		lent |= store->lent;
+		pthread_mutex_unlock(&system->lock);
 	}
-	return bytes <= QUICK_BYTES;
+	return !lent && bytes <= QUICK_BYTES;
 }
 
 const struct backend_ops backend_system_ops = {
@@ -563,6 +572,7 @@ int backend_system_acquire(struct backend_system *system, uint32_t id,
 	fd = read_only ? store->read_only_fd : store->fd;
 	assert(fd >= 0);
 	store->holds++;
+	store->lent = true;
 	if (read_only)
 		store->readers++;
 	pthread_mutex_unlock(&system->lock);

@@ -530,6 +530,45 @@ static void test_g5_broken_contracts(void **state)
 	assert_true(asserts(&all));
 }
 
+static bool quick(const uint64_t *values, uint32_t count)
+{
+	const struct backend_destroy args = {
+		.count = count,
+		.allocations = values,
+		.client = 1,
+	};
+
+	return ops->is_quick(backend, &args);
+}
+
+static void test_quick_g6(void **state)
+{
+	struct backend_allocation few[3] = {
+		{ .size_bytes = PAGE_BYTES },
+		{ .size_bytes = 15 * PAGE_BYTES },
+		{ .size_bytes = PAGE_BYTES },
+	};
+	uint64_t values[3];
+	uint32_t store;
+
+	(void)state;
+	store = make(few, 3, false).store;
+	for (int i = 0; i < 3; i++)
+		values[i] = few[i].allocation;
+	assert_true(quick(values, 1));
+	assert_true(quick(values, 2)); /* 64 KiB */
+	assert_false(quick(values, 3));
+	assert_true(quick(&values[2], 1));
+	assert_true(backend_system_acquire(backend, store, false) >= 0);
+	backend_system_release(backend, store, false);
+	assert_false(quick(&values[2], 1)); /* it may be mapped for ever */
+	destroy(values, 3, 0, 0);
+	few[0].size_bytes = 17 * PAGE_BYTES;
+	make(few, 1, false);
+	assert_false(quick(&few[0].allocation, 1));
+	destroy(&few[0].allocation, 1, 0, 0);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -547,6 +586,7 @@ int main(void)
 		TEST(test_refused_reader),
 		TEST(test_descriptors_are_limited),
 		TEST(test_g5_broken_contracts),
+		TEST(test_quick_g6),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
