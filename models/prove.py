@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """prove.py COMPILER [PATTERN...]: shows that each model can fail.
+prove.py --apply: only shows that the text of each mutant is there.
 
 A mutant is a file models/mutants/NAME.mutant in the format of tools/mutants.py,
 with one line "model: NAME" in place of rows and tests: an order that is weaker,
@@ -102,6 +103,19 @@ def undocumented(all_mutants):
         yield "MEMORY_MODEL.md does not name this mutant: " + name
 
 
+def apply(every):
+    problems = list(undocumented(every))
+    for mutant in every:
+        try:
+            mutant.applied(ROOT)
+        except mutants.Failure as failure:
+            problems.append(str(failure))
+    for problem in problems:
+        print(problem)
+    print("models: %d mutants, %d problems" % (len(every), len(problems)))
+    return 1 if problems or not every else 0
+
+
 def main(arguments):
     if not arguments:
         print(__doc__, file=sys.stderr)
@@ -110,6 +124,8 @@ def main(arguments):
     every = [Mutant(os.path.join(FOLDER, name))
              for name in sorted(os.listdir(FOLDER))
              if name.endswith(".mutant")]
+    if compiler == "--apply":
+        return apply(every)
     chosen = [m for m in every if not patterns or
               any(fits(m.name, pattern) for pattern in patterns)]
     problems = list(undocumented(every))
