@@ -16,9 +16,9 @@
  * device and one parent go into one job, so a burst of small destroys is one
  * call of the backend; their slots are freed when it comes back. So such a slot
  * is visited twice after its destroy, to tell and to free, and both times its
- * line has been asked for long before. A session has at most one job out: that is what "never
- * concurrently for one client" (B25) means, and it makes the in/out value of a
- * resource (B20) well defined.
+ * line has been asked for long before. A session has at most one job out: that
+ * is what "never concurrently for one client" (B25) means, and it makes the
+ * in/out value of a resource (B20) well defined.
  *
  * An allocation that was destroyed out of a private resource (A51) is an orphan
  * until it is released, which may be later than its resource's destroy when

@@ -228,14 +228,12 @@ static uint32_t pass_plain(const struct list *list, const uint64_t *entries,
 
 	for (i = from; i < count; i++) {
 		const struct handle handle = { entries[i] ^ l.secret };
-		const struct slot *slot =
-			slot_at(&region, handle_index(handle));
+		const struct slot *slot;
 
 		if (i + PREFETCH_AHEAD < count)
 			prefetch_entry(&l, entries[i + PREFETCH_AHEAD]);
-		if (handle_kind(handle) != KIND_ALLOCATION ||
-		    table_owner(&region, handle) != l.owner ||
-		    !control_peek(&slot->control, handle) ||
+		slot = table_peek(&region, l.owner, handle);
+		if (slot == NULL || handle_kind(handle) != KIND_ALLOCATION ||
 		    slot->allocation.parent != l.parent ||
 		    !note_slot(l.scratch, i, handle_index(handle)))
 			break;

@@ -51,17 +51,14 @@
  */
 #include "daemon/backend_system.h"
 
+#include "daemon/memfd.h"
+
 #include <fcntl.h>
 #include <pthread.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#ifndef MFD_NOEXEC_SEAL
-#define MFD_NOEXEC_SEAL 8u
-#endif
 
 /* What a quick release gives back at most. */
 enum { QUICK_ALLOCATIONS = 2, QUICK_BYTES = 64 * 1024 };
@@ -96,7 +93,7 @@ struct places {
 struct backend_system {
 	pthread_mutex_t lock;
 	struct backend_system_config config;
-	bool no_noexec; /* the kernel does not know MFD_NOEXEC_SEAL */
+	bool is_old_kernel; /* see memfd_new() */
 	uint64_t descriptors;
 	struct places stores; /* of struct store * */
 	struct places resources; /* of struct resource */
@@ -247,25 +244,10 @@ static void stores_close(struct backend_system *system, struct store *gone)
 	pthread_mutex_unlock(&system->lock);
 }
 
-static int memfd_new(struct backend_system *system)
-{
-	unsigned int flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
-	int fd;
-
-	if (!system->no_noexec) {
-		fd = memfd_create("tenure", flags | MFD_NOEXEC_SEAL);
-		if (fd >= 0 || errno != EINVAL)
-			return fd < 0 ? -errno : fd;
-		system->no_noexec = true;
-	}
-	fd = memfd_create("tenure", flags);
-	return fd < 0 ? -errno : fd;
-}
-
 /* A memfd of that length that no client can turn against us. */
 static int sealed_memfd(struct backend_system *system, uint64_t bytes)
 {
-	int fd = memfd_new(system);
+	int fd = memfd_new("tenure", &system->is_old_kernel);
 	int r;
 
 	if (fd < 0)
@@ -363,26 +345,6 @@ static int create_allocation(void *state, struct backend_create *create)
 	return 0;
 }
 
-static int reopen_read_only(int fd)
-{
-	char path[32];
-	int r, read_only;
-
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	if (fchmod(fd, 0400) < 0)
-		return -errno;
-	read_only = open(path, O_RDONLY | O_CLOEXEC);
-	r = read_only < 0 ? -errno : read_only;
-	if (r == -ENOENT) /* there is no /proc, and there is no other way */
-		r = -ENOTSUP;
-	/* What was set a moment ago can be set back. */
-	if (fchmod(fd, 0) < 0 && read_only >= 0) {
-		r = -errno;
-		close(read_only);
-	}
-	return r;
-}
-
 static int open_allocation(void *state, const struct backend_opening *opening)
 {
 	struct backend_system *system = state;
@@ -397,7 +359,7 @@ static int open_allocation(void *state, const struct backend_opening *opening)
 		if (system->descriptors >= system->config.descriptors_max)
 			r = -EMFILE;
 		else
-			r = reopen_read_only(store->fd);
+			r = memfd_reopen_read_only(store->fd);
 		if (r >= 0) {
 			store->read_only_fd = r;
 			system->descriptors++;
@@ -514,16 +476,17 @@ static bool is_quick(void *state, const struct backend_destroy *destroy)
 
 	if (destroy->count > QUICK_ALLOCATIONS)
 		return false;
+	pthread_mutex_lock(&system->lock);
 	for (uint32_t i = 0; i < destroy->count; i++) {
-		uint32_t index;
-		const struct store *store = allocation_find(
-			system, destroy->allocations[i], &index);
+		uint64_t value = destroy->allocations[i];
+		uint32_t index = (uint32_t)value - 1;
+		const struct store *store =
+			store_find(system, (uint32_t)(value >> 32));
 
 		bytes += store->start[index + 1] - store->start[index];
-		pthread_mutex_lock(&system->lock);
 		lent |= store->lent;
-		pthread_mutex_unlock(&system->lock);
 	}
+	pthread_mutex_unlock(&system->lock);
 	return !lent && bytes <= QUICK_BYTES;
 }
 

@@ -28,40 +28,30 @@
  */
 #include "daemon/fencepage.h"
 
+#include "daemon/memfd.h"
+
 #include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#ifndef MFD_NOEXEC_SEAL
-#define MFD_NOEXEC_SEAL 8u
-#endif
 #ifndef F_SEAL_FUTURE_WRITE
 #define F_SEAL_FUTURE_WRITE 0x0010
 #endif
 
 #define BYTES sizeof(struct fence_page)
 
-/* Before a kernel knows MFD_NOEXEC_SEAL, it answers EINVAL. */
-static int create_memory(void)
-{
-	const unsigned int flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
-	int fd = memfd_create("tenure-fences", flags | MFD_NOEXEC_SEAL);
-
-	if (fd < 0 && errno == EINVAL)
-		fd = memfd_create("tenure-fences", flags);
-	return fd;
-}
-
 /* The memory of a page that has none; on failure what there is goes with it. */
 static int map_memory(struct fencepage *page)
 {
+	bool is_old = false;
 	void *at;
 
-	page->fd = create_memory();
-	if (page->fd < 0 || ftruncate(page->fd, BYTES) < 0 ||
+	page->fd = memfd_new("tenure-fences", &is_old);
+	if (page->fd < 0)
+		return page->fd;
+	if (ftruncate(page->fd, BYTES) < 0 ||
 	    fcntl(page->fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW) < 0 ||
 	    fchmod(page->fd, 0) < 0)
 		return -errno;
@@ -116,33 +106,13 @@ int fencepage_maker_fd(const struct fencepage *page)
 	return duplicate(page->fd);
 }
 
-static int reopen_read_only(int fd)
-{
-	char path[32];
-	int r, read_only;
-
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	if (fchmod(fd, 0400) < 0)
-		return -errno;
-	read_only = open(path, O_RDONLY | O_CLOEXEC);
-	r = read_only < 0 ? -errno : read_only;
-	if (r == -ENOENT) /* there is no /proc, and there is no other way */
-		r = -ENOTSUP;
-	/* What was set a moment ago can be set back. */
-	if (fchmod(fd, 0) < 0 && read_only >= 0) {
-		r = -errno;
-		close(read_only);
-	}
-	return r;
-}
-
 static int seal(struct fencepage *page)
 {
 	int read_only;
 
 	if (fcntl(page->fd, F_ADD_SEALS, F_SEAL_FUTURE_WRITE | F_SEAL_SEAL) < 0)
 		return -errno;
-	read_only = reopen_read_only(page->fd);
+	read_only = memfd_reopen_read_only(page->fd);
 	if (read_only < 0)
 		return read_only;
 	close(page->fd);

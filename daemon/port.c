@@ -46,6 +46,8 @@
  */
 #include "daemon/port.h"
 
+#include "daemon/memfd.h"
+
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/futex.h>
@@ -56,26 +58,11 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#ifndef MFD_NOEXEC_SEAL
-#define MFD_NOEXEC_SEAL 8u
-#endif
-
 #define SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
 
 static struct port *port_of(struct engine_sink *sink)
 {
 	return (struct port *)((char *)sink - offsetof(struct port, sink));
-}
-
-/* Before a kernel knows MFD_NOEXEC_SEAL, it answers EINVAL. */
-static int create_memory(void)
-{
-	const unsigned int flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
-	int fd = memfd_create("tenure-ring", flags | MFD_NOEXEC_SEAL);
-
-	if (fd < 0 && errno == EINVAL)
-		fd = memfd_create("tenure-ring", flags);
-	return fd < 0 ? -errno : fd;
 }
 
 static int map_ring(struct port *port)
@@ -214,7 +201,9 @@ bool port_progressed_locked(struct port *port)
 /* Memory and doorbell of a port that has neither. */
 static int open_port(struct port *port)
 {
-	port->memory_fd = create_memory();
+	bool is_old = false;
+
+	port->memory_fd = memfd_new("tenure-ring", &is_old);
 	if (port->memory_fd < 0)
 		return port->memory_fd;
 	port->doorbell_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
