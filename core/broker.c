@@ -634,6 +634,48 @@ enum broker_verdict broker_receive(struct broker *broker, uint32_t client,
 	return outcome.kill ? BROKER_KILL : BROKER_REPLY;
 }
 
+static void not_made(struct env *env, const struct broker_reply *reply)
+{
+	switch (reply->head.opcode) {
+	case WIRE_OP_RING:
+	case WIRE_OP_DOORBELL:
+		ring_not_made(env, reply);
+		break;
+	case WIRE_OP_FENCE_WATCH:
+		watch_not_made(env, reply);
+		break;
+	default:
+		assert(reply->head.opcode == WIRE_OP_FENCE_PAGE ||
+		       reply->head.opcode == WIRE_OP_FENCE_MAP);
+		page_not_made(env, reply);
+		break;
+	}
+}
+
+/* Between the grant and this its other requests are served. */
+enum broker_verdict broker_descriptor_failed(struct broker *broker,
+					     struct broker_reply *reply,
+					     int status)
+{
+	struct env *env = &broker->env;
+	struct session *s = session_at(&env->region, reply->client);
+
+	assert(reply->head.status == 0 && reply->head.fds == 1 && status < 0);
+	not_made(env, reply);
+	region_state(&env->region)->refused_total++;
+	reply->head.status = status;
+	reply->head.reason = TENURE_REASON_BACKEND;
+	reply->head.fds = 0;
+	memset(reply->head.value, 0, sizeof(reply->head.value));
+	if (s->fds_unacknowledged == 0) {
+		reply->head.status = -EPROTO;
+		reply->head.reason = TENURE_REASON_ACK_EXCESS;
+		return BROKER_KILL;
+	}
+	s->fds_unacknowledged--;
+	return BROKER_REPLY;
+}
+
 bool broker_next_notice(struct broker *broker, uint32_t *ret_client)
 {
 	uint32_t client = session_take_noticed(&broker->env);

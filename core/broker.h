@@ -131,26 +131,18 @@ uint32_t broker_free(struct broker *broker, uint32_t client,
 		     struct wire_reply *ret_refusals);
 
 /*
- * What a granted RING or DOORBELL asked for could not be made, status says
- * why: nothing is charged, and *reply becomes the refusal that is to be sent.
+ * The descriptor that a granted RING, DOORBELL, FENCE_WATCH, FENCE_PAGE or
+ * FENCE_MAP asked for could not be made, status says why. What was granted is
+ * taken back, nothing stays charged, and *reply becomes the refusal that is to
+ * be sent. BROKER_KILL: by its ring the client has meanwhile acknowledged a
+ * descriptor that it never had.
  */
-void broker_ring_failed(struct broker *broker, struct broker_reply *reply,
-			int status);
+enum broker_verdict broker_descriptor_failed(struct broker *broker,
+					     struct broker_reply *reply,
+					     int status);
 
 /* A client that is to be told, by a NOTICE, that a device of it was removed. */
 bool broker_next_notice(struct broker *broker, uint32_t *ret_client);
-
-/*
- * The descriptor of a granted FENCE_WATCH could not be made, status says why:
- * the wait is given up, and *reply becomes the refusal that is to be sent.
- */
-void broker_watch_failed(struct broker *broker, struct broker_reply *reply,
-			 int status);
-
-/* The same for the page of a granted FENCE_PAGE, or the descriptor of a
- * FENCE_MAP. */
-void broker_page_failed(struct broker *broker, struct broker_reply *reply,
-			int status);
 
 /* Nobody reads the descriptor of that FENCE_WATCH any more. Its late reply is
  * still to come, for nobody. */

@@ -150,24 +150,14 @@ struct outcome page_request(struct broker *broker, uint32_t client,
 	}
 }
 
-void broker_page_failed(struct broker *broker, struct broker_reply *reply,
-			int status)
+void page_not_made(struct env *env, const struct broker_reply *reply)
 {
-	struct env *env = &broker->env;
 	struct session *s = session_at(&env->region, reply->client);
 
-	assert(reply->head.status == 0 && reply->head.fds == 1 && status < 0);
-	assert(s->fds_unacknowledged > 0);
-	if (reply->head.opcode == WIRE_OP_FENCE_PAGE) {
-		session_release(env, reply->client, CHARGE_BYTES,
-				sizeof(struct fence_page));
-		s->ring_bytes -= sizeof(struct fence_page);
-		s->page_serial = 0;
-	}
-	s->fds_unacknowledged--;
-	reply->head.status = status;
-	reply->head.reason = TENURE_REASON_BACKEND;
-	reply->head.fds = 0;
-	memset(reply->head.value, 0, sizeof(reply->head.value));
-	region_state(&env->region)->refused_total++;
+	if (reply->head.opcode != WIRE_OP_FENCE_PAGE)
+		return;
+	session_release(env, reply->client, CHARGE_BYTES,
+			sizeof(struct fence_page));
+	s->ring_bytes -= sizeof(struct fence_page);
+	s->page_serial = 0;
 }

@@ -11,4 +11,7 @@ struct outcome page_request(struct broker *broker, uint32_t client,
 			    const struct wire_request *head,
 			    struct broker_reply *reply);
 
+/* Takes a granted page back: it could not be made. */
+void page_not_made(struct env *env, const struct broker_reply *reply);
+
 #endif

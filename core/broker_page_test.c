@@ -232,12 +232,40 @@ static void g5_what_could_not_be_made(void **state)
 					1, &reply),
 			 BROKER_REPLY);
 	assert_int_equal(reply.head.fds, 1);
-	broker_page_failed(broker, &reply, -EMFILE);
+	assert_int_equal(broker_descriptor_failed(broker, &reply, -EMFILE),
+			 BROKER_REPLY);
 	assert_int_equal(reply.head.status, -EMFILE);
 	assert_int_equal(reply.head.fds, 0);
 	assert_int_equal(seat_session(&s->maker)->page_serial, 0);
 	inproc_check(s->maker.world);
 	publish_well(s, 1);
+}
+
+/* P4: an acknowledgement that overtakes the descriptor is no promise of ours
+ * that is broken, but a lie of the client. */
+static void g5_acknowledged_before_it_was_made(void **state)
+{
+	struct stage *s = *state;
+	struct broker *broker = inproc_broker(s->maker.world);
+	struct wire_request head = { .opcode = WIRE_OP_FENCE_PAGE, .id = 1 };
+	struct wire_request ping = { .opcode = WIRE_OP_PING, .fds_acked = 1 };
+	struct broker_reply reply, pong;
+
+	assert_int_equal(broker_receive(broker, s->maker.client,
+					BROKER_PORT_SOCKET, &head, sizeof(head),
+					1, &reply),
+			 BROKER_REPLY);
+	assert_int_equal(broker_receive(broker, s->maker.client,
+					BROKER_PORT_RING, &ping, sizeof(ping),
+					1, &pong),
+			 BROKER_REPLY);
+	assert_int_equal(broker_descriptor_failed(broker, &reply, -EPERM),
+			 BROKER_KILL);
+	assert_int_equal(reply.head.status, -EPROTO);
+	assert_int_equal(reply.head.reason, TENURE_REASON_ACK_EXCESS);
+	assert_int_equal(reply.head.fds, 0);
+	assert_int_equal(seat_session(&s->maker)->page_serial, 0);
+	inproc_check(s->maker.world);
 }
 
 #define STAGE_TEST(name) \
@@ -253,6 +281,7 @@ int main(void)
 		STAGE_TEST(waits_end_by_the_page),
 		STAGE_TEST(g4_the_end_is_told),
 		STAGE_TEST(g5_what_could_not_be_made),
+		STAGE_TEST(g5_acknowledged_before_it_was_made),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -81,26 +81,16 @@ struct outcome ring_request(struct broker *broker, uint32_t client,
 	return doorbell_make(broker, client, reply);
 }
 
-void broker_ring_failed(struct broker *broker, struct broker_reply *reply,
-			int status)
+void ring_not_made(struct env *env, const struct broker_reply *reply)
 {
-	struct env *env = &broker->env;
 	struct session *s = session_at(&env->region, reply->client);
 
-	assert(reply->head.status == 0 && reply->head.fds == 1 && status < 0);
-	assert(s->fds_unacknowledged > 0);
 	if (reply->head.opcode == WIRE_OP_RING) {
 		session_release(env, reply->client, CHARGE_BYTES,
 				s->ring_bytes);
 		s->ring_bytes = 0;
 	} else {
-		assert(reply->head.opcode == WIRE_OP_DOORBELL && s->doorbell);
+		assert(s->doorbell);
 		s->doorbell = 0;
 	}
-	s->fds_unacknowledged--;
-	reply->head.status = status;
-	reply->head.reason = TENURE_REASON_BACKEND;
-	reply->head.fds = 0;
-	reply->head.value[0] = 0;
-	region_state(&env->region)->refused_total++;
 }

@@ -11,4 +11,7 @@ struct outcome ring_request(struct broker *broker, uint32_t client,
 			    const struct wire_request *head,
 			    struct wire_reply *reply);
 
+/* Takes a granted one back: what it asked for could not be made. */
+void ring_not_made(struct env *env, const struct broker_reply *reply);
+
 #endif

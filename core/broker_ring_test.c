@@ -160,7 +160,9 @@ static void make_fail(struct seat *s, uint8_t opcode, int status)
 					&reply),
 			 BROKER_REPLY);
 	assert_int_equal(reply.head.status, 0);
-	broker_ring_failed(inproc_broker(s->world), &reply, status);
+	assert_int_equal(broker_descriptor_failed(inproc_broker(s->world),
+						  &reply, status),
+			 BROKER_REPLY);
 	assert_int_equal(reply.head.status, status);
 	assert_int_equal(reply.head.reason, TENURE_REASON_BACKEND);
 	assert_int_equal(reply.head.id, 7);

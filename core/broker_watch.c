@@ -80,20 +80,8 @@ void broker_watch_cancel(struct broker *broker, uint32_t client, uint64_t id)
 	fence_watch_cancel(&broker->env, client, id);
 }
 
-void broker_watch_failed(struct broker *broker, struct broker_reply *reply,
-			 int status)
+void watch_not_made(struct env *env, const struct broker_reply *reply)
 {
-	struct env *env = &broker->env;
-	struct session *s = session_at(&env->region, reply->client);
-
-	assert(reply->head.opcode == WIRE_OP_FENCE_WATCH);
-	assert(reply->head.fds == 1 && status < 0);
-	assert(s->fds_unacknowledged > 0);
 	if (!reply->over)
 		fence_watch_cancel(env, reply->client, reply->head.id);
-	s->fds_unacknowledged--;
-	reply->head.status = status;
-	reply->head.reason = TENURE_REASON_BACKEND;
-	reply->head.fds = 0;
-	region_state(&env->region)->refused_total++;
 }

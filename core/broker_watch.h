@@ -11,4 +11,7 @@ struct outcome watch_request(struct broker *broker, uint32_t client,
 			     const struct wire_request *head, const void *args,
 			     struct broker_reply *reply);
 
+/* Gives a granted one up: its descriptor could not be made. */
+void watch_not_made(struct env *env, const struct broker_reply *reply);
+
 #endif

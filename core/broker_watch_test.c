@@ -227,7 +227,8 @@ static void fail_to_make(struct stage *s, uint64_t value)
 					sizeof(message), 1, &reply),
 			 BROKER_REPLY);
 	assert_int_equal(reply.over, value == 0);
-	broker_watch_failed(broker, &reply, -EMFILE);
+	assert_int_equal(broker_descriptor_failed(broker, &reply, -EMFILE),
+			 BROKER_REPLY);
 	assert_int_equal(reply.head.status, -EMFILE);
 	assert_int_equal(reply.head.reason, TENURE_REASON_BACKEND);
 	assert_int_equal(reply.head.fds, 0);

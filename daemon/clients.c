@@ -26,6 +26,8 @@
  *  G1  For every broker_connect that succeeded there is one broker_disconnect.
  *  G2  Every refusal is told, with its reason, as long as the peer reads.
  *  G3  Failing allocations and descriptors cost one client, never more.
+ *  G4  A descriptor that is sent is that of the store which the broker named,
+ *      whatever the client does meanwhile by its ring.
  */
 #include "daemon/clients.h"
 
@@ -352,74 +354,68 @@ static int page_fd(struct client *client, const struct broker_reply *reply)
 	return r;
 }
 
-/* Finds or makes the descriptor that a reply promises; or makes the reply a
- * refusal. */
-static void find_descriptor(struct client *client, struct broker_reply *reply,
-			    struct conn_attachment *ret)
+/* Makes what the broker has granted with a descriptor of our own; 0 or a
+ * negative errno. */
+static int make_descriptor(struct client *client,
+			   const struct broker_reply *reply,
+			   struct conn_attachment *ret)
 {
-	struct clients_config *config = &client->clients->config;
 	int r;
 
+	ret->source = CONN_FROM_US;
 	switch (reply->head.opcode) {
 	case WIRE_OP_RING:
 		r = make_port(client);
-		if (r < 0) {
-			engine_lock(config->engine);
-			broker_ring_failed(&config->engine->broker, reply, r);
-			engine_unlock(config->engine);
-			break;
-		}
-		ret->source = CONN_FROM_US;
-		ret->fd = port_take_memory(client->port);
-		break;
+		ret->fd = r < 0 ? -1 : port_take_memory(client->port);
+		return r;
 	case WIRE_OP_FENCE_WATCH:
 		r = make_fencefd(client, reply);
-		if (r < 0) {
-			engine_lock(config->engine);
-			broker_watch_failed(&config->engine->broker, reply, r);
-			engine_unlock(config->engine);
-			break;
-		}
-		ret->source = CONN_FROM_US;
-		ret->fd = r;
-		break;
-	case WIRE_OP_FENCE_PAGE:
-	case WIRE_OP_FENCE_MAP:
-		r = page_fd(client, reply);
-		if (r < 0) {
-			engine_lock(config->engine);
-			broker_page_failed(&config->engine->broker, reply, r);
-			engine_unlock(config->engine);
-			break;
-		}
-		ret->source = CONN_FROM_US;
-		ret->fd = r;
 		break;
 	case WIRE_OP_DOORBELL:
 		ret->source = CONN_FROM_PORT;
-		ret->fd = client->port->doorbell_fd;
+		r = client->port->doorbell_fd;
 		break;
 	default:
-		assert(reply->adapter == 0);
-		ret->source = CONN_FROM_STORE;
-		ret->store = reply->store;
-		ret->read_only = reply->read_only;
-		ret->fd = backend_system_acquire(config->system, reply->store,
-						 reply->read_only);
+		assert(reply->head.opcode == WIRE_OP_FENCE_PAGE ||
+		       reply->head.opcode == WIRE_OP_FENCE_MAP);
+		r = page_fd(client, reply);
 		break;
 	}
+	ret->fd = r < 0 ? -1 : r;
+	return r < 0 ? r : 0;
 }
 
-static void send_reply(struct client *client, struct broker_reply *reply)
+/* The same, or the reply becomes a refusal. */
+static enum broker_verdict find_descriptor(struct client *client,
+					   struct broker_reply *reply,
+					   struct conn_attachment *ret)
 {
-	struct conn_attachment attachment = { .fd = -1 };
+	struct engine *engine = client->clients->config.engine;
+	int r = make_descriptor(client, reply, ret);
+	enum broker_verdict verdict = BROKER_REPLY;
+
+	if (r < 0) {
+		engine_lock(engine);
+		verdict = broker_descriptor_failed(&engine->broker, reply, r);
+		engine_unlock(engine);
+	}
+	return verdict;
+}
+
+/* attachment is of a store, or has no descriptor yet. */
+static void send_reply(struct client *client, struct broker_reply *reply,
+		       struct conn_attachment *attachment)
+{
 	int r;
 
-	if (reply->head.fds) {
-		assert(reply->head.fds == 1);
-		find_descriptor(client, reply, &attachment);
+	assert(reply->head.fds <= 1);
+	if (reply->head.fds && attachment->fd < 0 &&
+	    find_descriptor(client, reply, attachment) == BROKER_KILL) {
+		throw_out(client, reply->head.status,
+			  (enum tenure_reason)reply->head.reason);
+		return;
 	}
-	r = conn_send(&client->conn, &reply->head, reply->data, &attachment);
+	r = conn_send(&client->conn, &reply->head, reply->data, attachment);
 	if (r == -ENOMEM)
 		throw_out(client, -ENOMEM, TENURE_REASON_DAEMON_BUSY);
 	else if (r < 0)
@@ -444,9 +440,29 @@ static void answer_refused(struct client *client, const void *bytes,
 	end(client, "refused");
 }
 
-/* Asks the broker, and keeps what it answers outside of the gate. */
+/* Takes hold of the store that a reply promises a descriptor of. */
+static void hold_store(struct clients *clients,
+		       const struct broker_reply *reply,
+		       struct conn_attachment *ret)
+{
+	assert(reply->adapter == 0);
+	*ret = (struct conn_attachment){
+		.source = CONN_FROM_STORE,
+		.store = reply->store,
+		.read_only = reply->read_only,
+		.fd = backend_system_acquire(clients->config.system,
+					     reply->store, reply->read_only),
+	};
+}
+
+/*
+ * Asks the broker, and keeps what it answers outside of the gate. A store is
+ * taken hold of inside of it: a moment later a destroy, by the ring, may have
+ * let it go, and its number may be somebody else's (P1).
+ */
 static enum broker_verdict receive(struct client *client, const void *bytes,
-				   size_t size, struct broker_reply *ret)
+				   size_t size, struct broker_reply *ret,
+				   struct conn_attachment *ret_attachment)
 {
 	struct clients *clients = client->clients;
 	enum broker_verdict verdict;
@@ -459,6 +475,9 @@ static enum broker_verdict receive(struct client *client, const void *bytes,
 		memcpy(clients->data, ret->data, ret->head.data_bytes);
 		ret->data = clients->data;
 	}
+	if (verdict == BROKER_REPLY && ret->head.opcode == WIRE_OP_MAP &&
+	    ret->head.fds)
+		hold_store(clients, ret, ret_attachment);
 	engine_unlock(clients->config.engine);
 	return verdict;
 }
@@ -468,17 +487,18 @@ static void on_message(struct conn *conn, const void *bytes, size_t size)
 	struct client *client = client_of(conn);
 	struct clients *clients = client->clients;
 	struct broker_reply reply = { .client = client->id };
+	struct conn_attachment attachment = { .fd = -1 };
 
 	if (client->id == 0) {
 		answer_refused(client, bytes, size);
 		return;
 	}
-	switch (receive(client, bytes, size, &reply)) {
+	switch (receive(client, bytes, size, &reply, &attachment)) {
 	case BROKER_REPLY:
 		if (!client->greeted && reply.head.status == 0 &&
 		    reply.head.opcode == WIRE_OP_HELLO)
 			greet(client);
-		send_reply(client, &reply);
+		send_reply(client, &reply, &attachment);
 		break;
 	case BROKER_LATER:
 		conn_expect(conn);
@@ -666,6 +686,7 @@ void clients_admit(struct clients *clients, int socket_fd)
 static void send_late(struct clients *clients, struct broker_reply *reply)
 {
 	struct client *client = find(clients, reply->client);
+	struct conn_attachment none = { .fd = -1 };
 
 	/* It was here when the engine passed this on, and it is the engine
 	 * that forgets the mail of those who end. */
@@ -674,7 +695,7 @@ static void send_late(struct clients *clients, struct broker_reply *reply)
 		say_late(client, &reply->head);
 		return;
 	}
-	send_reply(client, reply);
+	send_reply(client, reply, &none);
 	conn_expected(&client->conn);
 }
 

@@ -22,6 +22,8 @@
 
 #define TIMEOUT_NS UINT64_C(1000)
 
+enum { FIRST_CLIENT = 1 };
+
 /* Memory for a client is refused. */
 static bool no_memory;
 
@@ -31,6 +33,22 @@ void *__wrap_calloc(size_t n, size_t size);
 void *__wrap_calloc(size_t n, size_t size)
 {
 	return no_memory ? NULL : __real_calloc(n, size);
+}
+
+/* What happens once the gate is left the next time: a turn of a worker. */
+static void (*between)(void);
+
+void __real_gate_unlock(struct gate *gate);
+void __wrap_gate_unlock(struct gate *gate);
+
+void __wrap_gate_unlock(struct gate *gate)
+{
+	void (*now)(void) = between;
+
+	__real_gate_unlock(gate);
+	between = NULL;
+	if (now)
+		now();
 }
 
 static struct poller poller;
@@ -268,6 +286,66 @@ static void test_a_whole_life(void **state)
 	assert_int_equal(stat.stores, 0);
 }
 
+static uint64_t victim;
+
+/* As by a ring: the allocation is freed, and its memory released. */
+static void free_the_victim(void)
+{
+	struct engine_rest rest;
+	struct wire_reply refusal;
+
+	engine_lock(&engine);
+	assert_int_equal(broker_free(&engine.broker, FIRST_CLIENT, &victim, 1,
+				     clock_ns, &refusal),
+			 0);
+	do {
+		if (engine.jobs)
+			sem_wait(&notified);
+		rest = engine_pump_locked(&engine, clock_ns);
+	} while (rest.more || engine.jobs);
+	engine_unlock(&engine);
+}
+
+/* P1: the descriptor would be that of whoever has the place by then. */
+static void test_g4_freed_while_it_is_sent(void **state)
+{
+	const struct wire_allocation allocation = { .size_bytes = 4096 };
+	struct backend_system_stat stat;
+	struct wire_reply reply;
+	int fd = join();
+	uint64_t device;
+
+	(void)state;
+	call(fd, hello, NULL);
+	device = device_of(fd);
+	call(fd,
+	     (struct wire_request){
+		     .opcode = WIRE_OP_CREATE,
+		     .device = device,
+		     .count = 1,
+		     .args_bytes = sizeof(allocation),
+	     },
+	     &allocation);
+	victim = reply_data[0];
+	between = free_the_victim;
+	reply = call(fd,
+		     (struct wire_request){
+			     .opcode = WIRE_OP_MAP,
+			     .device = device,
+			     .object = victim,
+			     .flags = WIRE_MAP_WANT_FD,
+		     },
+		     NULL);
+	assert_null(between);
+	assert_int_equal(reply.status, 0);
+	assert_int_equal(reply.fds, 1);
+	backend_system_stat(backend, &stat);
+	assert_int_equal(stat.stores, 0);
+	close(fd);
+	turn();
+	turn();
+}
+
 static void test_late_reply(void **state)
 {
 	struct wire_request destroy = {
@@ -384,6 +462,49 @@ static void test_g3_no_descriptor_for_a_ring(void **state)
 	close(got);
 	close(fd);
 	turn();
+	turn();
+}
+
+static void acknowledge(void)
+{
+	const struct wire_request ping = { .opcode = WIRE_OP_PING,
+					   .fds_acked = 1 };
+	struct broker_reply pong;
+
+	engine_lock(&engine);
+	assert_int_equal(broker_receive(&engine.broker, FIRST_CLIENT,
+					BROKER_PORT_RING, &ping, sizeof(ping),
+					clock_ns, &pong),
+			 BROKER_REPLY);
+	engine_unlock(&engine);
+}
+
+/* P4: it ends who says that he has what was never made, and nobody else. */
+static void test_acknowledged_and_never_made(void **state)
+{
+	struct rlimit before, tight;
+	struct wire_reply reply;
+	int fd = join(), probe;
+
+	(void)state;
+	call(fd, hello, NULL);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	probe = dup(0);
+	close(probe);
+	tight = before;
+	tight.rlim_cur = (rlim_t)probe;
+	ask(fd, (struct wire_request){ .opcode = WIRE_OP_RING }, NULL);
+	between = acknowledge;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &tight), 0);
+	turn();
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	assert_null(between);
+	assert_int_equal(hear(fd, &reply), 1);
+	assert_int_equal(reply.status, -EPROTO);
+	assert_int_equal(reply.reason, TENURE_REASON_ACK_EXCESS);
+	assert_int_equal(hear(fd, &reply), 0);
+	assert_int_equal(clients.counters.killed, 1);
+	close(fd);
 	turn();
 }
 
@@ -559,9 +680,11 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(test_a_whole_life),
+		TEST(test_g4_freed_while_it_is_sent),
 		TEST(test_late_reply),
 		TEST(test_a_ring_and_its_fault),
 		TEST(test_g3_no_descriptor_for_a_ring),
+		TEST(test_acknowledged_and_never_made),
 		TEST(test_ring_that_is_never_received),
 		TEST(test_g2_refused_at_hello),
 		TEST(test_g2_many_refusals),
