@@ -61,7 +61,9 @@ static struct outcome page_make(struct broker *broker, uint32_t client,
 		return outcome;
 	session_charge(env, client, CHARGE_BYTES, sizeof(struct fence_page));
 	s->ring_bytes += sizeof(struct fence_page);
-	s->page_serial = ++region_state(&env->region)->last_page;
+	region_state(&env->region)->last_page++;
+	stored();
+	s->page_serial = region_state(&env->region)->last_page;
 	s->fds_unacknowledged++;
 	reply->fds = 1;
 	reply->value[0] = sizeof(struct fence_page);
@@ -95,8 +97,9 @@ static struct outcome publish(struct broker *broker, uint32_t client,
 	if (f->entry != 0 || head->value[0] == 0 ||
 	    head->value[0] >= FENCE_PAGE_ENTRIES || head->value[1] == 0)
 		return refuse(-EINVAL, TENURE_REASON_FENCE_ENTRY);
-	f->entry = (uint32_t)head->value[0];
 	f->tag = head->value[1];
+	stored();
+	f->entry = (uint32_t)head->value[0];
 	fence_look(env, slot->fence.fence);
 	fence_tell(env, slot->fence.fence);
 	return outcome;

@@ -386,6 +386,10 @@ static void g2_fences_and_waits(void **state)
 	BREAK(sp, f->value, 5, "wait that should have ended");
 	BREAK(sp, f->who, f->who + 1, "fence of its word");
 	BREAK(sp, f->dead, 1, "");
+	BREAK(sp, f->entry, 1, "tag of published fence");
+	f->tag = 1;
+	BREAK(sp, f->entry, 1, "page of published fence");
+	f->tag = 0;
 	BREAK(sp, w->fence, slot->fence.fence + 1, "fence of wait");
 	BREAK(sp, w->waiter, 1u << 19, "");
 	BREAK(sp, waiter->first_wait, 0, "waits of waiter");

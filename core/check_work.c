@@ -220,18 +220,27 @@ static void walk_waits_of(struct check *c, uint32_t waiter)
 static void check_fence(struct check *c, uint32_t index)
 {
 	const struct fence *f = fence_at(c->region, index);
-	const struct words *words;
+	const struct session *maker;
 
 	check_expect(c, "references of fence", index, f->refs,
 		     c->fence_refs[index]);
 	walk_waits(c, index);
 	if (f->dead) {
 		check_expect(c, "waits of a dead fence", index, f->n_waits, 0);
+		check_expect(c, "maker of a dead fence", index, f->session, 0);
 		return;
 	}
-	words = &session_at(c->region, f->session)->words;
+	maker = session_at(c->region, f->session);
 	check_expect(c, "fence of its word", index,
-		     words_find(c->region, words, f->who), WORD_FENCE | index);
+		     words_find(c->region, &maker->words, f->who),
+		     WORD_FENCE | index);
+	if (f->entry == 0)
+		return;
+	check_expect(c, "tag of published fence", index, f->tag != 0, 1);
+	check_expect(c, "page of published fence", index,
+		     maker->page_serial != 0 &&
+			     maker->page_serial <= c->state->last_page,
+		     1);
 }
 
 void check_fences(struct check *c)

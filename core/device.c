@@ -190,6 +190,7 @@ void adapter_stop(struct env *env, uint32_t adapter)
 			continue;
 		if (d->state != DEVICE_REMOVED)
 			session_notice(env, d->session);
+		stored();
 		device_remove(env, i, false);
 		session_wake(env, d->session);
 	}

@@ -8,6 +8,7 @@
 
 #include "core/broker_recover.h"
 #include "core/check.h"
+#include "core/ring/fence_page.h"
 #include "core/uses.h"
 #include "tests/support/specimen.h"
 
@@ -131,6 +132,70 @@ static void uses_are_cut_to_what_was_submitted(void **state)
 	expect_whole(sp);
 }
 
+enum { ENTRY = 5, TAG = 9 };
+
+/* The specimen's fence is published; the page that it is read in. */
+static struct fence_page *publish(struct specimen *sp)
+{
+	struct fence_page *page = inproc_page(sp->world, sp->maker.client);
+	struct wire_request head = { .opcode = WIRE_OP_RING };
+
+	assert_int_equal(seat_ask(&sp->maker, head, NULL, 0), 0);
+	head.opcode = WIRE_OP_FENCE_PAGE;
+	assert_int_equal(seat_ask(&sp->maker, head, NULL, 0), 0);
+	head = (struct wire_request){ .opcode = WIRE_OP_FENCE_PUBLISH,
+				      .device = sp->maker.device,
+				      .object = sp->fence,
+				      .value = { ENTRY, TAG } };
+	assert_int_equal(seat_ask(&sp->maker, head, NULL, 0), 0);
+	fence_page_publish(page, ENTRY, TAG);
+	return page;
+}
+
+/* Its maker was ending it: nobody reads a value any more. */
+static void dead_fences_are_not_read(void **state)
+{
+	struct specimen *sp = *state;
+	struct fence_page *page = publish(sp);
+	uint64_t value;
+
+	assert_int_equal(rebuild_it(sp), 0);
+	assert_true(fence_page_read(page, ENTRY, TAG, &value));
+	table_retire(seat_slot(&sp->maker, sp->fence));
+	assert_int_equal(rebuild_it(sp), 0);
+	assert_false(fence_page_read(page, ENTRY, TAG, &value));
+	inproc_recover(sp->world, false);
+	assert_int_equal(seat_fence_value(&sp->opener, sp->fence_opened,
+					  &value),
+			 -ENODEV);
+}
+
+/* What the specimen's wait, for 5, comes to when that was stored before. */
+static int wait_after(struct specimen *sp, uint64_t stored_value)
+{
+	const struct region *region = world_region(sp->world);
+	struct slot *slot = seat_slot(&sp->maker, sp->fence);
+	uint32_t wait = fence_at(region, slot->fence.fence)->first_wait;
+	uint64_t id = waiter_at(region, wait_at(region, wait)->waiter)->id;
+
+	fence_page_raise(publish(sp), ENTRY, stored_value);
+	table_retire(slot);
+	inproc_recover(sp->world, false);
+	inproc_pump_all(sp->world);
+	assert_true(seat_heard(&sp->opener, id));
+	return sp->opener.reply.head.status;
+}
+
+static void what_was_stored_before_the_end_counts(void **state)
+{
+	assert_int_equal(wait_after(*state, 5), 0);
+}
+
+static void what_was_not_stored_does_not(void **state)
+{
+	assert_int_equal(wait_after(*state, 4), -ENODEV);
+}
+
 static void g6_again_and_again(void **state)
 {
 	struct specimen *sp = *state;
@@ -166,6 +231,9 @@ int main(void)
 		WITH_SPECIMEN(g3_what_was_never_announced_goes),
 		WITH_SPECIMEN(g4_a_group_dies_whole),
 		WITH_SPECIMEN(uses_are_cut_to_what_was_submitted),
+		WITH_SPECIMEN(dead_fences_are_not_read),
+		WITH_SPECIMEN(what_was_stored_before_the_end_counts),
+		WITH_SPECIMEN(what_was_not_stored_does_not),
 		WITH_SPECIMEN(g6_again_and_again),
 		WITH_SPECIMEN(without_memory),
 	};

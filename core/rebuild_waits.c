@@ -141,11 +141,23 @@ static void decide_waits(struct rebuild *r)
 
 		if (!w->record.in_use)
 			continue;
-		if (!is_open(r, w) || fence_at(r->region, w->fence)->dead)
+		if (!is_open(r, w))
 			lose(r, w);
 		else if (fence_at(r->region, w->fence)->value >= w->value)
 			arrive(r, w);
+		else if (fence_at(r->region, w->fence)->dead)
+			lose(r, w);
 	}
+}
+
+/* Now that nobody waits for them, dead ones are as those that died in peace. */
+static void bury_fences(struct rebuild *r)
+{
+	uint32_t used = region_area(r->region, AREA_FENCES)->used;
+
+	for (uint32_t i = 1; i < used; i++)
+		if (fence_at(r->region, i)->dead)
+			fence_at(r->region, i)->value = UINT64_MAX;
 }
 
 static void link_wait(struct rebuild *r, uint32_t index)
@@ -182,6 +194,7 @@ static void find_waits(struct rebuild *r)
 		else
 			w->record.in_use = 0;
 	}
+	bury_fences(r);
 	rebuild_free_list(r, AREA_WAITS);
 }
 

@@ -9,6 +9,9 @@
  * A context or fence that is there has the word that it names, in that
  * incarnation. Every other word is free in its next incarnation, whether it
  * was given back before or never came to be used: nobody can have its name.
+ * A fence that was dying is dead: what its maker had stored counts, and nobody
+ * reads it in a page any more.
+ *
  * A use by work that was never submitted is cut back to what was, which makes
  * a destroy wait at most longer.
  */
@@ -106,6 +109,31 @@ static void visit_opening(struct rebuild *r, uint32_t session, uint32_t index,
 	note_holder(r, session, f->who, WORD_FENCE | slot->fence.fence);
 }
 
+/*
+ * The maker destroyed it, and that was cut short: what it had stored by then
+ * counts, and whoever reads the fence in the maker's page is told that it has
+ * ended. One that names its maker has not come to that yet.
+ */
+static void end_fence(struct rebuild *r, struct fence *f)
+{
+	const struct progress *progress = &r->env->config.progress;
+
+	if (f->session == 0)
+		return;
+	if (progress->read != NULL && (f->who & WORD_MASK) != 0)
+		f->value = max_u64(f->value,
+				   progress->read(progress->context, f->session,
+						  f->who & WORD_MASK));
+	if (f->entry != 0 && progress->read_entry != NULL)
+		f->value = max_u64(f->value,
+				   progress->read_entry(progress->context,
+							f->session, f->entry));
+	if (f->entry != 0 && progress->end_entry != NULL)
+		progress->end_entry(progress->context, f->session, f->entry);
+	stored();
+	f->session = 0;
+}
+
 /* Dead is who has no opening of its maker any more. */
 static void settle_fences(struct rebuild *r)
 {
@@ -128,10 +156,8 @@ static void settle_fences(struct rebuild *r)
 	for (uint32_t i = 1; i < used; i++) {
 		struct fence *f = fence_at(r->region, i);
 
-		if (!f->record.in_use || !f->dead)
-			continue;
-		f->session = 0;
-		f->value = UINT64_MAX;
+		if (f->dead)
+			end_fence(r, f);
 	}
 	rebuild_free_list(r, AREA_FENCES);
 }

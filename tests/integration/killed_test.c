@@ -8,10 +8,12 @@
  * judges: the checker finds nothing (G1), every handle that was alive and is
  * not meant to die in this step is alive (G2), nothing that was dead lives
  * (G3), creates and the destroys of resources are entirely there or not at
- * all (G4). Then it goes on: everything comes to rest, all clients end, and
- * nothing is left, in the broker or in the backends, which allow no
- * allocation to be released twice (G5). Some copies are killed again while
- * they take over (G6).
+ * all (G4). A fence can be read in its maker's page exactly while it lives,
+ * what its maker stored before it ended has been signalled for who watches it,
+ * and who has lost a device is to be told of it. Then it goes on: everything
+ * comes to rest, all clients end, and nothing is left, in the broker or in the
+ * backends, which allow no allocation to be released twice (G5). Some copies
+ * are killed again while they take over (G6).
  *
  * TENURE_KILL_STRIDE takes each n-th point (0: all of the first 64 of a
  * step and ever fewer of the others, TENURE_KILL_PHASE says which ones, if the
@@ -29,11 +31,19 @@
 #include <cmocka.h>
 
 #include "core/broker_recover.h"
+#include "core/ring/fence_page.h"
 #include "core/table.h"
 #include "tests/support/assassin.h"
 #include "tests/support/seat.h"
 
-enum { SEATS = 3, KNOWN_MAX = 512, MOVE_EVERY = 16 };
+enum {
+	SEATS = 3,
+	KNOWN_MAX = 512,
+	MOVE_EVERY = 16,
+	/* Of the fence in the page of the first seat. */
+	ENTRY = 3,
+	TAG = 77,
+};
 
 enum fate {
 	ALIVE,
@@ -64,6 +74,10 @@ struct story {
 	uint64_t again;
 	uint64_t token[2], fence_token[2];
 	uint64_t contexts[2], fence, fence_opened;
+	/* What can be read of the fence as long as it lives, or 0. */
+	uint64_t published;
+	uint64_t watch; /* a request of the second seat, or 0 */
+	uint64_t removed; /* its device that an adapter takes along, or 0 */
 	struct random random;
 };
 
@@ -138,16 +152,77 @@ static void judge_number(const struct story *s)
 		       (uintmax_t)s->lives);
 }
 
+static bool fence_lives(const struct story *s)
+{
+	for (uint32_t i = 0; i < s->n_known; i++)
+		if (s->known[i].wire == s->fence && s->known[i].seat == 0)
+			return lives(s, &s->known[i]);
+	return false;
+}
+
+static void judge_page(const struct story *s)
+{
+	const struct fence_page *page =
+		inproc_page(s->world, s->seats[0].client);
+	bool alive = fence_lives(s);
+	uint64_t value = 0;
+
+	if (fence_page_read(page, ENTRY, TAG, &value) && !alive)
+		guilty(s, "%ju is read of a fence that has ended",
+		       (uintmax_t)value);
+	if (alive && value < s->published)
+		guilty(s, "%ju is read, and it is %ju", (uintmax_t)value,
+		       (uintmax_t)s->published);
+}
+
+/* One that waits for what has been stored, or will be in the story. */
+static void judge_watch(struct story *s)
+{
+	struct seat *seat = &s->seats[1];
+
+	if (s->watch == 0)
+		return;
+	if (seat_heard(seat, s->watch)) {
+		if (seat->reply.head.status != 0)
+			guilty(s, "the watch fails: %s",
+			       strerror(-seat->reply.head.status));
+		return;
+	}
+	/* Otherwise it was said to who has been killed. */
+	if (!fence_lives(s) && seat_session(seat)->n_watches != 0)
+		guilty(s, "the watch outlives its fence");
+}
+
+/* Who has lost a device is to be told, and nobody else. */
+static void judge_notice(struct story *s)
+{
+	struct seat *seat = &s->seats[1];
+	uint32_t client = 0;
+	bool noticed;
+
+	if (s->removed == 0)
+		return;
+	noticed = broker_next_notice(inproc_broker(s->world), &client);
+	if (noticed != (seat_device(seat, s->removed)->state == DEVICE_REMOVED))
+		guilty(s, "a notice is lost, or of nothing");
+	if (noticed && client != seat->client)
+		guilty(s, "the notice is for %u", client);
+}
+
 /* All that may happen afterwards happens. */
 static void judge(struct story *s, uint64_t point)
 {
 	inproc_recover(s->world, point % MOVE_EVERY == 0);
 	judge_handles(s);
 	judge_number(s);
+	judge_page(s);
+	judge_notice(s);
 	inproc_releases(s->world, INPROC_RELEASES_PROMPT);
 	inproc_pump_all(s->world);
 	inproc_check(s->world);
 	judge_handles(s);
+	judge_page(s);
+	judge_watch(s);
 	inproc_free(s->world);
 }
 
@@ -421,6 +496,56 @@ static void tell_work(struct story *s)
 	     assert_int_equal(seat_context_destroy(one, s->contexts[0], 0), 0));
 }
 
+/* The fence can be read in a page, as the library makes it so. */
+static void tell_page(struct story *s)
+{
+	struct seat *one = &s->seats[0], *two = &s->seats[1];
+	struct fence_page *page = inproc_page(s->world, one->client);
+	struct wire_request head = { .opcode = WIRE_OP_RING };
+
+	assert_int_equal(seat_ask(one, head, NULL, 0), 0);
+	head.opcode = WIRE_OP_FENCE_PAGE;
+	head.fds_acked = 1;
+	STEP(s, "fence_page",
+	     assert_int_equal(seat_ask(one, head, NULL, 0), 0));
+	fence_page_begin(page, ENTRY, 1);
+	head = (struct wire_request){ .opcode = WIRE_OP_FENCE_PUBLISH,
+				      .device = one->device,
+				      .object = s->fence,
+				      .value = { ENTRY, TAG } };
+	STEP(s, "fence_publish",
+	     assert_int_equal(seat_ask(one, head, NULL, 0), 0));
+	fence_page_publish(page, ENTRY, TAG);
+	s->published = 1;
+	head = (struct wire_request){ .opcode = WIRE_OP_FENCE_MAP,
+				      .flags = WIRE_MAP_WANT_FD,
+				      .device = two->device,
+				      .object = s->fence_opened };
+	STEP(s, "fence_map", assert_int_equal(seat_ask(two, head, NULL, 0), 0));
+}
+
+static void watch(struct seat *seat, uint64_t fence, uint64_t value)
+{
+	const struct wire_fence_wait one = { fence, value };
+	struct wire_request head = { .opcode = WIRE_OP_FENCE_WATCH,
+				     .device = seat->device,
+				     .fds_acked = 1,
+				     .count = 1 };
+
+	assert_int_equal(seat_ask(seat, head, &one, sizeof(one)), 0);
+}
+
+static void tell_watches(struct story *s)
+{
+	struct seat *two = &s->seats[1];
+
+	STEP(s, "fence_watch", watch(two, s->fence_opened, 9));
+	STEP(s, "fence_watch_cancel",
+	     assert_int_equal(seat_fence_wait_cancel(two, two->id), 0));
+	watch(two, s->fence_opened, 8);
+	s->watch = two->id;
+}
+
 static void tell_fences(struct story *s)
 {
 	struct seat *one = &s->seats[0], *two = &s->seats[1];
@@ -439,6 +564,7 @@ static void tell_fences(struct story *s)
 					      &s->fence_opened),
 			      0));
 	know(s, 1, s->fence_opened);
+	tell_page(s);
 	assert_int_equal(seat_fence_create(two, 0, &other, &word), 0);
 	know(s, 1, other);
 	list[0] = (struct wire_fence_wait){ s->fence_opened, 5 };
@@ -450,14 +576,48 @@ static void tell_fences(struct story *s)
 			      BROKER_LATER));
 	STEP(s, "fence_signal",
 	     assert_int_equal(seat_fence_signal(one, s->fence, 6), 0));
+	s->published = 6;
+	tell_watches(s);
+	/* Stored, and nobody has rung: who destroys it now has signalled. */
+	fence_page_raise(inproc_page(s->world, one->client), ENTRY, 8);
+	s->published = 8;
 	doom(s, s->fence, DYING);
 	STEP(s, "fence_destroy",
 	     assert_int_equal(seat_fence_destroy(one, s->fence), 0));
+	assert_true(seat_heard(two, s->watch));
+	s->watch = 0;
 	STEP(s, "revoke_fence",
 	     assert_int_equal(seat_revoke(one, s->fence_token), 0));
 	doom(s, s->fence_opened, DYING);
 	STEP(s, "fence_close",
 	     assert_int_equal(seat_fence_destroy(two, s->fence_opened), 0));
+}
+
+/* Clients of an adapter that stops under them. */
+static void tell_removal(struct story *s)
+{
+	struct seat *one = &s->seats[0], *two = &s->seats[1];
+	struct wire_request ask = { .opcode = WIRE_OP_NOTICES };
+	uint64_t theirs, mine, device;
+	uint32_t told;
+
+	assert_int_equal(seat_adapter_open(one, "other", &mine), 0);
+	assert_int_equal(seat_adapter_open(two, "other", &theirs), 0);
+	assert_int_equal(seat_device_create(two, theirs, &device), 0);
+	know(s, 1, device);
+	STEP(s, "notices", assert_int_equal(seat_ask(two, ask, NULL, 0), 0));
+	s->removed = device;
+	STEP(s, "adapter_stop",
+	     assert_int_equal(seat_event(one, WIRE_TEST_ADAPTER_STOP, 0, mine),
+			      0));
+	STEP(s, "adapter_start",
+	     assert_int_equal(seat_event(one, WIRE_TEST_ADAPTER_START, 0, mine),
+			      0));
+	s->removed = 0;
+	STEP(s, "take_notice",
+	     assert_true(broker_next_notice(inproc_broker(s->world), &told)));
+	assert_int_equal(told, two->client);
+	assert_false(broker_next_notice(inproc_broker(s->world), &told));
 }
 
 static void tell_ends(struct story *s)
@@ -511,6 +671,7 @@ static void g1_to_g6_the_whole_story(void **state)
 	tell_memory(&s);
 	tell_work(&s);
 	tell_fences(&s);
+	tell_removal(&s);
 	tell_ends(&s);
 	story_end(&s);
 }
