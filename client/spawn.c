@@ -82,24 +82,72 @@ static bool try_directory(const char *directory, size_t length,
 	       is_program(ret_program);
 }
 
+/* The file of a line of /proc/self/maps, if it is mapped at that address. */
+static char *mapped_at(char *line, uintptr_t address)
+{
+	uintmax_t first, end;
+	char *path;
+
+	if (sscanf(line, "%jx-%jx", &first, &end) != 2 || address < first ||
+	    address >= end)
+		return NULL;
+	line[strcspn(line, "\n")] = '\0';
+	path = strchr(line, '/');
+	return path && strlen(path) < PATH_MAX ? path : NULL;
+}
+
+/* Where this library lies, as the kernel has it. */
+static bool find_in_maps(const char *here, char ret_path[PATH_MAX])
+{
+	FILE *maps = fopen("/proc/self/maps", "re");
+	size_t capacity = 0;
+	char *line = NULL, *path = NULL;
+
+	if (!maps)
+		return false;
+	while (!path && getline(&line, &capacity, maps) > 0)
+		path = mapped_at(line, (uintptr_t)here);
+	if (path)
+		strcpy(ret_path, path);
+	free(line);
+	fclose(maps);
+	return path != NULL;
+}
+
+/*
+ * The file that this library was loaded from. The loader says by which name it
+ * found it; a relative one meant something in the directory that was the
+ * current one then.
+ */
+static bool find_library(char ret_path[PATH_MAX])
+{
+	static const char here = 0;
+	Dl_info self;
+
+	if (!dladdr(&here, &self))
+		return false;
+	if (self.dli_fname[0] != '/')
+		return find_in_maps(&here, ret_path);
+	if (strlen(self.dli_fname) >= PATH_MAX)
+		return false;
+	strcpy(ret_path, self.dli_fname);
+	return true;
+}
+
 /*
  * The daemon that was installed together with this library, also when all was
  * installed, or moved, to another place than the one that it was built for.
- * A library that was found by a relative name does not say where it lies.
  */
 static bool try_beside_library(char *ret_program, size_t size)
 {
-	static const char here = 0;
-	char directory[PATH_MAX];
-	const char *slash;
-	Dl_info self;
+	char library[PATH_MAX], directory[PATH_MAX];
 	int n;
 
-	if (!dladdr(&here, &self) || self.dli_fname[0] != '/')
+	if (!find_library(library))
 		return false;
-	slash = strrchr(self.dli_fname, '/');
-	n = snprintf(directory, sizeof(directory), "%.*s/" TENURE_LIB_TO_SBIN,
-		     (int)(slash - self.dli_fname), self.dli_fname);
+	*strrchr(library, '/') = '\0';
+	n = snprintf(directory, sizeof(directory), "%s/" TENURE_LIB_TO_SBIN,
+		     library);
 	return n > 0 && (size_t)n < sizeof(directory) &&
 	       try_directory(directory, (size_t)n, ret_program, size);
 }

@@ -117,7 +117,8 @@ static uint32_t visit_client(struct walk *w, uint32_t index)
 		.allocations = s->n_allocations,
 		.tokens = s->n_tokens,
 		.retired = s->n_retired,
-		.bytes = s->account.used[CHARGE_BYTES],
+		.bytes = s->account.used[CHARGE_BYTES] - s->ring_bytes,
+		.ring_bytes = s->ring_bytes,
 		.handles = s->account.used[CHARGE_HANDLES],
 	};
 	if (s->phase == SESSION_ENDING)

@@ -6,6 +6,7 @@
 #include "core/inspect.h"
 
 #include "core/broker_inspect.h"
+#include "core/ring/ring.h"
 #include "tests/support/specimen.h"
 
 enum {
@@ -128,6 +129,15 @@ static void clients_are_shown_as_they_are(void **state)
 	assert_int_equal(row->tokens, 1);
 	assert_int_equal(row->retired, 0);
 	assert_int_equal(row->bytes, 3 * PAGE_BYTES);
+	assert_int_equal(row->ring_bytes, 0);
+	assert_int_equal(
+		seat_ask(&stage->other,
+			 (struct wire_request){ .opcode = WIRE_OP_RING }, NULL,
+			 0),
+		0);
+	row = client_row(stage, stage->other.client);
+	assert_int_equal(row->bytes, 3 * PAGE_BYTES);
+	assert_int_equal(row->ring_bytes, sizeof(struct ring));
 	assert_int_equal(row->handles, 6);
 	assert_true(row->age_s >= 90 && row->age_s < 95);
 	assert_int_equal(row->ending_s, 0);

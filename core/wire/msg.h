@@ -350,11 +350,13 @@ struct wire_client {
 	uint8_t reserved[2];
 	uint32_t devices, resources, allocations, tokens;
 	uint32_t retired; /* handles dead, memory not yet given back */
-	uint64_t bytes, handles;
+	uint64_t bytes; /* of the memory that it holds */
+	uint64_t handles;
+	uint64_t ring_bytes; /* charged on top, for its ring and its page */
 	char cgroup[CGROUP_BYTES]; /* as much as fits, NUL padded; any bytes */
 };
 
-static_assert(sizeof(struct wire_client) == 232, "layout");
+static_assert(sizeof(struct wire_client) == 240, "layout");
 static_assert(offsetof(struct wire_client, bytes) == 48, "layout");
 
 enum wire_what {

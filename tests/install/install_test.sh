@@ -155,6 +155,12 @@ LD_LIBRARY_PATH=$moved/$libdir
 quietly cc -std=c11 -o "$work/plain" "$here/consumer-c/main.c" \
 	$(pkg-config --cflags --libs tenure)
 runs "$work/plain" "$moved/sbin/tenured"
+# A relative name of the library's directory.
+before=$(pwd)
+cd "$moved"
+LD_LIBRARY_PATH=$libdir
+runs "$work/plain" "$moved/sbin/tenured"
+cd "$before"
 unset LD_LIBRARY_PATH
 quietly cmake -S "$here/consumer-c" -B "$work/again" \
 	-DCMAKE_PREFIX_PATH="$moved"

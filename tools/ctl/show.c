@@ -217,6 +217,7 @@ static json_t *client_json(const struct wire_client *r)
 	put_number(object, "handles", r->handles);
 	put_number(object, "retired", r->retired);
 	put_number(object, "bytes", r->bytes);
+	put_number(object, "ring_bytes", r->ring_bytes);
 	return object;
 }
 
