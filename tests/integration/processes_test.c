@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Two processes with the library, and what each does to the other: the rows
- * A80 to A84 and H45 where both sides are real.
+ * A80 to A84, B03 and H45 where both sides are real.
  *
  * The other process is a child with a connection of its own. Both share one
  * page: the parent begins a round, both act at once, and the child says how it
  * went. A child asserts nothing: its results are judged by the parent.
  */
+#include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
 #include <setjmp.h>
@@ -22,8 +23,10 @@
 
 #include <cmocka.h>
 
+#include "client/connection.h"
 #include "tenure/tenure.h"
 #include "tests/support/daemon_process.h"
+#include "tests/support/rows.h"
 
 enum {
 	ROUNDS = 200,
@@ -438,6 +441,155 @@ static void h45_a_fence_of_another_process_drives_no_reclaim(void **state)
 	end(stage);
 }
 
+/* ---- B03: one call for a group, of each layer ---- */
+
+static unsigned int requests; /* of this process */
+
+int __real_connection_call_locked(struct tenure *connection, struct call *call);
+int __wrap_connection_call_locked(struct tenure *connection, struct call *call);
+
+int __wrap_connection_call_locked(struct tenure *connection, struct call *call)
+{
+	requests++;
+	return __real_connection_call_locked(connection, call);
+}
+
+/* What the daemon writes, as daemon/main_testing.c says. */
+struct calls {
+	_Atomic uint64_t creates, destroys;
+};
+
+/* Makes the daemons to come count there. */
+static struct calls *count_calls(void)
+{
+	char path[] = "/tmp/tenure-calls-XXXXXX";
+	int fd = mkstemp(path);
+	struct calls *calls;
+
+	assert_true(fd >= 0);
+	assert_int_equal(ftruncate(fd, sizeof(*calls)), 0);
+	calls = mmap(NULL, sizeof(*calls), PROT_READ | PROT_WRITE, MAP_SHARED,
+		     fd, 0);
+	assert_ptr_not_equal(calls, MAP_FAILED);
+	close(fd);
+	assert_int_equal(setenv("TENURE_TEST_CALLS", path, 1), 0);
+	return calls;
+}
+
+static void count_no_more(struct calls *calls)
+{
+	assert_int_equal(unlink(getenv("TENURE_TEST_CALLS")), 0);
+	assert_int_equal(unsetenv("TENURE_TEST_CALLS"), 0);
+	munmap(calls, sizeof(*calls));
+}
+
+static void expect_calls(const struct calls *calls, uint64_t creates,
+			 uint64_t destroys)
+{
+	assert_int_equal(atomic_load(&calls->creates), creates);
+	assert_int_equal(atomic_load(&calls->destroys), destroys);
+}
+
+/* Opens the group in one round and destroys what it opened in the next. */
+static int open_then_destroy(struct side *s)
+{
+	static struct tenure_resource resource;
+	struct tenure_allocation list[GROUP];
+	int status;
+
+	requests = 0;
+	if (atomic_load(&s->page->begun) == 1)
+		status = tenure_resource_open(s->t, s->device, &s->page->token,
+					      0, GROUP, NULL, 0, &resource,
+					      list);
+	else
+		status = tenure_resource_destroy(s->t, s->device, resource);
+	return status == 0 && requests != 1 ? WRONG : status;
+}
+
+static struct tenure_resource make_group(struct side *s)
+{
+	static const size_t sizes[GROUP] = { BYTES, BYTES, BYTES, BYTES };
+	struct tenure_allocation list[GROUP];
+	struct tenure_resource resource;
+
+	assert_int_equal(
+		tenure_resource_create(s->t, s->device, TENURE_CREATE_SHARED,
+				       sizes, GROUP, NULL, 0, &resource, list),
+		0);
+	return resource;
+}
+
+static void await_bytes(struct stage *stage, uint64_t bytes)
+{
+	while (bytes_held(stage) != bytes)
+		sched_yield();
+}
+
+/* A group that both processes hold is made once and given back once. */
+static void share_a_group(struct stage *stage, const struct calls *calls)
+{
+	struct side *s = &stage->side;
+	struct tenure_resource resource;
+
+	requests = 0;
+	resource = make_group(s);
+	assert_int_equal(requests, 1);
+	assert_int_equal(tenure_resource_share(s->t, s->device, resource,
+					       TENURE_RIGHT_READ,
+					       &s->page->token),
+			 0);
+	begin_round(s);
+	assert_int_equal(end_round(s), 0);
+	expect_calls(calls, 1, 0);
+	requests = 0;
+	assert_int_equal(tenure_resource_destroy(s->t, s->device, resource), 0);
+	assert_int_equal(requests, 1);
+	assert_int_equal(tenure_token_revoke(s->t, &s->page->token), 0);
+	assert_int_equal(bytes_held(stage), GROUP * BYTES);
+	expect_calls(calls, 1, 0);
+	begin_round(s);
+	assert_int_equal(end_round(s), 0);
+	await_bytes(stage, 0);
+	expect_calls(calls, 1, 1);
+}
+
+/* Those that one process destroys together go by one call. */
+static void destroy_a_list(struct stage *stage, const struct calls *calls)
+{
+	static const size_t sizes[GROUP] = { BYTES, BYTES, BYTES, BYTES };
+	struct side *s = &stage->side;
+	struct tenure_allocation list[GROUP];
+	const struct tenure_destroy destroy = { .device = s->device,
+						.list = list,
+						.count = GROUP };
+
+	requests = 0;
+	assert_int_equal(tenure_allocation_create(s->t, s->device, sizes, GROUP,
+						  list),
+			 0);
+	assert_int_equal(requests, 1);
+	expect_calls(calls, 2, 1);
+	requests = 0;
+	assert_int_equal(tenure_destroy(s->t, &destroy), 0);
+	assert_int_equal(requests, 1);
+	await_bytes(stage, 0);
+	expect_calls(calls, 2, 2);
+}
+
+static void b03_one_call_for_a_group_of_two(void **state)
+{
+	struct calls *calls = count_calls();
+	struct stage *stage = begin(open_then_destroy);
+
+	(void)state;
+	share_a_group(stage, calls);
+	destroy_a_list(stage, calls);
+	end(stage);
+	count_no_more(calls);
+	row_proved("B03");
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -445,9 +597,11 @@ int main(void)
 		cmocka_unit_test(a82_device_destroy_beside_a_reader),
 		cmocka_unit_test(a83_destroy_racing_open),
 		cmocka_unit_test(a84_releases_fail_meanwhile),
+		cmocka_unit_test(b03_one_call_for_a_group_of_two),
 		cmocka_unit_test(
 			h45_a_fence_of_another_process_drives_no_reclaim),
 	};
 
+	rows_set_mode(ROWS_DAEMON);
 	return cmocka_run_group_tests_name("processes", tests, NULL, NULL);
 }
