@@ -25,7 +25,7 @@
 #include <stdlib.h>
 #include <tenure/tenure.h>
 
-enum { CONTEXTS = 64, PASS_SUBMITS = 1024, TWO_WINDOW = 3 << 20 };
+enum { CONTEXTS = 64, PASS_SUBMITS = 1024, TWO_WINDOW = 1 << 18 };
 
 static const double S15_TARGET = 1.5;
 
