@@ -248,7 +248,8 @@ static void g5_acknowledged_before_it_was_made(void **state)
 	struct stage *s = *state;
 	struct broker *broker = inproc_broker(s->maker.world);
 	struct wire_request head = { .opcode = WIRE_OP_FENCE_PAGE, .id = 1 };
-	struct wire_request ping = { .opcode = WIRE_OP_PING, .fds_acked = 1 };
+	/* That of the ring, too. */
+	struct wire_request ping = { .opcode = WIRE_OP_PING, .fds_acked = 2 };
 	struct broker_reply reply, pong;
 
 	assert_int_equal(broker_receive(broker, s->maker.client,

@@ -12,7 +12,6 @@
 
 #include <fcntl.h>
 #include <pthread.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -41,22 +40,29 @@ int __wrap_fallocate(int fd, int mode, off_t start, off_t bytes)
 /* ---- Calls of the backend ---- */
 
 static struct {
-	_Atomic uint64_t creates, destroys;
+	uint64_t creates, destroys; /* under the lock */
 } here, *calls = &here;
 
 extern const struct backend_ops __real_backend_system_ops;
 extern struct backend_ops __wrap_backend_system_ops;
 struct backend_ops __wrap_backend_system_ops;
 
+static void count(uint64_t *number)
+{
+	pthread_mutex_lock(&lock);
+	++*number;
+	pthread_mutex_unlock(&lock);
+}
+
 static int create_allocation(void *state, struct backend_create *create)
 {
-	atomic_fetch_add(&calls->creates, 1);
+	count(&calls->creates);
 	return __real_backend_system_ops.create_allocation(state, create);
 }
 
 static int destroy_allocation(void *state, struct backend_destroy *destroy)
 {
-	atomic_fetch_add(&calls->destroys, 1);
+	count(&calls->destroys);
 	return __real_backend_system_ops.destroy_allocation(state, destroy);
 }
 
