@@ -76,6 +76,25 @@ static void check_free_unmaps(bool ring)
 	world_close(&w);
 }
 
+/* A resource without allocations is one as any other. */
+static void check_free_emptied(bool ring)
+{
+	struct tenure_async_refusal got;
+	struct world w;
+
+	open_world(&w, ring);
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(tenure_allocation_destroy(w.connection,
+							   w.device,
+							   w.allocations[i], 0),
+				 0);
+	assert_int_equal(tenure_resource_free(w.connection, w.resource), 0);
+	assert_int_equal(tenure_flush(w.connection), 0);
+	assert_int_equal(tenure_refusals_take(w.connection, &got, 1, NULL), 0);
+	assert_int_equal(fake_daemon_count(w.fake, &w.fake->n_resources), 0);
+	world_close(&w);
+}
+
 static void check_refusals(bool ring)
 {
 	struct tenure_async_refusal got[3] = { 0 };
@@ -167,6 +186,7 @@ static void test_both_ways(void **state)
 	(void)state;
 	for (int ring = 0; ring < 2; ring++) {
 		check_free_unmaps(ring);
+		check_free_emptied(ring);
 		check_refusals(ring);
 		check_lost(ring);
 		check_arguments(ring);

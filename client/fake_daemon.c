@@ -156,18 +156,30 @@ static void bury(struct fake_daemon *fake, struct fake_allocation *allocation)
 	fake->n_allocations--;
 }
 
+/* Also one without allocations: what was its own names it until it goes. */
 static bool destroy_resource(struct fake_daemon *fake, uint64_t resource)
 {
 	bool found = false;
 
 	for (uint32_t i = 0; i < FAKE_ALLOCATIONS_MAX; i++) {
 		if (fake->allocations[i].resource == resource) {
-			found |= fake->allocations[i].live;
+			found = true;
 			bury(fake, &fake->allocations[i]);
+			fake->allocations[i].resource = 0;
 		}
 	}
 	fake->n_resources -= found;
 	return found;
+}
+
+static bool is_of_device(const struct fake_daemon *fake, uint64_t resource,
+			 uint64_t device)
+{
+	for (uint32_t i = 0; i < FAKE_ALLOCATIONS_MAX; i++) {
+		if (fake->allocations[i].resource == resource)
+			return fake->allocations[i].device == device;
+	}
+	return false;
 }
 
 static bool is_live(const struct fake_daemon *fake, uint64_t handle)
@@ -194,7 +206,9 @@ static void do_destroy(struct fake_daemon *fake, struct exchange *x)
 	bool good = true;
 
 	if (x->request->object != 0) {
-		good = destroy_resource(fake, x->request->object);
+		good = is_of_device(fake, x->request->object,
+				    x->request->device) &&
+		       destroy_resource(fake, x->request->object);
 		count = 0;
 	}
 	for (size_t i = 0; i < count; i++)
@@ -210,8 +224,10 @@ static void do_destroy(struct fake_daemon *fake, struct exchange *x)
 static void end_device(struct fake_daemon *fake, uint64_t device)
 {
 	for (uint32_t i = 0; i < FAKE_ALLOCATIONS_MAX; i++) {
-		if (fake->allocations[i].device == device)
+		if (fake->allocations[i].device == device) {
 			bury(fake, &fake->allocations[i]);
+			fake->allocations[i].resource = 0;
+		}
 	}
 	fake->n_devices--;
 }

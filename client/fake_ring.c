@@ -19,7 +19,14 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-enum { KEPT_MAX = 64, IDLE_MS = 50 };
+enum { KEPT_MAX = 64, KEPT_DATA_MAX = 64, IDLE_MS = 50 };
+
+/* A reply that is kept back. */
+struct kept_reply {
+	struct wire_reply reply;
+	uint32_t data_offset;
+	uint8_t data[KEPT_DATA_MAX];
+};
 
 struct fake_ring {
 	struct fake_daemon *fake; /* its lock is that of everything here */
@@ -34,7 +41,7 @@ struct fake_ring {
 	uint64_t bells;
 	uint8_t delayed;
 	unsigned int kept;
-	struct wire_reply late[KEPT_MAX];
+	struct kept_reply late[KEPT_MAX];
 	uint64_t frees;
 };
 
@@ -43,6 +50,16 @@ static void wake_client(struct fake_ring *r)
 	if (ring_server_publish(&r->server))
 		syscall(SYS_futex, ring_server_futex(&r->server), FUTEX_WAKE,
 			INT32_MAX, NULL, NULL, 0);
+}
+
+static void keep_back(struct fake_ring *r, const struct wire_reply *reply)
+{
+	struct kept_reply *late = &r->late[r->kept++];
+
+	assert(reply->data_bytes <= sizeof(late->data));
+	late->reply = *reply;
+	late->data_offset = r->work.request.args_offset;
+	memcpy(late->data, r->data, reply->data_bytes);
 }
 
 static void serve_request(struct fake_ring *r)
@@ -63,8 +80,7 @@ static void serve_request(struct fake_ring *r)
 	if (x.reply.data_bytes > sizeof(r->data))
 		x.reply.data_bytes = sizeof(r->data);
 	if (r->delayed == request->opcode && r->kept < KEPT_MAX) {
-		assert(x.reply.data_bytes == 0);
-		r->late[r->kept++] = x.reply;
+		keep_back(r, &x.reply);
 		return;
 	}
 	ring_server_complete(&r->server, &x.reply, r->data,
@@ -234,8 +250,12 @@ void fake_ring_delay(struct fake_ring *r, uint8_t opcode)
 void fake_ring_late(struct fake_ring *r)
 {
 	pthread_mutex_lock(&r->fake->lock);
-	while (r->kept > 0)
-		ring_server_complete(&r->server, &r->late[--r->kept], NULL, 0);
+	while (r->kept > 0) {
+		const struct kept_reply *late = &r->late[--r->kept];
+
+		ring_server_complete(&r->server, &late->reply, late->data,
+				     late->data_offset);
+	}
 	wake_client(r);
 	pthread_mutex_unlock(&r->fake->lock);
 }

@@ -15,7 +15,10 @@
  *
  * A group is one piece of memory, made before the daemon is asked: after the
  * daemon's yes nothing can fail but the daemon itself, if it hands out the
- * same handle twice. It goes with the last of its allocations.
+ * same handle twice. It goes with the last of its allocations, but for the
+ * last group of a resource: a resource lives on without allocations (A37, A51),
+ * so that group stays, empty, until the resource itself goes. What is not here
+ * any more is therefore dead, and what is born into it is so too.
  *
  * What is not here (allocations that a device owns itself, handles made by raw
  * requests) becomes known when it is mapped: that makes a group of one for it,
@@ -33,6 +36,9 @@
  *  G4  Forgetting costs the number of what is forgotten, not of what is held;
  *      only the last close of an adapter looks at all devices, and the end of
  *      a context at all groups of its device.
+ *  G5  A resource that was published is known, as one of its device, until it
+ *      or its device is forgotten; without allocations it costs one empty
+ *      group.
  */
 #include "client/ledger.h"
 
@@ -221,6 +227,15 @@ static void allocation_drop(struct ledger *ledger,
 	allocation->group->live--;
 }
 
+static void group_unlink(struct ledger *ledger, struct ledger_group *group)
+{
+	if (group->node.key != 0)
+		keymap_remove(&ledger->resources, &group->node);
+	*group->link = group->next;
+	if (group->next)
+		group->next->link = group->link;
+}
+
 /* Forgets a group with what is left of its allocations. */
 static void group_drop(struct ledger *ledger, struct ledger_group *group)
 {
@@ -228,12 +243,43 @@ static void group_drop(struct ledger *ledger, struct ledger_group *group)
 		if (group->allocations[i].node.key != 0)
 			allocation_drop(ledger, &group->allocations[i]);
 	}
-	if (group->node.key != 0)
-		keymap_remove(&ledger->resources, &group->node);
-	*group->link = group->next;
-	if (group->next)
-		group->next->link = group->link;
+	group_unlink(ledger, group);
 	free(group);
+}
+
+/* Whether no other group of its resource is left. */
+static bool is_last_group(const struct ledger *ledger,
+			  const struct ledger_group *group)
+{
+	const uint64_t resource = group->node.key;
+	const struct keymap_node *node;
+
+	if (resource == 0)
+		return false;
+	node = keymap_find(&ledger->resources, resource);
+	if (node != &group->node)
+		return false;
+	/* Others with its key would follow it in the same chain. */
+	do {
+		node = node->next;
+	} while (node && node->key != resource);
+	return !node;
+}
+
+/* What a group without allocations is about: a resource that lives. */
+static void group_keep_empty(struct ledger *ledger, struct ledger_group *group)
+{
+	struct ledger_device *owner = device_find(ledger, group->device);
+	struct ledger_group *smaller;
+
+	group_unlink(ledger, group);
+	group->count = 0;
+	smaller = realloc(group, sizeof(*group));
+	/* Without memory to move to, it stays as large as it is. */
+	if (smaller)
+		group = smaller;
+	group_link(group, owner ? &owner->groups : &ledger->strays);
+	keymap_insert(&ledger->resources, &group->node);
 }
 
 void ledger_allocation_forget(struct ledger *ledger, uint64_t handle)
@@ -245,7 +291,11 @@ void ledger_allocation_forget(struct ledger *ledger, uint64_t handle)
 		return;
 	group = a->group;
 	allocation_drop(ledger, a);
-	if (group->live == 0)
+	if (group->live > 0)
+		return;
+	if (is_last_group(ledger, group))
+		group_keep_empty(ledger, group);
+	else
 		group_drop(ledger, group);
 }
 

@@ -24,7 +24,8 @@ struct ledger_allocation {
 	bool writable;
 };
 
-/* The allocations of one create or open. */
+/* The allocations of one create or open. The last group of a resource stays
+ * without any, until the resource goes. */
 struct ledger_group {
 	struct keymap_node node; /* key: the resource, or 0 and in no map */
 	struct ledger_group *next, **link; /* of the device, or of the strays */
@@ -76,7 +77,8 @@ int ledger_group_publish(struct ledger *ledger, struct ledger_group *group,
 			 uint64_t device, uint64_t resource,
 			 const uint64_t *handles);
 
-/* Whether a device, a resource is known here. */
+/* Whether a device, a resource is known here. One that was known and is not any
+ * more has been destroyed. */
 bool ledger_knows_device(const struct ledger *ledger, uint64_t device);
 bool ledger_knows_resource(const struct ledger *ledger, uint64_t resource);
 

@@ -200,7 +200,13 @@ static void test_lies(void **state)
 	ledger_deinit(&ledger);
 }
 
-/* A resource emptied by list destroys leaves no record behind (G3). */
+static void unexpected(void *context, uint64_t allocation)
+{
+	(void)context;
+	fail_msg("allocation %llu", (unsigned long long)allocation);
+}
+
+/* G5: a resource emptied by list destroys is known until it is destroyed. */
 static void test_emptied(void **state)
 {
 	struct ledger ledger;
@@ -211,8 +217,46 @@ static void test_emptied(void **state)
 	add_pair(&ledger, DEVICE, RESOURCE, 100);
 	ledger_allocation_forget(&ledger, 100);
 	ledger_allocation_forget(&ledger, 101);
-	assert_int_equal(ledger.resources.count, 0);
+	assert_true(ledger_resource_is_of(&ledger, RESOURCE, DEVICE));
+	assert_int_equal(ledger_device_of_resource(&ledger, RESOURCE), DEVICE);
+	assert_int_equal(ledger.allocations.count, 0);
+	ledger_resource_each(&ledger, RESOURCE, unexpected, NULL);
 	ledger_resource_forget(&ledger, RESOURCE);
+	assert_false(ledger_knows_resource(&ledger, RESOURCE));
+	assert_int_equal(ledger.resources.count, 0);
+	ledger_deinit(&ledger);
+}
+
+/* G3, G5: however often it is filled and emptied, one empty group is left. */
+static void test_emptied_again(void **state)
+{
+	struct ledger ledger;
+
+	(void)state;
+	ledger_init(&ledger);
+	add_device(&ledger, DEVICE);
+	/* Stray: its device is not known. */
+	add_pair(&ledger, 99, RESOURCE + 1, 900);
+	for (uint64_t first = 100; first < 120; first += 2) {
+		add_pair(&ledger, DEVICE, RESOURCE, first);
+		ledger_allocation_forget(&ledger, first);
+		ledger_allocation_forget(&ledger, first + 1);
+		assert_true(ledger_knows_resource(&ledger, RESOURCE));
+		assert_true(ledger.resources.count == 2);
+	}
+	/* Of two groups, the one that is emptied first goes. */
+	add_pair(&ledger, DEVICE, RESOURCE, 100);
+	add_pair(&ledger, DEVICE, RESOURCE, 200);
+	for (uint64_t i = 0; i < 2; i++) {
+		ledger_allocation_forget(&ledger, 200 + i);
+		ledger_allocation_forget(&ledger, 900 + i);
+	}
+	assert_true(ledger_resource_is_of(&ledger, RESOURCE + 1, 99));
+	ledger_device_forget(&ledger, DEVICE);
+	assert_false(ledger_knows_resource(&ledger, RESOURCE));
+	assert_int_equal(ledger.resources.count, 1);
+	ledger_device_forget(&ledger, 99);
+	assert_int_equal(ledger.resources.count, 0);
 	ledger_deinit(&ledger);
 }
 
@@ -225,6 +269,7 @@ int main(void)
 		cmocka_unit_test(test_last_close),
 		cmocka_unit_test(test_lies),
 		cmocka_unit_test(test_emptied),
+		cmocka_unit_test(test_emptied_again),
 	};
 
 	return cmocka_run_group_tests_name("ledger", tests, NULL, NULL);

@@ -80,7 +80,8 @@ static int cradle_init(struct tenure *connection, struct cradle *cradle,
 }
 
 /* Whether another thread's destroy of what they were born into has been noted
- * before their birth: then they are dead already. */
+ * before their birth: then they are dead already. A resource that has merely
+ * been emptied meanwhile is still known. */
 static bool is_stillborn(const struct tenure *connection,
 			 const struct cradle *cradle, uint64_t device,
 			 uint64_t resource)

@@ -6,9 +6,11 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
+#include "client/connection.h"
 #include "client/world_test.h"
 
 static const struct tenure_allocation many[2000];
@@ -192,6 +194,103 @@ static void test_added(void **state)
 	assert_int_equal(
 		tenure_resource_destroy(w.connection, w.device, resource), 0);
 	assert_false(world_is_mapped(pointer));
+	world_close(&w);
+}
+
+struct adder {
+	pthread_t thread;
+	struct world *world;
+	struct tenure_allocation allocation;
+	int status;
+};
+
+static void *add(void *argument)
+{
+	struct adder *adder = argument;
+	struct world *w = adder->world;
+	const size_t size = 1;
+
+	adder->status = tenure_resource_add(w->connection, w->device,
+					    w->resource, &size, 1,
+					    &adder->allocation);
+	return NULL;
+}
+
+/* Another thread adds, and the daemon's yes is on its way until adder_join. */
+static void adder_start(struct adder *adder, struct world *w)
+{
+	*adder = (struct adder){ .world = w, .status = 1 };
+	world_open_ring(w);
+	fake_ring_delay(w->ring, WIRE_OP_CREATE);
+	assert_int_equal(pthread_create(&adder->thread, NULL, add, adder), 0);
+	while (fake_ring_kept(w->ring) == 0)
+		usleep(100);
+}
+
+static void adder_join(struct adder *adder)
+{
+	fake_ring_delay(adder->world->ring, 0);
+	fake_ring_late(adder->world->ring);
+	pthread_join(adder->thread, NULL);
+	assert_int_equal(adder->status, 0);
+}
+
+/*
+ * The last allocations of a resource go while another is being added: that one
+ * lives, and goes with the resource, its work known to the daemon (A61, B01).
+ */
+static void test_added_while_emptied(void **state)
+{
+	struct tenure_context context;
+	struct adder adder;
+	struct world w;
+	void *pointer;
+	size_t size;
+
+	(void)state;
+	adder_start(&adder, &w);
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(tenure_allocation_destroy(w.connection,
+							   w.device,
+							   w.allocations[i], 0),
+				 0);
+	adder_join(&adder);
+	assert_int_equal(
+		tenure_context_create(w.connection, w.device, &context), 0);
+	assert_int_equal(tenure_map(w.connection, w.device, adder.allocation,
+				    TENURE_MAP_READ, &pointer, &size),
+			 0);
+	assert_int_equal(tenure_context_use(w.connection, context,
+					    &adder.allocation, 1),
+			 0);
+	pthread_mutex_lock(&w.fake->lock);
+	w.fake->n_requests = 0;
+	pthread_mutex_unlock(&w.fake->lock);
+	assert_int_equal(
+		tenure_resource_destroy(w.connection, w.device, w.resource), 0);
+	assert_false(world_is_mapped(pointer));
+	pthread_mutex_lock(&w.fake->lock);
+	assert_int_equal(w.fake->n_requests, 2);
+	assert_int_equal(w.fake->heads[1].opcode, WIRE_OP_CONTEXT_SUBMIT);
+	assert_int_equal(w.fake->uses[0], adder.allocation.value);
+	assert_int_equal(w.fake->heads[2].opcode, WIRE_OP_DESTROY);
+	pthread_mutex_unlock(&w.fake->lock);
+	world_close(&w);
+}
+
+/* The resource itself goes meanwhile: what was added is dead at birth. */
+static void test_added_while_destroyed(void **state)
+{
+	struct adder adder;
+	struct world w;
+
+	(void)state;
+	adder_start(&adder, &w);
+	assert_int_equal(
+		tenure_resource_destroy(w.connection, w.device, w.resource), 0);
+	adder_join(&adder);
+	assert_int_equal(w.connection->ledger.allocations.count, 0);
+	assert_int_equal(w.connection->ledger.resources.count, 0);
 	world_close(&w);
 }
 
@@ -500,6 +599,8 @@ int main(void)
 		cmocka_unit_test(test_resource_destroy_unmaps),
 		cmocka_unit_test(test_list_destroy_unmaps),
 		cmocka_unit_test(test_added),
+		cmocka_unit_test(test_added_while_emptied),
+		cmocka_unit_test(test_added_while_destroyed),
 		cmocka_unit_test(test_open_and_query),
 		cmocka_unit_test(test_query_overflow),
 		cmocka_unit_test(test_beyond_limits),

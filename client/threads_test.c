@@ -111,10 +111,87 @@ static void test_threads(void **state)
 	world_close(&w);
 }
 
+struct racer {
+	pthread_t thread;
+	pthread_barrier_t *start;
+	struct world *world;
+	struct tenure_resource resource;
+	struct tenure_allocation allocation;
+	int status;
+};
+
+static void *race_to_add(void *argument)
+{
+	struct racer *r = argument;
+	const size_t size = 1;
+
+	pthread_barrier_wait(r->start);
+	r->status = tenure_resource_add(r->world->connection, r->world->device,
+					r->resource, &size, 1, &r->allocation);
+	return NULL;
+}
+
+static void *race_to_destroy(void *argument)
+{
+	struct racer *r = argument;
+
+	pthread_barrier_wait(r->start);
+	r->status = tenure_allocation_destroy(
+		r->world->connection, r->world->device, r->allocation, 0);
+	return NULL;
+}
+
+/* Whichever comes first, what was added goes with its resource (A61). */
+static void check_race(struct world *w, pthread_barrier_t *start)
+{
+	const size_t size = 1;
+	struct racer add = { .start = start, .world = w }, destroy = add;
+	size_t mapped_size;
+	void *pointer;
+
+	assert_int_equal(tenure_resource_create(
+				 w->connection, w->device, 0, &size, 1, NULL, 0,
+				 &add.resource, &destroy.allocation),
+			 0);
+	assert_int_equal(pthread_create(&add.thread, NULL, race_to_add, &add),
+			 0);
+	assert_int_equal(pthread_create(&destroy.thread, NULL, race_to_destroy,
+					&destroy),
+			 0);
+	pthread_join(add.thread, NULL);
+	pthread_join(destroy.thread, NULL);
+	assert_int_equal(add.status, 0);
+	assert_int_equal(destroy.status, 0);
+	assert_int_equal(tenure_map(w->connection, w->device, add.allocation,
+				    TENURE_MAP_READ, &pointer, &mapped_size),
+			 0);
+	assert_int_equal(tenure_resource_destroy(w->connection, w->device,
+						 add.resource),
+			 0);
+	assert_false(world_is_mapped(pointer));
+}
+
+static void test_add_against_destroy(void **state)
+{
+	pthread_barrier_t start;
+	struct world w;
+
+	(void)state;
+	world_open_ring(&w);
+	pthread_barrier_init(&start, NULL, 2);
+	for (int i = 0; i < 4 * ROUNDS; i++)
+		check_race(&w, &start);
+	pthread_barrier_destroy(&start);
+	assert_int_equal(fake_daemon_count(w.fake, &w.fake->n_resources), 1);
+	assert_int_equal(fake_daemon_count(w.fake, &w.fake->n_allocations), 2);
+	world_close(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_threads),
+		cmocka_unit_test(test_add_against_destroy),
 	};
 
 	return cmocka_run_group_tests_name("threads", tests, NULL, NULL);
