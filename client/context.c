@@ -14,6 +14,10 @@
  * device. What it does not know is refused here, with the one reason that the
  * daemon has for every handle that is not the caller's own.
  *
+ * With a ring the device may be destroyed by another thread while the answer
+ * to a create is on its way: then the context is dead when it is noted, and it
+ * is not entered. Uses could be recorded in it that no flush can send.
+ *
  * Destroying a context waits for its work, and the thread that does that work
  * reports its progress by the same connection: so the wait is without the
  * lock (client/late.c), and the record stays until the daemon has answered.
@@ -21,6 +25,25 @@
 #include "client/context.h"
 
 #include <stdlib.h>
+
+/* Enters a context, unless its device was known and has gone since. The record
+ * is in work, or freed. */
+static int note_context(struct tenure *connection, struct work_context *record,
+			const struct call *call, uint32_t word,
+			bool device_known)
+{
+	uint64_t device = call->request.device;
+
+	if (device_known && !ledger_knows_device(&connection->ledger, device)) {
+		free(record);
+		return 0;
+	}
+	if (work_publish(&connection->work, record, call->reply.value[0],
+			 device, word) == 0)
+		return 0;
+	free(record);
+	return connection_distrust_locked(connection);
+}
 
 int context_create_locked(struct tenure *connection,
 			  struct tenure_device device,
@@ -31,20 +54,21 @@ int context_create_locked(struct tenure *connection,
 		.request.opcode = WIRE_OP_CONTEXT_CREATE,
 		.request.device = device.value,
 	};
+	bool device_known =
+		ledger_knows_device(&connection->ledger, device.value);
 	uint32_t word = 0;
 	int status;
 
 	if (!record)
 		return refusal_set(-ENOMEM, TENURE_REASON_LIBRARY_MEMORY);
 	status = work_create_waits(connection, &call, &word);
-	if (status == 0 &&
-	    work_publish(&connection->work, record, call.reply.value[0],
-			 device.value, word) < 0)
-		status = connection_distrust_locked(connection);
 	if (status < 0) {
 		free(record);
 		return status;
 	}
+	status = note_context(connection, record, &call, word, device_known);
+	if (status < 0)
+		return status;
 	ret_context->value = call.reply.value[0];
 	return 0;
 }

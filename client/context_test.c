@@ -3,9 +3,11 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
+#include "client/connection.h"
 #include "client/world_test.h"
 
 static void assert_refused(int result, int status, enum tenure_reason reason)
@@ -122,6 +124,49 @@ static void test_a_daemon_that_lies(void **state)
 	world_close(&w);
 }
 
+struct creator {
+	pthread_t thread;
+	struct world *world;
+	struct tenure_context context;
+};
+
+static void *create_context(void *argument)
+{
+	struct creator *c = argument;
+
+	assert_int_equal(tenure_context_create(c->world->connection,
+					       c->world->device, &c->context),
+			 0);
+	return NULL;
+}
+
+/* Its device is destroyed while the answer is on its way: nothing can be
+ * recorded in it that no flush could send. */
+static void test_create_while_ending(void **state)
+{
+	struct creator c = { 0 };
+	struct world w;
+
+	(void)state;
+	world_open_ring(&w);
+	c.world = &w;
+	fake_ring_delay(w.ring, WIRE_OP_CONTEXT_CREATE);
+	assert_int_equal(pthread_create(&c.thread, NULL, create_context, &c),
+			 0);
+	while (fake_ring_kept(w.ring) == 0)
+		usleep(100);
+	assert_int_equal(tenure_device_destroy(w.connection, w.device), 0);
+	fake_ring_late(w.ring);
+	pthread_join(c.thread, NULL);
+	assert_int_not_equal(c.context.value, 0);
+	assert_int_equal(w.connection->work.contexts.count, 0);
+	assert_refused(tenure_context_use(w.connection, c.context,
+					  w.allocations, 1),
+		       -EINVAL, TENURE_REASON_CONTEXT_INVALID);
+	assert_int_equal(tenure_flush(w.connection), 0);
+	world_close(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -129,6 +174,7 @@ int main(void)
 		cmocka_unit_test(test_uses_are_of_the_contexts_device),
 		cmocka_unit_test(test_destroy),
 		cmocka_unit_test(test_a_daemon_that_lies),
+		cmocka_unit_test(test_create_while_ending),
 	};
 
 	return cmocka_run_group_tests_name("context", tests, NULL, NULL);

@@ -7,6 +7,10 @@
  * destruction of a device, unmap everything that went with them, here and in
  * this order: first the daemon agrees, then the addresses go.
  *
+ * With a ring another thread may close the adapter while the answer to a create
+ * of a device is on its way. The device is then dead when it is noted, and it
+ * is not entered: nothing would take it out again.
+ *
  * An adapter's name is sent in 16 bytes. A longer one is no adapter, so it is
  * sent as the empty name, which none has: the daemon judges, not the library.
  */
@@ -74,6 +78,23 @@ int adapter_close_locked(struct tenure *connection,
 	return status;
 }
 
+/* Enters a device, unless its adapter was known and has been closed for the
+ * last time since. The record is the ledger's, or freed. */
+static int note_device(struct tenure *connection, struct ledger_device *record,
+		       uint64_t device, uint64_t adapter, bool adapter_known)
+{
+	struct ledger *ledger = &connection->ledger;
+
+	if (adapter_known && !ledger_knows_adapter(ledger, adapter)) {
+		free(record);
+		return 0;
+	}
+	if (ledger_device_publish(ledger, record, device, adapter) == 0)
+		return 0;
+	free(record);
+	return connection_distrust_locked(connection);
+}
+
 int device_create_locked(struct tenure *connection,
 			 struct tenure_adapter adapter,
 			 struct tenure_device *ret_device)
@@ -83,19 +104,21 @@ int device_create_locked(struct tenure *connection,
 		.request.opcode = WIRE_OP_DEVICE_CREATE,
 		.request.object = adapter.value,
 	};
+	bool adapter_known =
+		ledger_knows_adapter(&connection->ledger, adapter.value);
 	int status;
 
 	if (!record)
 		return refusal_set(-ENOMEM, TENURE_REASON_LIBRARY_MEMORY);
 	status = connection_call_locked(connection, &call);
-	if (status == 0 &&
-	    ledger_device_publish(&connection->ledger, record,
-				  call.reply.value[0], adapter.value) < 0)
-		status = connection_distrust_locked(connection);
 	if (status < 0) {
 		free(record);
 		return status;
 	}
+	status = note_device(connection, record, call.reply.value[0],
+			     adapter.value, adapter_known);
+	if (status < 0)
+		return status;
 	ret_device->value = call.reply.value[0];
 	return 0;
 }

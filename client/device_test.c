@@ -6,9 +6,11 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
+#include "client/connection.h"
 #include "client/world_test.h"
 
 static void *map_first(struct world *w)
@@ -144,6 +146,47 @@ static void test_null(void **state)
 	world_close(&w);
 }
 
+static void *create_one(void *argument)
+{
+	struct world *w = argument;
+	struct tenure_device device = { 0 };
+
+	assert_int_equal(
+		tenure_device_create(w->connection, w->adapter, &device), 0);
+	assert_int_not_equal(device.value, 0);
+	return NULL;
+}
+
+/* Its adapter is closed while the answer is on its way: it is not entered,
+ * unless others have the adapter open. */
+static void create_while_closing(unsigned int opens)
+{
+	struct tenure_adapter again;
+	struct world w;
+	pthread_t thread;
+
+	world_open_ring(&w);
+	for (unsigned int i = 1; i < opens; i++)
+		assert_int_equal(
+			tenure_adapter_open(w.connection, NULL, &again), 0);
+	fake_ring_delay(w.ring, WIRE_OP_DEVICE_CREATE);
+	assert_int_equal(pthread_create(&thread, NULL, create_one, &w), 0);
+	while (fake_ring_kept(w.ring) == 0)
+		usleep(100);
+	assert_int_equal(tenure_adapter_close(w.connection, w.adapter), 0);
+	fake_ring_late(w.ring);
+	pthread_join(thread, NULL);
+	assert_int_equal(w.connection->ledger.devices.count, opens > 1 ? 2 : 0);
+	world_close(&w);
+}
+
+static void test_create_while_closing(void **state)
+{
+	(void)state;
+	create_while_closing(1);
+	create_while_closing(2);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -152,6 +195,7 @@ int main(void)
 		cmocka_unit_test(test_last_close_unmaps),
 		cmocka_unit_test(test_lies),
 		cmocka_unit_test(test_null),
+		cmocka_unit_test(test_create_while_closing),
 	};
 
 	return cmocka_run_group_tests_name("device", tests, NULL, NULL);

@@ -81,6 +81,11 @@ static struct ledger_device *device_find(const struct ledger *ledger,
 							   device);
 }
 
+bool ledger_knows_adapter(const struct ledger *ledger, uint64_t adapter)
+{
+	return keymap_find(&ledger->adapters, adapter) != NULL;
+}
+
 bool ledger_knows_device(const struct ledger *ledger, uint64_t device)
 {
 	return device_find(ledger, device) != NULL;

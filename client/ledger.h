@@ -77,8 +77,9 @@ int ledger_group_publish(struct ledger *ledger, struct ledger_group *group,
 			 uint64_t device, uint64_t resource,
 			 const uint64_t *handles);
 
-/* Whether a device, a resource is known here. One that was known and is not any
+/* Whether an adapter, a device, a resource is known here. One that was known and is not any
  * more has been destroyed. */
+bool ledger_knows_adapter(const struct ledger *ledger, uint64_t adapter);
 bool ledger_knows_device(const struct ledger *ledger, uint64_t device);
 bool ledger_knows_resource(const struct ledger *ledger, uint64_t resource);
 
