@@ -234,14 +234,11 @@ static void walk_stores(struct check *c)
 	uint64_t n = 0;
 
 	for (uint32_t i = 1; i < check_used(c, AREA_STORES); i++) {
-		const struct store *s;
-
 		if (!check_is_used(c, AREA_STORES, i))
 			continue;
-		s = store_at(c->region, i);
 		n++;
-		check_expect(c, "references of store", i, s->refs,
-			     c->store_refs[i]);
+		check_expect(c, "references of store", i,
+			     store_refs(c->region)[i], c->store_refs[i]);
 		if (c->store_session[i] != 0)
 			check_owe(c, c->store_session[i], CHARGE_STORES, 1);
 	}

@@ -202,12 +202,13 @@ static void walk_segment(struct check *c, uint32_t session, uint32_t segment,
 			 uint32_t *live, uint32_t *free)
 {
 	const struct segment *s = segment_at(c->region, segment);
+	const struct free_map *map = free_map_at(c->region, segment);
 	uint32_t n_free = 0, n_dead = 0;
 
 	for (uint32_t i = 0; i < SEGMENT_SLOTS; i++) {
 		uint32_t index = (segment << SEGMENT_SLOTS_LOG2) + i;
 		const struct slot *slot = slot_at(c->region, index);
-		bool bit = s->free_bits[i / 64] >> (i % 64) & 1;
+		bool bit = map->bits[i / 64] >> (i % 64) & 1;
 		bool freed = table_is_freed(c->region, index);
 
 		check_expect(c, "free bit of slot", index, bit,

@@ -149,12 +149,13 @@ static void g2_segments_and_slots(void **state)
 	struct segment *segment = segment_at(region, owner->segments);
 	struct slot *slot = seat_slot(&sp->maker, sp->own[1]);
 	uint32_t index = seat_slot_index(&sp->maker, sp->own[1]);
-	uint64_t *bits = &segment->free_bits[index % SEGMENT_SLOTS / 64];
+	struct free_map *map = free_map_at(region, owner->segments);
+	uint64_t *bits = &map->bits[index % SEGMENT_SLOTS / 64];
 	uint64_t bit = UINT64_C(1) << (index % 64);
 	atomic_u32 *owners = region_start(region, AREA_SEGMENT_OWNERS);
 
 	BREAK(sp, *bits, *bits | bit, "free bit of slot");
-	BREAK(sp, segment->free_bits[SEGMENT_WORDS - 1], 0, "free bit of slot");
+	BREAK(sp, map->bits[SEGMENT_WORDS - 1], 0, "free bit of slot");
 	OFF_BY_ONE(sp, segment->free, "free slots of segment");
 	BREAK(sp, segment->dead, 1, "dead slots of segment");
 	OFF_BY_ONE(sp, owner->live, "live slots of owner");
@@ -217,14 +218,14 @@ static void g2_memory_of_allocations(void **state)
 	struct region *region = world_region(sp->world);
 	struct slot *slot = seat_slot(&sp->maker, sp->own[0]);
 	struct slot *child = seat_slot(&sp->maker, sp->child[0]);
-	struct store *store = store_at(region, slot->allocation.store);
+	uint32_t *refs = &store_refs(region)[slot->allocation.store];
 
 	BREAK(sp, slot->allocation.size_bytes, 2 * PAGE_BYTES, "");
 	BREAK(sp, slot->allocation.store, child->allocation.store,
 	      "references of store");
 	BREAK(sp, slot->allocation.store, 0, "store of allocation");
 	BREAK(sp, slot->allocation.store, 1u << 20, "store of allocation");
-	OFF_BY_ONE(sp, store->refs, "references of store");
+	OFF_BY_ONE(sp, *refs, "references of store");
 }
 
 static void g2_objects_holdings_tokens(void **state)

@@ -191,7 +191,7 @@ static struct outcome reserve(struct env *env, struct birth *b)
 
 	if (outcome.status != 0)
 		return outcome;
-	if (pool_reserve(region, AREA_STORES, 1) != 0 ||
+	if (store_reserve(env) != 0 ||
 	    stream_reserve(region, b->args->count) != 0 ||
 	    (b->shared && object_reserve(env) != 0) ||
 	    carve_blocks(env, b) != 0)

@@ -40,7 +40,7 @@ uint32_t store_new(struct env *env, uint32_t adapter, uint32_t backing,
 	struct store *store = store_at(&env->region, index);
 
 	store->backing = backing;
-	store->refs = refs;
+	store_refs(&env->region)[index] = refs;
 	store->serial = ++state->next_store_serial;
 	store->size_bytes = size_bytes;
 	store->adapter = (uint8_t)adapter;
@@ -48,18 +48,20 @@ uint32_t store_new(struct env *env, uint32_t adapter, uint32_t backing,
 	return index;
 }
 
-bool store_drop(struct env *env, uint32_t store, uint32_t refs)
+int store_reserve(struct env *env)
 {
-	struct state *state = region_state(&env->region);
-	struct store *s = store_at(&env->region, store);
+	struct region *region = &env->region;
 
-	assert(s->refs >= refs);
-	s->refs -= refs;
-	if (s->refs > 0)
-		return false;
-	state->n_stores--;
+	if (pool_reserve(region, AREA_STORES, 1) != 0)
+		return -ENOMEM;
+	return region_commit(region, AREA_STORE_REFS,
+			     region_area(region, AREA_STORES)->committed);
+}
+
+void store_empty(struct env *env, uint32_t store)
+{
+	region_state(&env->region)->n_stores--;
 	pool_give(&env->region, AREA_STORES, store);
-	return true;
 }
 
 struct bill object_bill(uint64_t size_bytes)

@@ -10,12 +10,28 @@
 #include "core/outcome.h"
 #include "core/state.h"
 
+/* Makes sure that there is a record for one store; 0 or -ENOMEM. */
+int store_reserve(struct env *env);
+
 /* A store that create_allocation has made; the caller reserved the record. */
 uint32_t store_new(struct env *env, uint32_t adapter, uint32_t backing,
 		   uint64_t size_bytes, uint32_t refs);
 
+/* No allocation is in a store any more, and its memory is back. */
+void store_empty(struct env *env, uint32_t store);
+
 /* Lets go of refs allocations; true when the store has gone with them. */
-bool store_drop(struct env *env, uint32_t store, uint32_t refs);
+static inline bool store_drop(struct env *env, uint32_t store, uint32_t refs)
+{
+	uint32_t *left = &store_refs(&env->region)[store];
+
+	assert(*left >= refs);
+	*left -= refs;
+	if (LIKELY(*left > 0))
+		return false;
+	store_empty(env, store);
+	return true;
+}
 
 /* What a principal pays for its first hold on an object of that size. */
 struct bill object_bill(uint64_t size_bytes);

@@ -14,7 +14,7 @@ static uint32_t make_object(struct inproc *world, uint64_t size_bytes)
 	uint32_t object;
 
 	assert_int_equal(object_reserve(env), 0);
-	assert_int_equal(pool_reserve(&env->region, AREA_STORES, 1), 0);
+	assert_int_equal(store_reserve(env), 0);
 	object = object_new(env);
 	object_at(&env->region, object)->size_bytes = size_bytes;
 	object_at(&env->region, object)->store =

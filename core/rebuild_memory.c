@@ -45,7 +45,7 @@ static void hold_private(struct rebuild *r, uint32_t session,
 {
 	struct store *store = store_at(r->region, a->store);
 
-	if (store->refs++ == 0) {
+	if (store_refs(r->region)[a->store]++ == 0) {
 		store->record.in_use = 1;
 		session_charge(r->env, session, CHARGE_STORES, 1);
 	}
@@ -193,7 +193,7 @@ static void settle_objects(struct rebuild *r)
 			continue;
 		store = store_at(r->region, o->store);
 		store->record.in_use = 1;
-		store->refs += o->count;
+		store_refs(r->region)[o->store] += o->count;
 		r->state->n_objects++;
 		r->state->store_bytes += o->size_bytes;
 	}
@@ -227,7 +227,7 @@ void rebuild_memory(struct rebuild *r)
 		o->refs = o->tokens = o->holdings = 0;
 	}
 	for (uint32_t i = 1; i < stores; i++) {
-		store_at(r->region, i)->refs = 0;
+		store_refs(r->region)[i] = 0;
 		store_at(r->region, i)->record.in_use = 0;
 	}
 	rebuild_each_slot(r, visit_holder);

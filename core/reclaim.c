@@ -483,12 +483,6 @@ static void orphan_released(struct env *env, uint32_t session, uint32_t index)
 	stream_append(region, &session_at(region, session)->stream, parent);
 }
 
-/* What the items of a job give back, together. */
-struct returned {
-	uint64_t bytes, stores;
-	uint32_t freed; /* slots, from the front */
-};
-
 /* Asks for what items further on will need: slots first, then what these say. */
 static ALWAYS_INLINE void ask_ahead(const struct region *region,
 				    const uint32_t *items, uint32_t at,
@@ -501,23 +495,32 @@ static ALWAYS_INLINE void ask_ahead(const struct region *region,
 	at += PREFETCH_AHEAD;
 	table_prefetch_free(region, items[at]);
 	__builtin_prefetch(
-		store_at(region, slot_at(region, items[at])->allocation.store),
+		&store_refs(
+			region)[slot_at(region, items[at])->allocation.store],
 		1);
 }
 
-/* The memory of one allocation is back; its charges are added up. */
-static void item_released(struct env *env, uint32_t session, uint32_t index,
-			  struct returned *sum)
+/* Frees one slot of a job that is done, or leaves it for the usual steps. */
+static bool item_done(struct env *env, uint32_t session, uint32_t index,
+		      struct reclaimer *reclaimer, bool in_order)
 {
 	struct slot *slot = slot_at(&env->region, index);
+	uint32_t waiting = slot->waiter;
 
-	sum->bytes += slot->allocation.size_bytes;
-	sum->stores += store_drop(env, slot->allocation.store, 1);
 	slot->allocation.store = 0;
-	if (UNLIKELY(slot->use_who != USE_NONE))
+	if (slot->use_who != USE_NONE)
 		uses_forget(&env->region, session, slot);
-	if (UNLIKELY(slot->allocation.parent != 0))
+	if (slot->allocation.parent != 0)
 		orphan_released(env, session, index);
+	if (!in_order || !table_reclaim(reclaimer, index))
+		return false;
+	waiter_done(env, waiting);
+	return true;
+}
+
+static ALWAYS_INLINE bool item_is_plain(const struct slot *slot)
+{
+	return (slot->use_who | slot->waiter | slot->allocation.parent) == 0;
 }
 
 /*
@@ -528,32 +531,35 @@ static void item_released(struct env *env, uint32_t session, uint32_t index,
 static void allocations_released(struct env *env, uint32_t session,
 				 uint64_t resource)
 {
-	struct region *region = &env->region;
-	struct session *s = session_at(region, session);
+	const struct region region = env->region;
+	struct session *s = session_at(&region, session);
 	uint32_t items[LIST_ENTRIES_MAX];
-	uint32_t n = stream_peek(region, &s->stream, items, s->job.items);
-	struct owner *owner =
-		&device_at(region, table_device(region, items[0]))->owner;
-	struct returned sum = { 0 };
+	uint32_t n = stream_peek(&region, &s->stream, items, s->job.items);
+	struct reclaimer reclaimer = table_reclaim_begin(
+		&region,
+		&device_at(&region, table_device(&region, items[0]))->owner);
+	uint64_t stores = 0;
+	uint32_t freed = 0;
 
 	keep_resource_value(env, items[0], resource);
 	for (uint32_t i = 0; i < n; i++) {
-		uint32_t waiter = slot_at(region, items[i])->waiter;
+		struct slot *slot = slot_at(&region, items[i]);
 
-		ask_ahead(region, items, i, n);
-		item_released(env, session, items[i], &sum);
-		if (sum.freed < i ||
-		    !table_try_reclaim(region, owner, items[i]))
-			continue;
-		sum.freed++;
-		if (UNLIKELY(waiter != 0))
-			waiter_done(env, waiter);
+		ask_ahead(&region, items, i, n);
+		stores += store_drop(env, slot->allocation.store, 1);
+		if (LIKELY(item_is_plain(slot) && freed == i) &&
+		    table_reclaim(&reclaimer, items[i]))
+			freed++;
+		else
+			freed += item_done(env, session, items[i], &reclaimer,
+					   freed == i);
 	}
-	session_release(env, session, CHARGE_BYTES, sum.bytes);
-	session_release(env, session, CHARGE_STORES, sum.stores);
-	session_release(env, session, CHARGE_HANDLES, sum.freed);
-	s->n_retired -= sum.freed;
-	stream_pop(region, &s->stream, sum.freed);
+	table_reclaim_end(&reclaimer);
+	session_release(env, session, CHARGE_BYTES, s->job.bytes);
+	session_release(env, session, CHARGE_STORES, stores);
+	session_release(env, session, CHARGE_HANDLES, freed);
+	s->n_retired -= freed;
+	stream_pop(&env->region, &s->stream, freed);
 }
 
 static void resource_released(struct env *env, uint32_t session,

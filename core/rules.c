@@ -166,8 +166,8 @@ static bool was_named(const struct rules_scratch *scratch, uint32_t position,
 }
 
 /* Notes the slot of an entry; false when it had been noted before. */
-static inline bool note_slot(struct rules_scratch *scratch, uint32_t position,
-			     uint32_t index)
+static bool note_slot(struct rules_scratch *scratch, uint32_t position,
+		      uint32_t index)
 {
 	uint32_t at = (index * (scratch->multiplier | 1)) >>
 		      (32 - scratch->seen_log2);
@@ -196,6 +196,10 @@ static enum tenure_reason judge_parent(const struct region *region,
 	return TENURE_REASON_ENTRY_OTHER_RESOURCE;
 }
 
+/* How many entries are asked for while as many before them are judged. Two
+ * small loops, since one that does both has more values than registers. */
+enum { BLOCK = 16 };
+
 /* What is the same for all entries of a list. */
 struct list {
 	const struct region *region;
@@ -205,38 +209,60 @@ struct list {
 	struct rules_scratch *scratch;
 };
 
-static ALWAYS_INLINE void prefetch_entry(const struct list *list,
-					 uint64_t entry)
+/*
+ * Puts down the slots of entries that are to be judged later and asks for
+ * their lines; 0 for one that does not look like an allocation of the owner.
+ */
+static void name_slots(const struct list *list, const uint64_t *entries,
+		       uint32_t from, uint32_t to)
 {
-	const struct handle handle = { entry ^ list->secret };
+	const struct region region = *list->region;
+	const uint64_t secret = list->secret;
+	const uint32_t owner = list->owner;
+	uint32_t *slots = list->scratch->slots;
 
-	table_prefetch(list->region, list->owner, handle);
+	for (uint32_t i = from; i < to; i++) {
+		const struct handle handle = { entries[i] ^ secret };
+		uint32_t index = handle_index(handle);
+
+		if (table_owner(&region, handle) == owner &&
+		    handle_kind(handle) == KIND_ALLOCATION)
+			slot_prefetch(&region, index);
+		else
+			index = 0;
+		slots[i] = index;
+	}
 }
 
 /*
  * Nearly always an entry is a new one, in use, and of the same parent as the
  * first: then one look at its slot says so. Goes from one entry to the first
  * that is not so plain, and returns its position: judge_entry must be asked.
- * (Zero becomes the secret, whose kind no handle has.)
  */
 static uint32_t pass_plain(const struct list *list, const uint64_t *entries,
-			   uint32_t from, uint32_t count)
+			   uint32_t from, uint32_t to)
 {
-	const struct region region = *list->region;
-	const struct list l = *list;
+	const struct slot *all = slot_at(list->region, 0);
+	const struct rules_scratch *scratch = list->scratch;
+	const uint32_t shift = 32 - scratch->seen_log2;
+	const uint32_t multiplier = scratch->multiplier | 1;
+	const uint32_t parent = list->parent;
+	const uint64_t secret = list->secret;
+	const uint32_t *slots = scratch->slots;
+	uint64_t *seen = list->scratch->seen;
 	uint32_t i;
 
-	for (i = from; i < count; i++) {
-		const struct handle handle = { entries[i] ^ l.secret };
-		const struct slot *slot;
+	for (i = from; i < to; i++) {
+		const struct handle handle = { entries[i] ^ secret };
+		const struct slot *slot = &all[slots[i]];
+		uint32_t at = (slots[i] * multiplier) >> shift;
+		uint64_t bit = UINT64_C(1) << (at % 64);
 
-		if (i + PREFETCH_AHEAD < count)
-			prefetch_entry(&l, entries[i + PREFETCH_AHEAD]);
-		slot = table_peek(&region, l.owner, handle);
-		if (slot == NULL || handle_kind(handle) != KIND_ALLOCATION ||
-		    slot->allocation.parent != l.parent ||
-		    !note_slot(l.scratch, i, handle_index(handle)))
+		if (slots[i] == 0 || !control_peek(&slot->control, handle) ||
+		    slot->allocation.parent != parent ||
+		    UNLIKELY(seen[at / 64] & bit))
 			break;
+		seen[at / 64] |= bit;
 	}
 	return i;
 }
@@ -266,11 +292,28 @@ static enum tenure_reason judge_entry(const struct list *list, uint64_t entry,
 	return TENURE_REASON_NONE;
 }
 
+/* Judges entries up to one that is refused, and says at which it stopped. */
+static enum tenure_reason judge_block(const struct list *list,
+				      const uint64_t *entries, uint32_t *at,
+				      uint32_t to)
+{
+	while ((*at = pass_plain(list, entries, *at, to)) < to) {
+		enum tenure_reason reason =
+			judge_entry(list, entries[*at], *at);
+
+		if (reason != TENURE_REASON_NONE)
+			return reason;
+		++*at;
+	}
+	return TENURE_REASON_NONE;
+}
+
 static void judge_list(const struct region *region, uint32_t session,
 		       const struct destroy_args *args,
 		       struct rules_scratch *scratch,
 		       struct destroy_verdict *ret)
 {
+	const uint32_t n = args->count;
 	struct list list = {
 		.region = region,
 		.session = session,
@@ -279,21 +322,25 @@ static void judge_list(const struct region *region, uint32_t session,
 		.secret = session_at(region, session)->secret,
 		.scratch = scratch,
 	};
+	uint32_t at = 0, next = (uint32_t)min_u64(1 + BLOCK, n);
+	enum tenure_reason reason;
 
-	forget_slots(scratch, args->count);
-	for (uint32_t i = 0; i < min_u64(args->count, PREFETCH_AHEAD); i++)
-		prefetch_entry(&list, args->list[i]);
-	for (uint32_t i = 0; i < args->count;
-	     i = pass_plain(&list, args->list, i + 1, args->count)) {
-		enum tenure_reason reason =
-			judge_entry(&list, args->list[i], i);
-
-		if (reason != TENURE_REASON_NONE) {
-			ret->outcome = refuse_entry(-EINVAL, reason, i);
-			return;
-		}
+	forget_slots(scratch, n);
+	name_slots(&list, args->list, 1, next);
+	reason = judge_entry(&list, args->list[at], at);
+	if (reason == TENURE_REASON_NONE)
 		list.parent =
-			slot_at(region, scratch->slots[0])->allocation.parent;
+			slot_at(region, scratch->slots[at++])->allocation.parent;
+	while (reason == TENURE_REASON_NONE && at < n) {
+		uint32_t to = next;
+
+		next = (uint32_t)min_u64(to + BLOCK, n);
+		name_slots(&list, args->list, to, next);
+		reason = judge_block(&list, args->list, &at, to);
+	}
+	if (reason != TENURE_REASON_NONE) {
+		ret->outcome = refuse_entry(-EINVAL, reason, at);
+		return;
 	}
 	ret->action = DESTROY_LIST;
 	ret->slots = scratch->slots;

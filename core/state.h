@@ -29,7 +29,7 @@
  *	holding.refs   == the same, of that principal
  *	account.used   == sum over what that account's objects charge, and a
  *			  session's ring
- *	store.refs     == allocations in it that have not been released
+ *	store_refs()   == allocations in it that have not been released
  *	owner.live     == slots of that owner that are LIVE or RETIRED
  *	stream.count + the counts of the session's timelines
  *	               == RETIRED resources and stand-alone or listed allocations
@@ -260,7 +260,6 @@ struct device {
 struct store {
 	struct record record;
 	uint32_t backing; /* the backend's id */
-	uint32_t refs;
 	uint64_t serial; /* what clients see: never used twice */
 	uint64_t size_bytes;
 	uint8_t adapter;
@@ -447,6 +446,13 @@ static inline struct store *store_at(const struct region *region,
 				     uint32_t index)
 {
 	return pool_at(region, AREA_STORES, index);
+}
+
+/* How many allocations are in a store. They lie apart: a release touches
+ * nothing else of a store, and sixteen counts fit in a line. */
+static inline uint32_t *store_refs(const struct region *region)
+{
+	return (uint32_t *)region_start(region, AREA_STORE_REFS);
 }
 
 static inline struct object *object_at(const struct region *region,

@@ -12,8 +12,10 @@
  * Segments of 1024 slots belong to a device (or to a session, for the handles
  * of adapters and devices). The owner is looked up in a small array before
  * the slot is touched: a foreign or garbage handle never reads, moves or
- * faults in a foreign line. Free slots are a bitmap in the segment, taken
- * from the lowest bit: what is created together lies together.
+ * faults in a foreign line. Free slots are the bits of a map, taken from the
+ * lowest one: what is created together lies together. Maps and counts lie apart,
+ * so that a reclaim among 10^7 slots touches one line that is out of the cache
+ * besides the slot's own.
  *
  *	            reserve                     abandon
  *	 depot  ---------------> an owner's  --------------> depot
@@ -75,11 +77,12 @@ int table_init(struct region *region, uint32_t first_generation)
 static void init_segment(const struct region *region, uint32_t segment)
 {
 	struct segment *s = segment_at(region, segment);
+	struct free_map *map = free_map_at(region, segment);
 	struct slot *slots = slot_at(region, segment << SEGMENT_SLOTS_LOG2);
 
 	s->bare = 0;
 	s->free = SEGMENT_SLOTS;
-	memset(s->free_bits, 0xff, sizeof(s->free_bits));
+	memset(map->bits, 0xff, sizeof(map->bits));
 	for (uint32_t i = 0; i < SEGMENT_SLOTS; i++)
 		control_init(&slots[i].control, s->generation);
 }
@@ -123,6 +126,7 @@ static uint32_t fresh_segment(struct region *region)
 	}
 	segment = head->used;
 	if (region_commit(region, AREA_SEGMENTS, segment + 1) != 0 ||
+	    region_commit(region, AREA_FREE_MAPS, segment + 1) != 0 ||
 	    region_commit(region, AREA_SLOTS,
 			  (uint64_t)(segment + 1) << SEGMENT_SLOTS_LOG2) != 0)
 		return 0;
@@ -219,13 +223,14 @@ uint32_t table_take(struct region *region, struct owner *owner)
 {
 	uint32_t segment = owner->roomy, word = 0, index;
 	struct segment *s = segment_at(region, segment);
+	uint64_t *bits = free_map_at(region, segment)->bits;
 	struct slot *slot;
 
 	assert(segment != 0 && s->free > 0);
-	while (s->free_bits[word] == 0)
+	while (bits[word] == 0)
 		word++;
-	index = word * 64 + (uint32_t)__builtin_ctzll(s->free_bits[word]);
-	s->free_bits[word] &= s->free_bits[word] - 1;
+	index = word * 64 + (uint32_t)__builtin_ctzll(bits[word]);
+	bits[word] &= bits[word] - 1;
 	if (--s->free == 0) {
 		owner->roomy = s->next_roomy;
 		s->roomy = 0;
@@ -247,22 +252,27 @@ struct handle table_publish(struct region *region, uint32_t index,
 	return handle_make(control_publish(&slot->control, kind), kind, index);
 }
 
+void table_has_room(struct owner *owner, struct segment *s, uint32_t segment)
+{
+	s->next_roomy = owner->roomy;
+	s->roomy = 1;
+	owner->roomy = segment;
+}
+
 static void free_slot(struct region *region, struct owner *owner,
 		      uint32_t index)
 {
 	uint32_t segment = index >> SEGMENT_SLOTS_LOG2;
 	uint32_t bit = index & (SEGMENT_SLOTS - 1);
+	uint64_t *bits = free_map_at(region, segment)->bits;
 	struct segment *s = segment_at(region, segment);
 
-	assert((s->free_bits[bit / 64] >> (bit % 64) & 1) == 0);
-	s->free_bits[bit / 64] |= UINT64_C(1) << (bit % 64);
+	assert((bits[bit / 64] >> (bit % 64) & 1) == 0);
+	bits[bit / 64] |= UINT64_C(1) << (bit % 64);
 	s->free++;
 	owner->free++;
-	if (!s->roomy) {
-		s->next_roomy = owner->roomy;
-		s->roomy = 1;
-		owner->roomy = segment;
-	}
+	if (!s->roomy)
+		table_has_room(owner, s, segment);
 }
 
 /* A slot that has been reclaimed is the owner's again, or nobody's. */
@@ -291,12 +301,12 @@ bool table_try_reclaim(struct region *region, struct owner *owner,
 bool table_try_reclaim_remote(const struct region *region, struct owner *owner,
 			      uint32_t index)
 {
-	struct segment *s = segment_at(region, index >> SEGMENT_SLOTS_LOG2);
+	struct free_map *map = free_map_at(region, index >> SEGMENT_SLOTS_LOG2);
 
 	if (control_try_reclaim(&slot_at(region, index)->control) ==
 	    RECLAIM_PINNED)
 		return false;
-	remote_free(s->freed_bits, index & (SEGMENT_SLOTS - 1), &owner->freed);
+	remote_free(map->freed, index & (SEGMENT_SLOTS - 1), &owner->freed);
 	return true;
 }
 
@@ -304,8 +314,7 @@ bool table_try_reclaim_remote(const struct region *region, struct owner *owner,
 static uint32_t collect_word(struct region *region, struct owner *owner,
 			     uint32_t segment, uint32_t word)
 {
-	struct segment *s = segment_at(region, segment);
-	uint64_t bits = remote_take(&s->freed_bits[word]);
+	uint64_t bits = remote_take(&free_map_at(region, segment)->freed[word]);
 	uint32_t n = 0;
 
 	for (; bits != 0; bits &= bits - 1, n++) {
@@ -375,6 +384,7 @@ static uint32_t generation_beyond(const struct region *region, uint32_t segment)
 static bool strip(struct region *region, uint32_t segment)
 {
 	struct segment *s = segment_at(region, segment);
+	struct free_map *map = free_map_at(region, segment);
 	uint32_t generation = generation_beyond(region, segment);
 
 	if (generation == 0)
@@ -382,7 +392,7 @@ static bool strip(struct region *region, uint32_t segment)
 	s->generation = generation;
 	s->bare = 1;
 	s->free = 0;
-	memset(s->free_bits, 0, sizeof(s->free_bits));
+	memset(map->bits, 0, sizeof(map->bits));
 	region->pages.clear(region->pages.context,
 			    slot_at(region, segment << SEGMENT_SLOTS_LOG2),
 			    SEGMENT_SLOTS * sizeof(struct slot));
@@ -429,12 +439,12 @@ uint32_t table_depot_count(const struct region *region)
 
 bool table_is_freed(const struct region *region, uint32_t index)
 {
-	const struct segment *s =
-		segment_at(region, index >> SEGMENT_SLOTS_LOG2);
+	const struct free_map *map =
+		free_map_at(region, index >> SEGMENT_SLOTS_LOG2);
 	uint32_t bit = index & (SEGMENT_SLOTS - 1);
 
 	/* relaxed: as above */
-	return load_relaxed_u64(&s->freed_bits[bit / 64]) >> (bit % 64) & 1;
+	return load_relaxed_u64(&map->freed[bit / 64]) >> (bit % 64) & 1;
 }
 
 void table_adopt(struct region *region)
@@ -468,6 +478,7 @@ static void recount(const struct region *region, uint32_t segment,
 		    struct owner *owner)
 {
 	struct segment *s = segment_at(region, segment);
+	struct free_map *map = free_map_at(region, segment);
 	struct slot *slots = slot_at(region, segment << SEGMENT_SLOTS_LOG2);
 
 	for (uint32_t i = 0; i < SEGMENT_SLOTS; i++) {
@@ -479,7 +490,7 @@ static void recount(const struct region *region, uint32_t segment,
 		    control_generation(word) < s->generation)
 			control_init(&slots[i].control, s->generation);
 		if (state == SLOT_FREE) {
-			s->free_bits[i / 64] |= UINT64_C(1) << (i % 64);
+			map->bits[i / 64] |= UINT64_C(1) << (i % 64);
 			s->free++;
 		} else if (state == SLOT_DEAD) {
 			s->dead++;
@@ -492,15 +503,16 @@ static void recount(const struct region *region, uint32_t segment,
 void table_relink(struct region *region, uint32_t segment, struct owner *owner)
 {
 	struct segment *s = segment_at(region, segment);
+	struct free_map *map = free_map_at(region, segment);
 
 	if (s->generation == 0)
 		s->generation = region_state(region)->first_generation;
 	s->next = s->next_roomy = 0;
 	s->free = s->dead = 0;
 	s->roomy = 0;
-	memset(s->free_bits, 0, sizeof(s->free_bits));
+	memset(map->bits, 0, sizeof(map->bits));
 	for (uint32_t word = 0; word < SEGMENT_WORDS; word++)
-		remote_take(&s->freed_bits[word]);
+		remote_take(&map->freed[word]);
 	if (owner == NULL)
 		/* relaxed: there is one thread */
 		store_relaxed_u32(segment_owner(region, segment), 0);

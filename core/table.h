@@ -122,18 +122,25 @@ void owner_reset(struct owner *owner);
 struct segment {
 	uint32_t next; /* of the owner's segments */
 	uint32_t next_roomy;
-	uint16_t free; /* bits set below */
+	uint32_t generation; /* beyond all of its slots' before they went */
+	uint16_t free; /* bits set in its free map */
 	uint16_t dead; /* slots that are used up for ever */
 	uint8_t roomy; /* is on the owner's roomy list */
 	uint8_t bare; /* its slots' memory has been given back */
 	uint8_t spare[2]; /* zero */
-	uint32_t generation; /* beyond all of its slots' before they went */
-	uint32_t spare_too; /* zero */
-	uint64_t free_bits[SEGMENT_WORDS];
-	_Alignas(64) atomic_u64 freed_bits[SEGMENT_WORDS]; /* core/remote.h */
 };
 
-static_assert(sizeof(struct segment) == 320, "five lines");
+static_assert(sizeof(struct segment) == 20, "three in a line");
+
+/* Which slots of a segment can be taken. It lies apart from the segment: a
+ * reclaim of one of 10^7 slots touches one line of these, out of the cache,
+ * and the counts of all their segments stay in it. */
+struct free_map {
+	uint64_t bits[SEGMENT_WORDS];
+	atomic_u64 freed[SEGMENT_WORDS]; /* by others: core/remote.h */
+};
+
+static_assert(sizeof(struct free_map) == 256, "two lines for each writer");
 
 /* Owner ids: sessions and devices share one number space. */
 static inline uint32_t owner_of_session(uint32_t session)
@@ -165,6 +172,13 @@ static inline struct segment *segment_at(const struct region *region,
 					 uint32_t segment)
 {
 	return (struct segment *)region_start(region, AREA_SEGMENTS) + segment;
+}
+
+static inline struct free_map *free_map_at(const struct region *region,
+					   uint32_t segment)
+{
+	return (struct free_map *)region_start(region, AREA_FREE_MAPS) +
+	       segment;
 }
 
 /* The links of the depots, by segment. */
@@ -315,10 +329,12 @@ static inline void table_retire(struct slot *slot)
 static ALWAYS_INLINE void table_prefetch_free(const struct region *region,
 					      uint32_t index)
 {
-	struct segment *s = segment_at(region, index >> SEGMENT_SLOTS_LOG2);
+	uint32_t segment = index >> SEGMENT_SLOTS_LOG2;
 
-	__builtin_prefetch(s, 1);
-	__builtin_prefetch(&s->free_bits[index % SEGMENT_SLOTS / 64], 1);
+	__builtin_prefetch(segment_at(region, segment), 1);
+	__builtin_prefetch(
+		&free_map_at(region, segment)->bits[index % SEGMENT_SLOTS / 64],
+		1);
 }
 
 /*
@@ -327,6 +343,69 @@ static ALWAYS_INLINE void table_prefetch_free(const struct region *region,
  */
 bool table_try_reclaim(struct region *region, struct owner *owner,
 		       uint32_t index);
+
+/*
+ * Reclaims of many slots of one owner, one after another: what they change of
+ * him is added up in registers and told at the end. Nothing else may happen to
+ * his slots between begin and end.
+ */
+struct reclaimer {
+	const struct region *region;
+	struct slot *slots;
+	struct segment *segments;
+	struct free_map *maps;
+	struct owner *owner;
+	uint32_t freed, dead;
+};
+
+static inline struct reclaimer table_reclaim_begin(const struct region *region,
+						   struct owner *owner)
+{
+	return (struct reclaimer){
+		.region = region,
+		.slots = slot_at(region, 0),
+		.segments = segment_at(region, 0),
+		.maps = free_map_at(region, 0),
+		.owner = owner,
+	};
+}
+
+/* A segment that had no free slot has one. */
+void table_has_room(struct owner *owner, struct segment *s, uint32_t segment);
+
+/* Like table_try_reclaim. */
+static ALWAYS_INLINE bool table_reclaim(struct reclaimer *r, uint32_t index)
+{
+	enum reclaimed reclaimed =
+		control_try_reclaim(&r->slots[index].control);
+	uint32_t segment = index >> SEGMENT_SLOTS_LOG2;
+	struct segment *s = r->segments + segment;
+	uint64_t *bits = &r->maps[segment].bits[index % SEGMENT_SLOTS / 64];
+	uint64_t bit = UINT64_C(1) << (index % 64);
+
+	if (UNLIKELY(reclaimed != RECLAIM_FREE)) {
+		if (reclaimed == RECLAIM_PINNED)
+			return false;
+		s->dead++;
+		r->dead++;
+		return true;
+	}
+	assert((*bits & bit) == 0);
+	*bits |= bit;
+	s->free++;
+	r->freed++;
+	if (UNLIKELY(!s->roomy))
+		table_has_room(r->owner, s, segment);
+	return true;
+}
+
+/* The number of slots that were reclaimed. */
+static inline uint32_t table_reclaim_end(struct reclaimer *r)
+{
+	r->owner->live -= r->freed + r->dead;
+	r->owner->free += r->freed;
+	return r->freed + r->dead;
+}
 
 /*
  * The same from another thread than the owner's, which holds the slot's

@@ -656,8 +656,8 @@ static void free_remotely_twice(void *argument)
 	struct owner owner = { .id = 5 };
 
 	create(b, &owner, KIND_ALLOCATION);
-	remote_free(segment_at(&b->region, 1)->freed_bits, 3, &owner.freed);
-	remote_free(segment_at(&b->region, 1)->freed_bits, 3, &owner.freed);
+	remote_free(free_map_at(&b->region, 1)->freed, 3, &owner.freed);
+	remote_free(free_map_at(&b->region, 1)->freed, 3, &owner.freed);
 }
 
 static void g6_nobody_leaves_too_early(void **state)
