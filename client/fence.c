@@ -17,7 +17,8 @@
  * time is over the library cancels and then takes the wait's own answer, which
  * comes in any case: a fence that came in time, or in the moment of the
  * cancelling, is never reported as a time-out. A cancel that finds nothing
- * means that the answer is on its way.
+ * means that the answer is on its way. A wait without any time only looks: one
+ * request, which is answered in any case and of which the daemon keeps nothing.
  *
  * What the ring carries is carried out before a wait is asked for, so a thread
  * that signals and then waits finds what it has signalled.
@@ -31,7 +32,7 @@
  *
  *  G1  A wait that was answered with success returns success, however late.
  *  G2  A wait without an answer in time returns -ETIMEDOUT, and nothing of it
- *      is left at the daemon.
+ *      is left at the daemon. One without any time needs no room there.
  *  G3  While a thread waits, other threads' calls go on.
  *  G4  A descriptor that can be read has a result, always the same, and
  *      nothing that it could say makes this process wait.
@@ -223,10 +224,25 @@ static int judge(struct tenure *connection, const struct fence_wait *wait,
 	if (reply->status < 0)
 		return refusal_set_at(reply->status, reply->reason,
 				      reply->index);
+	if (wait->only_looks && reply->value[0] == wait->count)
+		return refusal_set(-ETIMEDOUT, TENURE_REASON_WAIT_CANCELLED);
 	if (reply->value[0] >= wait->count)
 		return connection_distrust_locked(connection);
 	*ret_index = (unsigned int)reply->value[0];
 	return 0;
+}
+
+/* Until it is answered or its time is over. */
+static int call_late(struct tenure *connection, const struct fence_wait *wait,
+		     struct call *call)
+{
+	struct late_call late;
+	int status = late_send_locked(connection, call, &late);
+
+	if (status < 0)
+		return status;
+	status = late_finish_waits(connection, call, &late, wait->deadline_ns);
+	return status > 0 ? give_up(connection, call, &late) : status;
 }
 
 int fence_wait_waits(struct tenure *connection, const struct fence_wait *wait,
@@ -238,22 +254,19 @@ int fence_wait_waits(struct tenure *connection, const struct fence_wait *wait,
 			.flags = wait->flags,
 			.device = wait->device.value,
 			.count = wait->count,
+			.value[0] = wait->only_looks,
 		},
 		.args = wait->list,
 	};
-	struct late_call late;
 	int status = connection_settle_locked(connection);
 
 	/* A longer list is announced, not sent. */
 	if (wait->count <= FENCES_PER_WAIT_MAX)
 		call.args_bytes = wait->count * sizeof(*wait->list);
 	if (status == 0)
-		status = late_send_locked(connection, &call, &late);
-	if (status < 0)
-		return status;
-	status = late_finish_waits(connection, &call, &late, wait->deadline_ns);
-	if (status > 0)
-		status = give_up(connection, &call, &late);
+		status = wait->only_looks ?
+				 connection_call_locked(connection, &call) :
+				 call_late(connection, wait, &call);
 	if (status < 0)
 		return status;
 	return judge(connection, wait, &call, ret_index);
@@ -269,6 +282,7 @@ int tenure_fence_wait(struct tenure *connection, struct tenure_device device,
 		.list = list,
 		.count = count,
 		.flags = flags,
+		.only_looks = timeout_ns == 0,
 	};
 	unsigned int index = 0;
 	int status;

@@ -16,6 +16,7 @@ struct fence_wait {
 	unsigned int count;
 	unsigned int flags;
 	uint64_t deadline_ns; /* of the monotonic clock; 0: none */
+	bool only_looks; /* and waits for the answer alone */
 };
 
 /* Waits; 0 with the position, or a status that has been remembered. */

@@ -125,6 +125,7 @@ static struct outcome on_fence_wait(struct env *env, uint32_t client,
 		.count = head->count,
 		.list_bytes = head->args_bytes,
 		.flags = head->flags,
+		.only_looks = head->value[0] != 0,
 	};
 
 	return fence_wait(env, client, &wait, ticket, &reply->value[0]);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Fences and waits: G1 to G4 of core/fence.c, G1 to G3 of core/fence_wait.c. */
+/* Fences and waits: G1 to G4 of core/fence.c, G1 to G4 of core/fence_wait.c. */
 #include "tests/support/seat.h"
 
 #include "tests/support/random.h"
@@ -381,19 +381,166 @@ static void g3_what_is_refused(void **state)
 	list[3].fence = s->opened;
 	assert_unchanged(q, asked(q, 0, list, 5), -EINVAL,
 			 TENURE_REASON_FENCE_INVALID);
-	list[3].fence = s->fence[0];
-	for (int i = 0; i < 16; i++)
-		assert_int_equal(seat_fence_wait(q, ALL, list, 64),
+}
+
+/* As many waits as that are on the fence after it; in lists of at most 64. */
+static void crowd(struct seat *seat, uint64_t fence, uint32_t n)
+{
+	struct wire_fence_wait list[64];
+
+	for (int i = 0; i < 64; i++)
+		list[i] = (struct wire_fence_wait){ fence, 5 };
+	for (; n > 64; n -= 64)
+		assert_int_equal(seat_fence_wait(seat, ALL, list, 64),
 				 BROKER_LATER);
-	assert_unchanged(q, asked(q, 0, list, 1), -EDQUOT,
-			 TENURE_REASON_FENCE_WAITS);
-	list[0].fence = s->fence[1];
-	assert_unchanged(q, asked(q, 0, list, 1), -EDQUOT,
+	assert_int_equal(seat_fence_wait(seat, ALL, list, n), BROKER_LATER);
+	inproc_check(seat->world);
+}
+
+static void refused_for(struct seat *seat, uint64_t fence,
+			enum tenure_reason reason)
+{
+	const struct wire_fence_wait one = { fence, 5 };
+
+	assert_unchanged(seat, asked(seat, 0, &one, 1), -EDQUOT, reason);
+	assert_int_equal(seat->reply.head.index, 0);
+}
+
+/* A look finds that it has not come, and needs no room. */
+static void can_look(struct seat *seat, uint64_t fence)
+{
+	const struct wire_fence_wait list[2] = { { fence, 5 }, { fence, 6 } };
+	uint64_t used = seat_session(seat)->account.used[CHARGE_WAITS];
+
+	assert_int_equal(seat_fence_look(seat, 0, list, 2), BROKER_REPLY);
+	assert_int_equal(seat->reply.head.status, 0);
+	assert_int_equal(seat->reply.head.value[0], 2);
+	assert_int_equal(seat_session(seat)->account.used[CHARGE_WAITS], used);
+	inproc_check(seat->world);
+}
+
+static void g3_as_many_as_a_client_may_have(void **state)
+{
+	struct stage *s = *state;
+	struct seat *q = &s->maker;
+	struct wire_fence_wait one = { .value = 5 };
+	uint64_t fence = s->fence[0];
+	uint32_t word;
+
+	for (int i = 0; i < 8; i++) {
+		if (i > 0)
+			assert_int_equal(seat_fence_create(q, 0, &fence, &word),
+					 0);
+		crowd(q, fence, WAITS_PER_FENCE_CLIENT_MAX);
+		refused_for(q, fence, TENURE_REASON_CLIENT_FENCE_WAITS);
+		can_look(q, fence);
+	}
+	one.fence = s->fence[1];
+	assert_unchanged(q, asked(q, 0, &one, 1), -EDQUOT,
 			 TENURE_REASON_CLIENT_WAITS);
-	inproc_check(q->world);
+	can_look(q, s->fence[1]);
 	assert_int_equal(seat_fence_signal(q, s->fence[0], 5), 0);
-	inproc_check(q->world);
-	assert_int_equal(seat_session(q)->account.used[CHARGE_WAITS], 0);
+	assert_int_equal(seat_session(q)->account.used[CHARGE_WAITS],
+			 7 * WAITS_PER_FENCE_CLIENT_MAX);
+	crowd(q, s->fence[1], WAITS_PER_FENCE_CLIENT_MAX);
+}
+
+static void g3_what_a_look_finds(void **state)
+{
+	struct stage *s = *state;
+	struct seat *q = &s->other;
+	struct wire_fence_wait list[2] = { { s->opened, 2 }, { s->opened, 1 } };
+
+	assert_int_equal(seat_fence_signal(&s->maker, s->fence[0], 1), 0);
+	assert_int_equal(seat_fence_look(q, 0, list, 2), BROKER_REPLY);
+	assert_int_equal(q->reply.head.value[0], 1);
+	assert_int_equal(seat_fence_look(q, ALL, list, 2), BROKER_REPLY);
+	assert_int_equal(q->reply.head.value[0], 2);
+	assert_int_equal(seat_fence_signal(&s->maker, s->fence[0], 2), 0);
+	assert_int_equal(seat_fence_look(q, ALL, list, 2), BROKER_REPLY);
+	assert_int_equal(q->reply.head.value[0], 0);
+	list[1].fence = 0;
+	assert_int_equal(seat_fence_look(q, 0, list, 2), BROKER_REPLY);
+	assert_int_equal(q->reply.head.status, -EINVAL);
+	assert_int_equal(q->reply.head.index, 1);
+}
+
+/* A client of that user, 0 for the maker's, with the fence open. */
+static uint64_t come_in(const struct stage *s, struct seat *seat, uint32_t uid)
+{
+	uint64_t opened;
+
+	if (uid == 0)
+		seat_take(seat, s->maker.world);
+	else
+		seat_take_as(seat, s->maker.world, uid);
+	assert_int_equal(seat_fence_open(seat, s->reader, 0, &opened), 0);
+	return opened;
+}
+
+static void g4_one_client_does_not_take_it_all(void **state)
+{
+	struct stage *s = *state;
+	struct wire_fence_wait list[64];
+	struct seat same;
+	uint64_t opened = come_in(s, &same, 8);
+
+	crowd(&s->other, s->opened, WAITS_PER_FENCE_CLIENT_MAX);
+	refused_for(&s->other, s->opened, TENURE_REASON_CLIENT_FENCE_WAITS);
+	/* Only those that are for this fence count. */
+	crowd(&same, opened, WAITS_PER_FENCE_CLIENT_MAX - 1);
+	for (int i = 0; i < 64; i++)
+		list[i] = (struct wire_fence_wait){ opened, i < 62 ? 0 : 5 };
+	assert_int_equal(asked(&same, ALL, list, 64), -EDQUOT);
+	assert_int_equal(same.reply.head.reason,
+			 TENURE_REASON_CLIENT_FENCE_WAITS);
+	assert_int_equal(same.reply.head.index, 0);
+	list[63].value = 0;
+	assert_int_equal(seat_fence_wait(&same, ALL, list, 64), BROKER_LATER);
+	refused_for(&same, opened, TENURE_REASON_CLIENT_FENCE_WAITS);
+	crowd(&s->maker, s->fence[0], WAITS_PER_FENCE_CLIENT_MAX);
+}
+
+static void g4_nor_does_one_principal(void **state)
+{
+	struct stage *s = *state;
+	struct seat second, third, foreign;
+	uint64_t opened[3] = { come_in(s, &second, 8), come_in(s, &third, 8),
+			       come_in(s, &foreign, 9) };
+
+	crowd(&s->other, s->opened, 100);
+	crowd(&second, opened[0], WAITS_PER_FENCE_CLIENT_MAX);
+	crowd(&third, opened[1], 28);
+	refused_for(&third, opened[1], TENURE_REASON_PRINCIPAL_FENCE_WAITS);
+	refused_for(&s->other, s->opened, TENURE_REASON_PRINCIPAL_FENCE_WAITS);
+	can_look(&third, opened[1]);
+	crowd(&foreign, opened[2], WAITS_PER_FENCE_CLIENT_MAX);
+	crowd(&s->maker, s->fence[0], WAITS_PER_FENCE_CLIENT_MAX);
+}
+
+/* Its own principal's clients are others, too. */
+static void g4_the_maker_finds_room(void **state)
+{
+	struct stage *s = *state;
+	struct seat crowds[7], late;
+	uint64_t opened;
+
+	for (uint32_t i = 0; i < 7; i++) {
+		opened = come_in(s, &crowds[i], i < 2 ? 0 : 20 + i / 2);
+		crowd(&crowds[i], opened, WAITS_PER_FENCE_CLIENT_MAX);
+	}
+	opened = come_in(s, &late, 40);
+	refused_for(&late, opened, TENURE_REASON_FENCE_WAITS);
+	refused_for(&s->other, s->opened, TENURE_REASON_FENCE_WAITS);
+	can_look(&late, opened);
+	crowd(&s->maker, s->fence[0], WAITS_PER_FENCE_CLIENT_MAX);
+	refused_for(&s->maker, s->fence[0], TENURE_REASON_CLIENT_FENCE_WAITS);
+	assert_int_equal(seat_session(&s->maker)->n_fence_waits,
+			 WAITS_PER_FENCE_MAX);
+	inproc_kill(s->maker.world, crowds[0].client);
+	crowd(&late, opened, WAITS_PER_FENCE_CLIENT_MAX);
+	assert_int_equal(seat_fence_signal(&s->maker, s->fence[0], 5), 0);
+	assert_int_equal(seat_session(&s->maker)->n_fence_waits, 0);
 }
 
 /* Against a plain table of who waits for what. */
@@ -477,6 +624,11 @@ int main(void)
 		on_stage(rights_of_openings),
 		on_stage(tokens_of_another_kind),
 		on_stage(g3_what_is_refused),
+		on_stage(g3_as_many_as_a_client_may_have),
+		on_stage(g3_what_a_look_finds),
+		on_stage(g4_one_client_does_not_take_it_all),
+		on_stage(g4_nor_does_one_principal),
+		on_stage(g4_the_maker_finds_room),
 		on_stage(g1_g2_against_a_table),
 	};
 

@@ -9,15 +9,30 @@
  * A wait for all counts down, one for any ends with the first; whichever way
  * it ends, by success, by the death of a fence or by being cancelled, all that
  * belongs to it leaves the lists at once. Timeouts are the client's affair: it
- * cancels. How many waits a fence has and how many fences a wait names are
- * both limited, and a wait is charged for each, so a signal is bounded work
- * and one client cannot fill the lists of others.
+ * cancels. A request that only looks leaves nothing behind. How many waits a
+ * fence has and how many fences a wait names are both limited, and a wait is
+ * charged for each, so a signal is bounded work.
+ *
+ *	a fence's waits, 1024 at most
+ *	+----------+---------------------------------------------+
+ *	| maker    | everybody else: 256 of a principal at most, |
+ *	| 128      | 128 of a client at most                     |
+ *	+----------+---------------------------------------------+
+ *
+ * So one client cannot fill a list that others need, nor can one principal: the
+ * maker has room of its own, the rest is for several principals, and that of
+ * one principal for several clients. A wait that names a fence twice counts
+ * twice. Nobody keeps these counts. They are taken by a walk, as long as that of
+ * a signal, and only where there are more waits than one client may have.
  *
  * Guarantees, cited by the tests:
  *
  *  G1  A wait is answered once.
  *  G2  A wait succeeds only if what it asked for was true.
- *  G3  A refused wait has changed nothing.
+ *  G3  A refused wait, and one that only looks, has changed nothing.
+ *  G4  However many waits others have on a fence, its maker finds room for
+ *      its own; and however many one client or one principal has, so does
+ *      another client or principal.
  */
 #include "core/fence_wait.h"
 
@@ -249,18 +264,76 @@ static struct outcome check_entries(struct env *env, uint32_t session,
 	return outcome_ok();
 }
 
+/* How many waits would come to the fence of entry i: all of them with the
+ * first entry that names it, none with the others. */
+static uint32_t count_new(const struct env *env, const struct wait_args *args,
+			  const uint32_t *slots, uint32_t i)
+{
+	const struct region *region = &env->region;
+	uint32_t fence = slot_at(region, slots[i])->fence.fence, n = 0;
+
+	for (uint32_t k = 0; k < args->count; k++) {
+		if (slot_at(region, slots[k])->fence.fence != fence)
+			continue;
+		if (k < i)
+			return 0;
+		n += fence_at(region, fence)->value < args->list[k].value;
+	}
+	return n;
+}
+
+/* Whether a fence has room for more waits of a client. */
+static struct outcome check_fence(const struct env *env, uint32_t session,
+				  uint32_t fence, uint32_t more)
+{
+	const struct region *region = &env->region;
+	const struct fence *f = fence_at(region, fence);
+	uint32_t principal = session_at(region, session)->principal;
+	uint32_t own = 0, of_principal = 0, others = 0, next;
+
+	for (uint32_t i = f->first_wait; i != 0; i = next) {
+		const struct wait *w = wait_at(region, i);
+		uint32_t who = waiter_at(region, w->waiter)->session;
+
+		next = w->next;
+		own += who == session;
+		if (who == f->session)
+			continue;
+		others++;
+		of_principal += session_at(region, who)->principal == principal;
+	}
+	if (own + more > WAITS_PER_FENCE_CLIENT_MAX)
+		return refuse(-EDQUOT, TENURE_REASON_CLIENT_FENCE_WAITS);
+	if (session == f->session)
+		return outcome_ok();
+	if (of_principal + more > WAITS_PER_FENCE_PRINCIPAL_MAX)
+		return refuse(-EDQUOT, TENURE_REASON_PRINCIPAL_FENCE_WAITS);
+	if (others + more > WAITS_PER_FENCE_MAX - WAITS_PER_FENCE_CLIENT_MAX)
+		return refuse(-EDQUOT, TENURE_REASON_FENCE_WAITS);
+	return outcome_ok();
+}
+
 /* Whether each fence has room for the waits that would come to it. */
-static struct outcome check_room(const struct env *env,
+static struct outcome check_room(const struct env *env, uint32_t session,
 				 const struct wait_args *args,
 				 const uint32_t *slots)
 {
 	for (uint32_t i = 0; i < args->count; i++) {
 		uint32_t fence = slot_at(&env->region, slots[i])->fence.fence;
+		struct outcome outcome;
+		uint32_t more;
 
-		if (fence_at(&env->region, fence)->n_waits + args->count >
-		    WAITS_PER_FENCE_MAX)
-			return refuse_entry(-EDQUOT, TENURE_REASON_FENCE_WAITS,
-					    i);
+		if (fence_at(&env->region, fence)->n_waits + args->count <=
+		    WAITS_PER_FENCE_CLIENT_MAX)
+			continue;
+		more = count_new(env, args, slots, i);
+		if (more == 0)
+			continue;
+		outcome = check_fence(env, session, fence, more);
+		if (outcome.status != 0) {
+			outcome.index = i;
+			return outcome;
+		}
 	}
 	return outcome_ok();
 }
@@ -296,7 +369,7 @@ static struct outcome begin(struct env *env, uint32_t session,
 			    uint32_t missing)
 {
 	struct region *region = &env->region;
-	struct outcome outcome = check_room(env, args, slots);
+	struct outcome outcome = check_room(env, session, args, slots);
 	uint32_t waiter;
 
 	if (outcome.status != 0)
@@ -338,6 +411,10 @@ struct outcome fence_wait(struct env *env, uint32_t session,
 	if (missing == 0 ||
 	    (missing < args->count && !(args->flags & TENURE_WAIT_ALL))) {
 		*ret_position = args->flags & TENURE_WAIT_ALL ? 0 : first;
+		return outcome;
+	}
+	if (args->only_looks) {
+		*ret_position = args->count;
 		return outcome;
 	}
 	return begin(env, session, args, ticket, slots, missing);

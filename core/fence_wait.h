@@ -15,9 +15,11 @@ struct wait_args {
 	uint32_t count;
 	uint64_t list_bytes;
 	uint32_t flags; /* enum tenure_wait_flags */
+	bool only_looks; /* is answered now in any case */
 };
 
-/* Answers now, with the position of one that is there, or the request later. */
+/* Answers now, with the position of one that is there, or the request later.
+ * One that only looks is answered with count if what it asks for is not so. */
 struct outcome fence_wait(struct env *env, uint32_t session,
 			  const struct wait_args *args,
 			  const struct ticket *ticket, uint64_t *ret_position);

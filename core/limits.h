@@ -34,8 +34,11 @@ enum {
 	CONTEXT_ALLOCATIONS_MAX = 1024,
 	/* Fences that one wait may name. */
 	FENCES_PER_WAIT_MAX = 64,
-	/* Waits, of everybody, on one fence. */
+	/* Waits on one fence: of everybody, of one client, and of the clients of
+	 * one principal. WAITS_PER_FENCE_CLIENT_MAX are its maker's alone. */
 	WAITS_PER_FENCE_MAX = 1024,
+	WAITS_PER_FENCE_CLIENT_MAX = 128,
+	WAITS_PER_FENCE_PRINCIPAL_MAX = 256,
 	/* Descriptors of fences that have not come yet: of one client, and of
 	 * one principal. The daemon keeps one for each. */
 	WATCHES_PER_CLIENT_MAX = 64,

@@ -282,7 +282,7 @@ static const struct uses uses[] = {
 	{ WIRE_OP_FENCE_OPEN, "dvVf" },
 	{ WIRE_OP_FENCE_SIGNAL, "dov" },
 	{ WIRE_OP_FENCE_VALUE, "do" },
-	{ WIRE_OP_FENCE_WAIT, "dfca" },
+	{ WIRE_OP_FENCE_WAIT, "dvfca" },
 	{ WIRE_OP_FENCE_WATCH, "dfca" },
 	{ WIRE_OP_FENCE_WAIT_CANCEL, "v" },
 	{ WIRE_OP_EVENTS, "v" },

@@ -164,11 +164,12 @@ enum wire_test_event {
  *                  that the token gives)
  *  FENCE_SIGNAL    device, object = fence, value[0]
  *  FENCE_VALUE     device, object = fence
- *  FENCE_WAIT      device, flags = tenure_wait_flags, count; args: count *
- *                  struct wire_fence_wait
+ *  FENCE_WAIT      device, flags = tenure_wait_flags, count, value[0] = 0, or
+ *                  anything else: only looks; args: count * struct
+ *                  wire_fence_wait
  *  FENCE_WAIT_CANCEL
  *                  value[0] = id of the FENCE_WAIT or FENCE_WATCH
- *  FENCE_WATCH     as FENCE_WAIT (by the socket)
+ *  FENCE_WATCH     as FENCE_WAIT, without value[0] (by the socket)
  *  POOL_CREATE     value[0] = bytes of the largest buffer, value[1] = idle
  *                  timeout in ns, count = buffers at a time
  *  POOL_REPORT     object = pool; args: struct wire_pool_told

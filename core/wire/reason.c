@@ -200,6 +200,11 @@ static const char *limit_sentence(enum tenure_reason reason)
 	case TENURE_REASON_PRINCIPAL_USERS:
 		return "too many allocations of this user or container are "
 		       "used by several contexts at a time";
+	case TENURE_REASON_CLIENT_FENCE_WAITS:
+		return "this client has too many waits for one fence open";
+	case TENURE_REASON_PRINCIPAL_FENCE_WAITS:
+		return "this user or container has too many waits for one "
+		       "fence open";
 	case TENURE_REASON_CLIENT_DEVICES:
 		return "this client has too many devices";
 	case TENURE_REASON_PRINCIPAL_BYTES:
@@ -417,6 +422,9 @@ const char *reason_rules(enum tenure_reason reason)
 		{ TENURE_REASON_FENCE_GONE, "H43 H44" },
 		{ TENURE_REASON_WAIT_TOO_LONG, "H41" },
 		{ TENURE_REASON_WAIT_UNKNOWN, "H41" },
+		{ TENURE_REASON_FENCE_WAITS, "H41" },
+		{ TENURE_REASON_CLIENT_FENCE_WAITS, "H41" },
+		{ TENURE_REASON_PRINCIPAL_FENCE_WAITS, "H41" },
 	};
 
 	for (unsigned int i = 0; i < sizeof(rules) / sizeof(rules[0]); i++)

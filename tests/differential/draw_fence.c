@@ -169,6 +169,7 @@ void step_fence_wait(struct run *run, int client)
 					  run->model->things[first].device;
 	q.device = draw_device_handle(run, client, device);
 	q.flags = run_chance(run, 50) ? TENURE_WAIT_ALL : 0;
+	q.value[0] = run_chance(run, 20);
 	q.count = sent = draw_awaited(run, client, device, list);
 	if (draw_is_bad(run) && run_chance(run, 20)) {
 		if (run_chance(run, 30))

@@ -233,6 +233,43 @@ static void refused(void **state)
 	tenure_disconnect(p.t);
 }
 
+/* As many waits for one fence as a client can get keep nobody else away. */
+static void one_takes_what_it_can(void **state)
+{
+	struct party p = party_new(state), taker = party_new(state),
+		     other = party_new(state);
+	struct tenure_fence fence = make_fence(&p);
+	struct tenure_fence taken = lend(&p, fence, &taker);
+	struct tenure_fence opened = lend(&p, fence, &other);
+	struct tenure_fence_value many[64];
+	struct tenure_refusal refusal;
+	int fds[4];
+
+	for (int i = 0; i < 64; i++)
+		many[i] = (struct tenure_fence_value){ taken, 1 };
+	for (int i = 0; i < 2; i++) {
+		fds[i] = tenure_fence_fd(taker.t, taker.device, many, 64, 0);
+		assert_true(fds[i] >= 0);
+	}
+	assert_int_equal(watch(&taker, taken, 1), -EDQUOT);
+	tenure_last_refusal(&refusal);
+	assert_int_equal(refusal.reason, TENURE_REASON_CLIENT_FENCE_WAITS);
+	assert_int_equal(tenure_fence_wait(taker.t, taker.device, many, 1, 0,
+					   TENURE_FOREVER, NULL),
+			 -EDQUOT);
+	assert_int_equal(tenure_fence_wait(taker.t, taker.device, many, 1, 0, 0,
+					   NULL),
+			 -ETIMEDOUT);
+	assert_true((fds[2] = watch(&other, opened, 1)) >= 0);
+	assert_true((fds[3] = watch(&p, fence, 1)) >= 0);
+	come_to(&p, fence, 1);
+	for (int i = 0; i < 4; i++)
+		expect_over(fds[i], 0);
+	tenure_disconnect(p.t);
+	tenure_disconnect(taker.t);
+	tenure_disconnect(other.t);
+}
+
 /* Closed before they are over, again and again; some stay. */
 static void closed_early(void **state)
 {
@@ -369,6 +406,7 @@ int main(void)
 		ring_test(the_session_ends),
 		cmocka_unit_test(the_daemon_dies),
 		ring_test(refused),
+		ring_test(one_takes_what_it_can),
 		ring_test(closed_early),
 		ring_test(in_another_process),
 		ring_test(one_id_for_all),

@@ -338,6 +338,10 @@ static const char *apply_wait(struct model *m, int client,
 	int i = 0;
 
 	begin_wait(m, client, q, args, &w);
+	if (q->value[0] != 0 && !w.is_over)
+		return reply && reply->value[0] == w.n ?
+			       NULL :
+			       "a look that found nothing was answered otherwise";
 	if (!reply && w.is_over)
 		return "waits for what has come";
 	if (reply && !w.is_over)

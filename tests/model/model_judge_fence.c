@@ -137,8 +137,28 @@ static void judge_wait_shape(const struct wire_request *q, size_t args_bytes,
 		model_refuse(ret, -EINVAL, TENURE_REASON_LIST_TRUNCATED);
 }
 
+/* Whose waits on a fence are counted. */
+enum whose {
+	OF_CLIENT, /* this one's */
+	OF_PRINCIPAL, /* its principal's, without the fence's maker */
+	OF_OTHERS, /* everybody's, without the fence's maker */
+	WHOSE,
+};
+
+static bool is_counted(const struct model *m, int who, int fence, int client,
+		       enum whose whose)
+{
+	if (whose == OF_CLIENT)
+		return who == client;
+	if (who == m->fences[fence].maker)
+		return false;
+	return whose == OF_OTHERS ||
+	       m->clients[who].principal == m->clients[client].principal;
+}
+
 /* Waits on a fence: those that are surely there, and those that may be. */
-static void count_waits(const struct model *m, int fence, uint32_t *ret_surely,
+static void count_waits(const struct model *m, int fence, int client,
+			enum whose whose, uint32_t *ret_surely,
 			uint32_t *ret_perhaps)
 {
 	*ret_surely = *ret_perhaps = 0;
@@ -146,7 +166,8 @@ static void count_waits(const struct model *m, int fence, uint32_t *ret_surely,
 		const struct model_fence_wait *w = &m->waits[i];
 		bool unclear = w->may_fail || w->may_succeed;
 
-		if (!w->used || w->is_over)
+		if (!w->used || w->is_over ||
+		    !is_counted(m, w->client, fence, client, whose))
 			continue;
 		for (uint32_t k = 0; k < w->n; k++) {
 			const struct model_awaited *a = &w->of[k];
@@ -159,6 +180,53 @@ static void count_waits(const struct model *m, int fence, uint32_t *ret_surely,
 	}
 }
 
+/* How many more there would be, if entry i is the first that names it. */
+static uint32_t count_more(const struct model *m, int client,
+			   const struct wire_request *q,
+			   const struct wire_fence_wait *list, uint32_t i)
+{
+	int fence = m->things[model_find(m, client, list[i].fence)].fence;
+	uint32_t more = 0;
+
+	for (uint32_t k = 0; k < q->count; k++) {
+		int thing = model_find(m, client, list[k].fence);
+
+		if (m->things[thing].fence != fence)
+			continue;
+		if (k < i)
+			return 0;
+		more += model_look_at(m, fence) < list[k].value;
+	}
+	return more;
+}
+
+/* Whether the fence has room for more waits of that client. */
+static bool judge_fence_room(const struct model *m, int client, int fence,
+			     uint32_t more, uint32_t index,
+			     struct model_answers *ret)
+{
+	static const struct {
+		enum tenure_reason reason;
+		uint32_t max;
+	} limits[WHOSE] = {
+		[OF_CLIENT] = { TENURE_REASON_CLIENT_FENCE_WAITS, 128 },
+		[OF_PRINCIPAL] = { TENURE_REASON_PRINCIPAL_FENCE_WAITS, 256 },
+		[OF_OTHERS] = { TENURE_REASON_FENCE_WAITS, 1024 - 128 },
+	};
+	uint32_t surely, perhaps;
+
+	for (unsigned int whose = 0; whose < WHOSE; whose++) {
+		if (whose != OF_CLIENT && client == m->fences[fence].maker)
+			return true;
+		count_waits(m, fence, client, whose, &surely, &perhaps);
+		if (perhaps + more > limits[whose].max)
+			model_may(ret, -EDQUOT, limits[whose].reason, index);
+		if (surely + more > limits[whose].max)
+			return false;
+	}
+	return true;
+}
+
 /* Whether the wait can be made. */
 static bool judge_room(const struct model *m, int client,
 		       const struct wire_request *q,
@@ -167,12 +235,11 @@ static bool judge_room(const struct model *m, int client,
 {
 	for (uint32_t i = 0; i < q->count; i++) {
 		int thing = model_find(m, client, list[i].fence);
-		uint32_t surely, perhaps;
+		uint32_t more = count_more(m, client, q, list, i);
 
-		count_waits(m, m->things[thing].fence, &surely, &perhaps);
-		if (perhaps + q->count > WAITS_PER_FENCE_MAX)
-			model_may(ret, -EDQUOT, TENURE_REASON_FENCE_WAITS, i);
-		if (surely + q->count > WAITS_PER_FENCE_MAX)
+		if (more > 0 &&
+		    !judge_fence_room(m, client, m->things[thing].fence, more,
+				      i, ret))
 			return false;
 	}
 	return true;
@@ -202,7 +269,7 @@ static void judge_wait(const struct model *m, int client,
 		missing += model_look_at(m, m->things[thing].fence) <
 			   list[i].value;
 	}
-	if (missing == 0 ||
+	if (missing == 0 || q->value[0] != 0 ||
 	    (missing < q->count && !(q->flags & TENURE_WAIT_ALL))) {
 		model_succeed(ret);
 		return;

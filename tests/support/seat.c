@@ -440,6 +440,21 @@ enum broker_verdict seat_fence_wait(struct seat *seat, uint32_t flags,
 	return seat_send(seat, r, list, count * sizeof(*list));
 }
 
+enum broker_verdict seat_fence_look(struct seat *seat, uint32_t flags,
+				    const struct wire_fence_wait *list,
+				    uint32_t count)
+{
+	const struct wire_request r = {
+		.opcode = WIRE_OP_FENCE_WAIT,
+		.device = seat->device,
+		.flags = flags,
+		.count = count,
+		.value = { 1 },
+	};
+
+	return seat_send(seat, r, list, count * sizeof(*list));
+}
+
 int seat_fence_wait_cancel(struct seat *seat, uint64_t id)
 {
 	const struct wire_request r = {

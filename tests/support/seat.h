@@ -89,6 +89,10 @@ int seat_fence_value(struct seat *seat, uint64_t fence, uint64_t *ret_value);
 enum broker_verdict seat_fence_wait(struct seat *seat, uint32_t flags,
 				    const struct wire_fence_wait *list,
 				    uint32_t count);
+/* A look is answered at once. */
+enum broker_verdict seat_fence_look(struct seat *seat, uint32_t flags,
+				    const struct wire_fence_wait *list,
+				    uint32_t count);
 int seat_fence_wait_cancel(struct seat *seat, uint64_t id);
 int seat_event(struct seat *seat, enum wire_test_event event, uint64_t device,
 	       uint64_t adapter);

@@ -500,7 +500,9 @@ struct tenure_fence_value {
  * one was enough, 0 with TENURE_WAIT_ALL. timeout_ns counts from the call; 0
  * only looks, TENURE_FOREVER waits without limit. -ETIMEDOUT: not in time; a
  * fence that came in time is never reported so. -ENODEV: a fence is gone, its
- * waiters will never be told more. Other threads' calls go on meanwhile.
+ * waiters will never be told more. -EDQUOT, unless it only looks: 128 waits of
+ * one connection for one fence, or too many of one user or container, or of all.
+ * Other threads' calls go on meanwhile.
  */
 int tenure_fence_wait(struct tenure *connection, struct tenure_device device,
 		      const struct tenure_fence_value *list, unsigned int count,
@@ -513,7 +515,7 @@ int tenure_fence_wait(struct tenure *connection, struct tenure_device device,
  * the caller's to close(), also before; it is neither read nor written, and
  * needs no tenure_dispatch(). It may be handed to other threads and processes.
  * -EDQUOT: 64 of one connection that are not over yet, or too many of one user
- * or container; -EMFILE: no room here or in the daemon.
+ * or container, or as there; -EMFILE: no room here or in the daemon.
  */
 int tenure_fence_fd(struct tenure *connection, struct tenure_device device,
 		    const struct tenure_fence_value *list, unsigned int count,
