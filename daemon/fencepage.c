@@ -13,7 +13,8 @@
  *	                             \ fd is reopened for reading
  *
  * That a maker seals its page itself, in another way, does harm to itself: its
- * readers are refused.
+ * readers are refused. If only the descriptor for readers cannot be made, the
+ * next reader tries again; the seals are there by then.
  *
  * When the maker ends all entries end, so that whoever has the page mapped
  * asks us, who know how the fence ended.
@@ -25,6 +26,7 @@
  *  G2  Nobody can change its length.
  *  G3  After fencepage_free no entry has a tag.
  *  G4  A failed fencepage_new leaves nothing behind.
+ *  G5  A failed fencepage_reader_fd can be asked again.
  */
 #include "daemon/fencepage.h"
 
@@ -110,8 +112,10 @@ static int seal(struct fencepage *page)
 {
 	int read_only;
 
-	if (fcntl(page->fd, F_ADD_SEALS, F_SEAL_FUTURE_WRITE | F_SEAL_SEAL) < 0)
+	if (!page->has_seals &&
+	    fcntl(page->fd, F_ADD_SEALS, F_SEAL_FUTURE_WRITE | F_SEAL_SEAL) < 0)
 		return -errno;
+	page->has_seals = true;
 	read_only = memfd_reopen_read_only(page->fd);
 	if (read_only < 0)
 		return read_only;

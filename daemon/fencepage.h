@@ -11,7 +11,8 @@
 struct fencepage {
 	struct fence_page *page;
 	int fd; /* writable until the first reader, from then on not */
-	bool is_sealed;
+	bool has_seals; /* against writing; the last seals that it gets */
+	bool is_sealed; /* and fd cannot write any more */
 };
 
 /* Makes one: 0 or a negative errno. */

@@ -154,6 +154,39 @@ static void a_maker_that_seals(void **state)
 	fencepage_free(page);
 }
 
+/* Whatever fails for the first reader, the next one is served. */
+static void g5_the_next_reader(void **state)
+{
+	struct fencepage *page;
+	struct stat st;
+	int fd = -1, failed = 0;
+
+	(void)state;
+	for (unsigned int n = 1; fd < 0; n++) {
+		assert_int_equal(fencepage_new(&page), 0);
+		calls = 0;
+		fail_at = n;
+		fd = fencepage_reader_fd(page);
+		fail_at = 0;
+		if (fd < 0) {
+			failed++;
+			assert_int_equal(fd, -EMFILE);
+			fd = fencepage_reader_fd(page);
+			assert_true(fd >= 0);
+			assert_null(map(fd, PROT_READ | PROT_WRITE));
+			assert_int_equal(fstat(fd, &st), 0);
+			assert_int_equal(st.st_mode & 07777, 0);
+			close(fd);
+			fd = -1;
+		}
+		fencepage_free(page);
+		assert_true(n < 10);
+	}
+	close(fd);
+	/* Before and after the opening for reading. */
+	assert_int_equal(failed, 2);
+}
+
 static void g4_nothing_is_left(void **state)
 {
 	int before = dup(0), after, made = 1;
@@ -185,6 +218,7 @@ int main(void)
 		cmocka_unit_test(g2_its_length),
 		cmocka_unit_test(a_maker_that_seals),
 		cmocka_unit_test(g4_nothing_is_left),
+		cmocka_unit_test(g5_the_next_reader),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
