@@ -57,6 +57,8 @@
  *      the system takes to run the worker.
  *  G6  Progress that somebody waits for is seen, parked or not.
  *  G7  An offer that stays is taken when its time has come.
+ *  G8  Between two looks of a port's timer lies a whole period, which begins
+ *      when the first look has ended.
  */
 #include "daemon/worker.h"
 
@@ -169,13 +171,15 @@ static void active_remove(struct worker *worker, struct port *port)
 	port->is_active = false;
 }
 
-/* All timers have the same period, so the one that starts last expires last. */
+/* All timers have the same period, so the one that starts last expires last.
+ * The clock is read now: the period begins after what it is to be waited for was
+ * said to the client, however long ago the worker has heard of anything. */
 static void timer_start(struct worker *worker, struct port *port)
 {
 	struct port_list *list = &worker->timers;
 
 	assert(!port->has_timer);
-	port->timer_ns = worker->now_ns + RING_FREES_PERIOD_NS;
+	port->timer_ns = monotonic_ns() + RING_FREES_PERIOD_NS;
 	port->previous_timer = list->last;
 	LIST_PUT(list, port, next_timer);
 	port->has_timer = true;

@@ -312,6 +312,53 @@ static uint64_t allocations(struct member *member)
 	return stat.allocations;
 }
 
+bool __real_ring_server_fq_expired(struct ring_server *server);
+bool __wrap_ring_server_fq_expired(struct ring_server *server);
+
+/* The shortest time between two looks of one port; the worker's thread. */
+static uint64_t shortest_ns = UINT64_MAX;
+static unsigned int looks;
+
+/* A look that takes long, of the only client. */
+bool __wrap_ring_server_fq_expired(struct ring_server *server)
+{
+	static struct ring_server *before;
+	static uint64_t ended_ns;
+	bool again;
+
+	if (before == server && ended_ns != 0) {
+		shortest_ns = min_u64(shortest_ns, now_ns() - ended_ns);
+		looks++;
+	}
+	again = __real_ring_server_fq_expired(server);
+	before = server;
+	usleep(300);
+	ended_ns = again ? now_ns() : 0;
+	return again;
+}
+
+static void test_whole_periods_g8(void **state)
+{
+	struct member member;
+
+	(void)state;
+	looks = 0;
+	shortest_ns = UINT64_MAX;
+	join(&member, POLL_NS);
+	for (int i = 0; i < 20; i++) {
+		uint64_t handle =
+			engine_seat_create(&seat, member.client, member.device);
+
+		if (ring_client_free(&member.ring.end, handle) == 1)
+			raw_ring_knock(&member.ring);
+		usleep(5000);
+	}
+	/* The worker has ended. */
+	leave(&member);
+	assert_true(looks > 0);
+	assert_true(shortest_ns >= RING_FREES_PERIOD_NS);
+}
+
 /* Only the append, and nothing after it. The bound of the test is wide enough
  * for a busy machine. */
 static void test_frees_in_time_g5(void **state)
@@ -616,6 +663,7 @@ int main(void)
 		TEST(test_closing_at_work_g3),
 		TEST(test_faulty_before_closed_g3),
 		TEST(test_late_replies_g1),
+		TEST(test_whole_periods_g8),
 		TEST(test_frees_in_time_g5),
 		TEST(test_refusals_without_room_g5),
 		TEST(test_progress_g6),
