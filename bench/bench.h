@@ -41,6 +41,7 @@ static inline unsigned int bench_passes(const struct bench *bench)
 bool entry_floor(struct bench *bench);
 bool entry_destroy(struct bench *bench);
 bool entry_destroy_small(struct bench *bench);
+bool entry_destroy_contexts(struct bench *bench);
 bool entry_round_trip(struct bench *bench);
 bool entry_whole_way(struct bench *bench);
 bool entry_free(struct bench *bench);
@@ -70,17 +71,23 @@ static inline const char *bench_count(char buffer[16], size_t n)
 	return buffer;
 }
 
-/*
- * Figures of the core's destroy path with n allocations live, for each
- * handle: both steps together, and each of them.
- */
+/* What of the core's destroy path is measured. */
+struct destroy_case {
+	size_t n; /* allocations live */
+	bool small; /* on 4 KiB pages */
+	/* So many contexts use them, per_value of them until the same value of
+	 * one; none: nobody does. */
+	uint32_t contexts, per_value;
+};
+
+/* Figures for each handle: both steps together, and each of them. */
 struct destroy_figures {
 	struct quantiles both, retire, reclaim;
 	const char *pages; /* "thp" or "4k" */
 };
 
-struct destroy_figures measure_destroy(const struct bench *bench, size_t n,
-				       bool small);
+struct destroy_figures measure_destroy(const struct bench *bench,
+				       const struct destroy_case *what);
 
 /* The floor program on so many lines: one visit. */
 bool measure_visit(const struct bench *bench, size_t lines, const char *pages,

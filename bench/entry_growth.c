@@ -29,7 +29,8 @@ static bool measure_base(const struct bench *bench, size_t few,
 	struct quantiles visit[2];
 
 	for (unsigned int i = 0; i < 2; i++) {
-		destroy[i] = measure_destroy(bench, few, false);
+		destroy[i] = measure_destroy(
+			bench, &(struct destroy_case){ .n = few });
 		if (!measure_visit(bench, few, destroy[i].pages, "add",
 				   &visit[i]))
 			return false;
@@ -56,7 +57,7 @@ static bool grow(struct bench *bench, const struct base *base, size_t n,
 
 	if (!measure_visit(bench, n, base->pages, "add", &before))
 		return false;
-	large = measure_destroy(bench, n, false);
+	large = measure_destroy(bench, &(struct destroy_case){ .n = n });
 	if (!measure_visit(bench, n, base->pages, "add", &after))
 		return false;
 	snprintf(result.id, sizeof(result.id), "%s", id);

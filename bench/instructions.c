@@ -15,6 +15,7 @@
 #include "bench/bench.h"
 
 #include "bench/child.h"
+#include "bench/contexts.h"
 #include "bench/world.h"
 
 #include <jansson.h>
@@ -73,6 +74,32 @@ __attribute__((noinline)) static void measured_reclaim(struct world *world)
 		;
 }
 
+/* What is destroyed was used by 64 contexts, 64 of it until each value. */
+static struct contexts users;
+
+static void use(struct world *world)
+{
+	contexts_init(&users, world, 64, 64);
+	contexts_use(&users, world->handles, HANDLES);
+}
+
+__attribute__((noinline)) static void measured_destroy_used(struct world *world)
+{
+	measured_destroy(world);
+}
+
+static void destroy_used(struct world *world)
+{
+	use(world);
+	measured_destroy(world);
+}
+
+__attribute__((noinline)) static void measured_reclaim_used(struct world *world)
+{
+	contexts_finish_all(&users);
+	measured_reclaim(world);
+}
+
 static const struct path {
 	const char *name, *what;
 	void (*before)(struct world *world); /* not counted */
@@ -85,6 +112,10 @@ static const struct path {
 	  measured_destroy },
 	{ "destroy_one", "destroy one", NULL, measured_destroy_one },
 	{ "reclaim", "reclaim, for each", measured_destroy, measured_reclaim },
+	{ "destroy_used", "destroy, 1024 at once, work of 64 contexts", use,
+	  measured_destroy_used },
+	{ "reclaim_used", "reclaim when that work has ended", destroy_used,
+	  measured_reclaim_used },
 };
 
 int instructions_path(const char *name)

@@ -21,6 +21,8 @@ static const struct entry entries[] = {
 	{ "S0", "destroy and reclaim, the core alone, 10^7 live",
 	  entry_destroy },
 	{ "S0-small", "S0 with the table on small pages", entry_destroy_small },
+	{ "S0-contexts", "S0 with work of 64 and of 4095 contexts in flight",
+	  entry_destroy_contexts },
 	{ "S1a", "a destroy by the ring until its slot can be used again",
 	  entry_whole_way },
 	{ "S1-list", "a destroy that is waited for, 1 to 1024 in a list",

@@ -31,7 +31,7 @@ static void require(bool is_true, const char *what)
 		fail(what);
 }
 
-static uint64_t next_random(struct world *world)
+uint64_t world_random(struct world *world)
 {
 	uint64_t z = world->random += UINT64_C(0x9e3779b97f4a7c15);
 
@@ -83,7 +83,7 @@ static void fill_random(void *context, void *bytes, size_t size_bytes)
 	uint8_t *to = bytes;
 
 	for (size_t i = 0; i < size_bytes; i++)
-		to[i] = (uint8_t)(next_random(context) >> 56);
+		to[i] = (uint8_t)(world_random(context) >> 56);
 }
 
 static int null_create(void *state, struct backend_create *create)
@@ -253,10 +253,16 @@ void world_destroy(struct world *world, const uint64_t *handles, uint32_t count)
 bool world_reclaim(struct world *world)
 {
 	struct release *release = &world->release;
+	bool more = true;
 
-	broker_tick(&world->broker, 0, 4 * WORLD_BATCH);
-	if (!broker_next_release(&world->broker, release))
-		return false;
+	/* A tick may only have moved what has become free. */
+	while (more) {
+		more = broker_tick(&world->broker, 0, 4 * WORLD_BATCH);
+		if (broker_next_release(&world->broker, release))
+			break;
+		if (!more)
+			return false;
+	}
 	null_destroy(world, &release->args);
 	broker_release_done(&world->broker, release->args.client, 0,
 			    release->args.resource, 0);
@@ -266,7 +272,7 @@ bool world_reclaim(struct world *world)
 void world_shuffle(struct world *world)
 {
 	for (size_t i = world->n_handles; i > 1; i--) {
-		size_t other = next_random(world) % i;
+		size_t other = world_random(world) % i;
 		uint64_t handle = world->handles[i - 1];
 
 		world->handles[i - 1] = world->handles[other];

@@ -55,6 +55,9 @@ void world_destroy(struct world *world, const uint64_t *handles,
  */
 bool world_reclaim(struct world *world);
 
+/* The next number of a sequence that is the same in every run. */
+uint64_t world_random(struct world *world);
+
 /* Puts the handles in random order. */
 void world_shuffle(struct world *world);
 
