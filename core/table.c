@@ -259,31 +259,20 @@ void table_has_room(struct owner *owner, struct segment *s, uint32_t segment)
 	owner->roomy = segment;
 }
 
-static void free_slot(struct region *region, struct owner *owner,
-		      uint32_t index)
-{
-	uint32_t segment = index >> SEGMENT_SLOTS_LOG2;
-	uint32_t bit = index & (SEGMENT_SLOTS - 1);
-	uint64_t *bits = free_map_at(region, segment)->bits;
-	struct segment *s = segment_at(region, segment);
-
-	assert((bits[bit / 64] >> (bit % 64) & 1) == 0);
-	bits[bit / 64] |= UINT64_C(1) << (bit % 64);
-	s->free++;
-	owner->free++;
-	if (!s->roomy)
-		table_has_room(owner, s, segment);
-}
-
 /* A slot that has been reclaimed is the owner's again, or nobody's. */
 static void regain(struct region *region, struct owner *owner, uint32_t index,
 		   bool is_dead)
 {
+	uint32_t segment = index >> SEGMENT_SLOTS_LOG2;
+	struct segment *s = segment_at(region, segment);
+
 	owner->live--;
-	if (is_dead)
-		segment_at(region, index >> SEGMENT_SLOTS_LOG2)->dead++;
-	else
-		free_slot(region, owner, index);
+	if (is_dead) {
+		s->dead++;
+		return;
+	}
+	table_gain(owner, s, free_map_at(region, segment), index);
+	owner->free++;
 }
 
 bool table_try_reclaim(struct region *region, struct owner *owner,

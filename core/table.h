@@ -350,7 +350,6 @@ bool table_try_reclaim(struct region *region, struct owner *owner,
  * his slots between begin and end.
  */
 struct reclaimer {
-	const struct region *region;
 	struct slot *slots;
 	struct segment *segments;
 	struct free_map *maps;
@@ -362,7 +361,6 @@ static inline struct reclaimer table_reclaim_begin(const struct region *region,
 						   struct owner *owner)
 {
 	return (struct reclaimer){
-		.region = region,
 		.slots = slot_at(region, 0),
 		.segments = segment_at(region, 0),
 		.maps = free_map_at(region, 0),
@@ -373,6 +371,20 @@ static inline struct reclaimer table_reclaim_begin(const struct region *region,
 /* A segment that had no free slot has one. */
 void table_has_room(struct owner *owner, struct segment *s, uint32_t segment);
 
+/* A slot can be taken again: all but the owner's count of such. */
+static ALWAYS_INLINE void table_gain(struct owner *owner, struct segment *s,
+				     struct free_map *map, uint32_t index)
+{
+	uint64_t *bits = &map->bits[index % SEGMENT_SLOTS / 64];
+	uint64_t bit = UINT64_C(1) << (index % 64);
+
+	assert((*bits & bit) == 0);
+	*bits |= bit;
+	s->free++;
+	if (UNLIKELY(!s->roomy))
+		table_has_room(owner, s, index >> SEGMENT_SLOTS_LOG2);
+}
+
 /* Like table_try_reclaim. */
 static ALWAYS_INLINE bool table_reclaim(struct reclaimer *r, uint32_t index)
 {
@@ -380,8 +392,6 @@ static ALWAYS_INLINE bool table_reclaim(struct reclaimer *r, uint32_t index)
 		control_try_reclaim(&r->slots[index].control);
 	uint32_t segment = index >> SEGMENT_SLOTS_LOG2;
 	struct segment *s = r->segments + segment;
-	uint64_t *bits = &r->maps[segment].bits[index % SEGMENT_SLOTS / 64];
-	uint64_t bit = UINT64_C(1) << (index % 64);
 
 	if (UNLIKELY(reclaimed != RECLAIM_FREE)) {
 		if (reclaimed == RECLAIM_PINNED)
@@ -390,21 +400,15 @@ static ALWAYS_INLINE bool table_reclaim(struct reclaimer *r, uint32_t index)
 		r->dead++;
 		return true;
 	}
-	assert((*bits & bit) == 0);
-	*bits |= bit;
-	s->free++;
+	table_gain(r->owner, s, &r->maps[segment], index);
 	r->freed++;
-	if (UNLIKELY(!s->roomy))
-		table_has_room(r->owner, s, segment);
 	return true;
 }
 
-/* The number of slots that were reclaimed. */
-static inline uint32_t table_reclaim_end(struct reclaimer *r)
+static inline void table_reclaim_end(struct reclaimer *r)
 {
 	r->owner->live -= r->freed + r->dead;
 	r->owner->free += r->freed;
-	return r->freed + r->dead;
 }
 
 /*
