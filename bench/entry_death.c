@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * S9: what does it cost when a client dies that holds 10^6 allocations? The
- * core alone: ticks as large as the daemon's, and release jobs of a backend
+ * core alone: turns as large as the daemon's, and release jobs of a backend
  * that does nothing, divided by the allocations. Thread CPU time, since a sample
  * is so long that it would hold the time slices of others. The floor is a sweep
  * over as many lines in order, on pages of the same size. What a payload costs
@@ -15,18 +15,18 @@
  * answer in that time, where p50 stands, and then p99.9 and the slowest. The
  * floor is the p99 before.
  *
- * S10: how long is the worker away from everybody for one turn, a tick with the
- * release jobs that come of it? Thread CPU time, the p99.9 where p50 stands, and
+ * S10: how long is the worker away from everybody for one turn, ticks with the
+ * release jobs that come of them? Thread CPU time, the p99.9 where p50 stands, and
  * then the slowest; while a million handles out of 10^7 are reclaimed that were
  * destroyed in random order, and (S10-death) in the death of S9. All belong to
- * one client, of which a turn takes one job at most.
+ * one client.
  */
 #include "bench/bench.h"
 
 #include "bench/child.h"
 #include "bench/clock.h"
 #include "bench/world.h"
-#include "daemon/engine.h"
+#include "daemon/turn.h"
 
 #include <dirent.h>
 #include <signal.h>
@@ -64,30 +64,49 @@ static size_t dying(const struct bench *bench)
 	return bench->smoke ? 8192 : 1000000;
 }
 
-/* Carries out all release jobs that there are; whether there was one. */
-static bool release_all(struct world *world)
+/* Carries out the release jobs that a turn may; whether there was one. */
+static bool release_all(struct world *world, struct turn *turn)
 {
 	struct release *release = &world->release;
 	bool any = false;
 
-	while (broker_next_release(&world->broker, release)) {
+	while (turn_may_release(turn) &&
+	       broker_next_release(&world->broker, release)) {
 		broker_release_done(&world->broker, release->args.client, 0,
 				    release->args.resource, 0);
+		turn_release(turn, release->args.count, release->bytes);
 		any = true;
 	}
 	return any;
 }
 
+/* The engine's way to make a turn; whether another one has something to do. */
+static bool make_turn(struct world *world, struct pace *pace)
+{
+	const struct turn_load load = turn_load_of(&world->broker);
+	struct turn turn;
+	bool more;
+
+	turn_begin(&turn, pace, &load);
+	release_all(world, &turn);
+	do
+		more = broker_tick_budget(&world->broker, 0, &turn.visits);
+	while (release_all(world, &turn) && turn_may_release(&turn));
+	more |= !turn_may_release(&turn);
+	turn_end(&turn, pace, more, turn_load_of(&world->broker).destroyed);
+	return more;
+}
+
 /* Until nothing is left to do; each turn is a sample of its CPU time. */
 static void run_ticks(struct world *world, struct histogram *ticks)
 {
+	struct pace pace = { 0 };
 	bool more = true;
 
 	while (more) {
 		uint64_t before = thread_ns();
 
-		more = broker_tick(&world->broker, 0, ENGINE_TICK_SLOTS);
-		more |= release_all(world);
+		more = make_turn(world, &pace);
 		histogram_record(ticks, (thread_ns() - before) * 1000);
 	}
 }

@@ -250,7 +250,8 @@ void world_destroy(struct world *world, const uint64_t *handles, uint32_t count)
 		"a destroy is refused");
 }
 
-bool world_reclaim(struct world *world)
+/* One job; how many it has given back. */
+static uint32_t reclaim_job(struct world *world)
 {
 	struct release *release = &world->release;
 	bool more = true;
@@ -261,12 +262,22 @@ bool world_reclaim(struct world *world)
 		if (broker_next_release(&world->broker, release))
 			break;
 		if (!more)
-			return false;
+			return 0;
 	}
 	null_destroy(world, &release->args);
 	broker_release_done(&world->broker, release->args.client, 0,
 			    release->args.resource, 0);
-	return true;
+	return release->args.count;
+}
+
+bool world_reclaim(struct world *world)
+{
+	uint32_t total = 0, n;
+
+	do
+		total += n = reclaim_job(world);
+	while (n > 0 && total < WORLD_BATCH);
+	return n > 0;
 }
 
 void world_shuffle(struct world *world)

@@ -50,8 +50,8 @@ void world_destroy(struct world *world, const uint64_t *handles,
 		   uint32_t count);
 
 /*
- * Lets the broker reclaim until it has a release job and carries the job out;
- * false when there is nothing left to reclaim.
+ * Lets the broker reclaim and carries out its release jobs until they have given
+ * back as much as a batch; false when there is nothing left to reclaim.
  */
 bool world_reclaim(struct world *world);
 

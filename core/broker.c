@@ -707,12 +707,18 @@ bool broker_next_reply(struct broker *broker, struct broker_reply *ret)
 	return true;
 }
 
-bool broker_tick(struct broker *broker, uint64_t now_ns, uint32_t budget)
+bool broker_tick_budget(struct broker *broker, uint64_t now_ns,
+			uint32_t *budget)
 {
 	bool more = reclaim_tick(&broker->env, now_ns, budget);
 
 	/* Memory of the table goes when nothing else is to be done. */
 	return more || table_trim(&broker->env.region, TRIM_SEGMENTS) > 0;
+}
+
+bool broker_tick(struct broker *broker, uint64_t now_ns, uint32_t budget)
+{
+	return broker_tick_budget(broker, now_ns, &budget);
 }
 
 bool broker_next_release(struct broker *broker, struct release *ret)

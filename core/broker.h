@@ -158,6 +158,10 @@ bool broker_next_reply(struct broker *broker, struct broker_reply *ret);
  */
 bool broker_tick(struct broker *broker, uint64_t now_ns, uint32_t budget);
 
+/* The same; what it has spent is taken from *budget. */
+bool broker_tick_budget(struct broker *broker, uint64_t now_ns,
+			uint32_t *budget);
+
 /*
  * True with the next job. At most one is out for each client at a time, so
  * args.client names it; every job must come back through broker_release_done.

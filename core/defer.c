@@ -83,7 +83,7 @@ void defer(struct env *env, uint32_t session, uint32_t slot, bool assume)
 }
 
 static void move_one(struct env *env, uint32_t session, uint32_t context,
-		     uint32_t *budget)
+		     int64_t *budget)
 {
 	struct region *region = &env->region;
 	struct pending p = { 0 };
@@ -92,19 +92,18 @@ static void move_one(struct env *env, uint32_t session, uint32_t context,
 	uint32_t slot = item & ~ITEM_AGAIN;
 
 	session_at(region, session)->n_parked--;
-	*budget -= (uint32_t)min_u64(*budget, 1);
+	*budget -= 1;
 	if (item & ITEM_AGAIN) {
 		const struct slot *s = slot_at(region, slot);
 
 		if (slot_kind(s) == KIND_RESOURCE)
-			*budget -=
-				(uint32_t)min_u64(*budget, s->resource.count);
+			*budget -= s->resource.count;
 		p = look(env, session, slot, context);
 	}
 	queue(env, session, slot, &p);
 }
 
-bool defer_move(struct env *env, uint32_t session, uint32_t *budget)
+bool defer_move(struct env *env, uint32_t session, int64_t *budget)
 {
 	struct region *region = &env->region;
 	struct session *s = session_at(region, session);

@@ -16,6 +16,6 @@ void defer(struct env *env, uint32_t session, uint32_t slot, bool assume);
  * Moves items whose work has ended to where they wait next, spending *budget.
  * False when there were none.
  */
-bool defer_move(struct env *env, uint32_t session, uint32_t *budget);
+bool defer_move(struct env *env, uint32_t session, int64_t *budget);
 
 #endif

@@ -206,7 +206,7 @@ static void g3_a_move_is_bounded(void **state)
 	struct stage *s = *state;
 	struct seat *q = &s->seat;
 	uint64_t many[300];
-	uint32_t budget = 10;
+	int64_t budget = 10;
 
 	assert_int_equal(seat_create(q, 0, 0, 300, NULL, many), 0);
 	assert_int_equal(seat_submit(q, s->a, 5, many, 300), 0);

@@ -89,4 +89,14 @@ enum {
 #define ALLOCATION_BYTES_MAX (UINT64_C(1) << 46)
 #define PAGE_BYTES UINT64_C(4096)
 
+/*
+ * What one release job of allocations gives back. Slots: some twenty
+ * microseconds of cache misses, which is what a turn cannot divide. Bytes,
+ * but for one allocation that has more: some milliseconds, so that whoever
+ * releases, one job of each client after the other, does not keep anybody
+ * waiting for the gigabytes of another.
+ */
+enum { JOB_SLOTS_MAX = 256 };
+#define JOB_BYTES_MAX (UINT64_C(64) << 20)
+
 #endif

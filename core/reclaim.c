@@ -37,7 +37,8 @@
  * Guarantees, cited by the tests:
  *
  *  G1  A slot is freed once, after its memory has been released once.
- *  G2  A tick looks at no more slots than its budget and one job's.
+ *  G2  A tick looks at no more slots than its budget and one job's, and takes
+ *      from the budget what handing out that job will look at.
  *  G3  Jobs of one session come out in the order of its destroys.
  */
 #include "core/reclaim.h"
@@ -100,7 +101,7 @@ static void start_allocations(struct env *env, uint32_t session)
 		  (struct job){
 			  .kind = JOB_ALLOCATIONS,
 			  .slots = (uint32_t)min_u64(s->stream.count,
-						     LIST_ENTRIES_MAX),
+						     JOB_SLOTS_MAX),
 		  });
 }
 
@@ -128,6 +129,7 @@ static void start_object(struct env *env, uint32_t session, uint32_t object)
 	struct job job = {
 		.kind = JOB_OBJECT,
 		.items = 1,
+		.slots = object_at(&env->region, object)->count,
 		.object = object,
 		.bytes = object_at(&env->region, object)->size_bytes,
 	};
@@ -155,7 +157,7 @@ static bool free_slot(struct env *env, uint32_t session, uint32_t device,
 
 /* The children of a resource, from the back; false while one is pinned. */
 static bool free_children(struct env *env, uint32_t session, struct slot *slot,
-			  uint32_t *budget)
+			  int64_t *budget)
 {
 	struct slot_resource *r = &slot->resource;
 	const uint32_t *run = r->count == 0 ? NULL :
@@ -167,14 +169,14 @@ static bool free_children(struct env *env, uint32_t session, struct slot *slot,
 		if (!free_slot(env, session, r->device, child))
 			return false;
 		r->count--;
-		*budget -= (uint32_t)min_u64(*budget, 1);
+		*budget -= 1;
 	}
 	return true;
 }
 
 /* A resource whose memory is back or belongs to others. */
 static bool free_resource(struct env *env, uint32_t session, uint32_t index,
-			  uint32_t *budget)
+			  int64_t *budget)
 {
 	struct region *region = &env->region;
 	struct slot *slot = slot_at(region, index);
@@ -252,7 +254,7 @@ static bool is_half_released(const struct env *env, const struct slot *slot)
 
 /* A resource at the front; false when the usual steps are to be taken. */
 static bool reclaim_half(struct env *env, uint32_t session, uint32_t item,
-			 uint32_t *budget, bool *ret_progress)
+			 int64_t *budget, bool *ret_progress)
 {
 	struct slot *slot = slot_at(&env->region, item);
 
@@ -270,7 +272,7 @@ static bool reclaim_half(struct env *env, uint32_t session, uint32_t item,
 }
 
 /* One step at the front of a stream; false while a pin is in the way. */
-static bool reclaim_front(struct env *env, uint32_t session, uint32_t *budget)
+static bool reclaim_front(struct env *env, uint32_t session, int64_t *budget)
 {
 	struct region *region = &env->region;
 	struct session *s = session_at(region, session);
@@ -279,13 +281,13 @@ static bool reclaim_front(struct env *env, uint32_t session, uint32_t *budget)
 	bool freed;
 
 	stream_peek(region, &s->stream, &item, 1);
-	*budget -= (uint32_t)min_u64(*budget, 1);
+	*budget -= 1;
 	if (!(item & ITEM_OBJECT) &&
 	    reclaim_half(env, session, item, budget, &freed))
 		return freed;
 	if ((item & ITEM_OBJECT) || !is_released(slot_at(region, item))) {
 		release_front(env, session, item);
-		*budget -= (uint32_t)min_u64(*budget, s->job.slots);
+		*budget -= s->job.slots;
 		return true;
 	}
 	slot = slot_at(region, item);
@@ -303,7 +305,7 @@ static bool reclaim_front(struct env *env, uint32_t session, uint32_t *budget)
  * there is more to do for it at once.
  */
 static bool serve(struct env *env, uint32_t session, uint64_t now_ns,
-		  uint32_t *quantum)
+		  int64_t *quantum)
 {
 	struct session *s = session_at(&env->region, session);
 
@@ -322,35 +324,39 @@ static bool serve(struct env *env, uint32_t session, uint64_t now_ns,
 	return true;
 }
 
-bool reclaim_tick(struct env *env, uint64_t now_ns, uint32_t budget)
+bool reclaim_tick(struct env *env, uint64_t now_ns, uint32_t *budget)
 {
-	while (budget > 0) {
+	int64_t left = *budget;
+
+	while (left > 0) {
 		uint32_t session = session_next_ready(env);
-		uint32_t quantum = (uint32_t)min_u64(budget, QUANTUM);
-		uint32_t left = quantum;
+		int64_t quantum = left < QUANTUM ? left : QUANTUM;
+		int64_t rest = quantum;
 
 		if (session == 0)
-			return false;
+			break;
 		session_served(env, session,
-			       serve(env, session, now_ns, &left));
+			       serve(env, session, now_ns, &rest));
 		/* a look costs, too: pinned fronts must not spin us here */
-		budget -= left == quantum ? 1 : quantum - left;
+		left -= rest == quantum ? 1 : quantum - rest;
 	}
+	*budget = left > 0 ? (uint32_t)left : 0;
 	return region_state(&env->region)->ready.head != 0;
 }
 
 /*
  * The allocations at the front of a stream that one call releases: those of
- * the device and the parent of the first one. Their slots are touched here for
- * the first time since they were retired. A job that failed takes the same
- * ones again.
+ * the device and the parent of the first one, with no more than JOB_BYTES_MAX
+ * unless the first one has, and JOB_SLOTS_MAX of them. Their slots are touched
+ * here for the first time since they were retired. A job that failed takes the
+ * same ones again.
  */
 static void tell_allocations(const struct env *env, struct session *s,
 			     struct release *ret)
 {
 	const struct region *region = &env->region;
-	uint32_t items[LIST_ENTRIES_MAX], n, i;
-	uint32_t most = s->job.items == 0 ? LIST_ENTRIES_MAX : s->job.items;
+	uint32_t items[JOB_SLOTS_MAX], n, i;
+	uint32_t most = s->job.items == 0 ? JOB_SLOTS_MAX : s->job.items;
 	uint32_t device, parent;
 	uint64_t bytes = 0;
 
@@ -367,7 +373,9 @@ static void tell_allocations(const struct env *env, struct session *s,
 				      items[i + PREFETCH_AHEAD] & ~ITEM_OBJECT);
 		if (table_device(region, items[i]) != device ||
 		    !is_allocation(slot) || is_released(slot) ||
-		    slot->allocation.parent != parent)
+		    slot->allocation.parent != parent ||
+		    (i > 0 &&
+		     bytes + slot->allocation.size_bytes > JOB_BYTES_MAX))
 			break;
 		ret->allocations[i] = slot->allocation.backing;
 		bytes += slot->allocation.size_bytes;

@@ -20,8 +20,11 @@ struct release {
 	uint64_t allocations[LIST_ENTRIES_MAX];
 };
 
-/* Spends about budget slots of work; whether more can be done at once. */
-bool reclaim_tick(struct env *env, uint64_t now_ns, uint32_t budget);
+/*
+ * Visits about *budget slots, and takes from it what it has spent, those that
+ * handing out the jobs will visit included. Whether more can be done at once.
+ */
+bool reclaim_tick(struct env *env, uint64_t now_ns, uint32_t *budget);
 
 /* Hands out the next job, if any. */
 bool reclaim_next_job(struct env *env, struct release *ret);

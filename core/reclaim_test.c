@@ -150,6 +150,68 @@ static void g2_starting_jobs_is_work(void **state)
 	inproc_check(stage->world);
 }
 
+static uint32_t spent_by_a_tick(struct inproc *world, uint32_t budget)
+{
+	uint32_t left = budget;
+
+	broker_tick_budget(inproc_broker(world), 1, &left);
+	return budget - left;
+}
+
+/* A job is paid for, with all that it hands out, when it starts. */
+static void g2_a_tick_says_what_it_spent(void **state)
+{
+	struct seat *s = *state;
+	uint64_t resource, list[100];
+
+	inproc_pump_by_itself(s->world, false);
+	for (int shared = 0; shared < 2; shared++) {
+		assert_int_equal(spent_by_a_tick(s->world, 4096), 0);
+		assert_int_equal(seat_create(s, 0, shared ? SHARED : 0, 100,
+					     &resource, list),
+				 0);
+		assert_int_equal(seat_destroy(s, shared ? resource : 0,
+					      shared ? NULL : list,
+					      shared ? 0 : 100, 0),
+				 0);
+		assert_in_range(spent_by_a_tick(s->world, 4096), 101, 110);
+		assert_int_equal(jobs_ready(s->world), 1);
+		inproc_pump_all(s->world);
+	}
+	inproc_pump_by_itself(s->world, true);
+}
+
+/* Slots that were pinned when their memory came back, are freed one by one,
+ * by ticks of any size. */
+static void g2_a_tick_frees_no_more(void **state)
+{
+	enum { N = JOB_SLOTS_MAX };
+	struct seat *s = *state;
+	uint64_t list[N];
+	struct slot *slot;
+	uint32_t n = N;
+
+	assert_int_equal(seat_create(s, 0, 0, N, NULL, list), 0);
+	inproc_pump_by_itself(s->world, false);
+	slot = table_pin(world_region(s->world),
+			 seat_device(s, s->device)->owner.id,
+			 handle_from_wire(list[0], seat_session(s)->secret));
+	assert_int_equal(seat_destroy(s, 0, list, N, 0), 0);
+	while (checking_allocations(backend_of(s)) > 0)
+		inproc_pump(s->world);
+	assert_int_equal(seat_session(s)->n_retired, N);
+	/* A look at what is pinned is work, too, and ends with the budget. */
+	assert_int_equal(spent_by_a_tick(s->world, 100), 100);
+	table_unpin(slot);
+	for (uint32_t budget = 1; n > 0; budget = budget * 3 / 2 + 1) {
+		spent_by_a_tick(s->world, budget);
+		assert_int_equal(n - seat_session(s)->n_retired,
+				 min_u64(n, budget));
+		n = (uint32_t)seat_session(s)->n_retired;
+	}
+	inproc_pump_by_itself(s->world, true);
+}
+
 /* Destroys of one client come out as they went in. */
 static void g3_jobs_in_the_order_of_destroys(void **state)
 {
@@ -184,17 +246,18 @@ static void g3_jobs_in_the_order_of_destroys(void **state)
 	}
 }
 
-/* A burst of small destroys is one call, a longer one two. */
+/* A burst of small destroys is one call, a longer one several. */
 static void bursts_go_together(void **state)
 {
-	static uint64_t list[LIST_ENTRIES_MAX];
+	enum { N = JOB_SLOTS_MAX };
+	static uint64_t list[N];
 	struct seat *s = *state;
 	struct checking_record record;
 	uint64_t before = checking_calls(backend_of(s), CHECKING_DESTROY);
 
 	inproc_pump_by_itself(s->world, false);
-	assert_int_equal(seat_create(s, 0, 0, LIST_ENTRIES_MAX, NULL, list), 0);
-	for (uint32_t i = 0; i < LIST_ENTRIES_MAX; i++)
+	assert_int_equal(seat_create(s, 0, 0, N, NULL, list), 0);
+	for (uint32_t i = 0; i < N; i++)
 		assert_int_equal(seat_destroy(s, 0, &list[i], 1, 0), 0);
 	assert_int_equal(seat_create(s, 0, 0, 10, NULL, list), 0);
 	assert_int_equal(seat_destroy(s, 0, list, 10, 0), 0);
@@ -202,10 +265,49 @@ static void bursts_go_together(void **state)
 	assert_int_equal(checking_calls(backend_of(s), CHECKING_DESTROY),
 			 before + 2);
 	assert_true(checking_record(backend_of(s), 1, &record));
-	assert_int_equal(record.count, LIST_ENTRIES_MAX);
+	assert_int_equal(record.count, N);
 	assert_true(checking_record(backend_of(s), 0, &record));
 	assert_int_equal(record.count, 10);
 	inproc_pump_by_itself(s->world, true);
+}
+
+/* A job takes what follows as long as its bytes allow, and one item always. */
+static void jobs_are_limited_in_bytes(void **state)
+{
+	enum { N = 7 };
+	/* In quarters of what a job may give back. */
+	static const uint64_t quarters[N] = { 2, 1, 1, 1, 9, 2, 3 };
+	enum { JOBS = 5 };
+	static const uint32_t jobs[JOBS] = { 3, 1, 1, 1, 1 };
+	struct seat *s = *state;
+	struct wire_allocation sizes[N] = { 0 };
+	struct checking_record record;
+	uint64_t list[N];
+
+	for (int i = 0; i < N; i++)
+		sizes[i].size_bytes = quarters[i] * JOB_BYTES_MAX / 4;
+	assert_int_equal(seat_ask(s,
+				  (struct wire_request){
+					  .opcode = WIRE_OP_CREATE,
+					  .device = s->device,
+					  .count = N,
+				  },
+				  sizes, sizeof(sizes)),
+			 0);
+	memcpy(list, s->reply.data, sizeof(list));
+	inproc_releases(s->world, INPROC_RELEASES_HELD);
+	assert_int_equal(seat_destroy(s, 0, list, N, 0), 0);
+	/* The first one fails, and comes again as it was. */
+	checking_fail(backend_of(s), CHECKING_DESTROY, 1, -EIO);
+	inproc_releases(s->world, INPROC_RELEASES_PROMPT);
+	inproc_pump_all(s->world);
+	for (uint32_t i = 0; i < JOBS; i++) {
+		assert_true(
+			checking_record(backend_of(s), JOBS - 1 - i, &record));
+		assert_int_equal(record.count, jobs[i]);
+	}
+	assert_int_equal(checking_allocations(backend_of(s)), 0);
+	inproc_check(s->world);
 }
 
 /* B20: each call may replace hResource, and the next one has the new value;
@@ -324,32 +426,27 @@ static void garbage_delays_whoever_made_it(void **state)
 /* Within one large tick, too, everybody has a turn. */
 static void turns_within_one_tick(void **state)
 {
-	static uint64_t list[LIST_ENTRIES_MAX];
+	enum { N = 1000 };
 	struct seat *s = *state, other;
-	struct slot *slot;
-	uint64_t handle;
+	uint64_t list[N], context, handle;
 
 	seat_take(&other, s->world);
-	assert_int_equal(seat_create(s, 0, 0, LIST_ENTRIES_MAX, NULL, list), 0);
+	assert_int_equal(seat_create(s, 0, 0, N, NULL, list), 0);
+	assert_int_equal(seat_context_create(s, &context, NULL), 0);
+	assert_int_equal(seat_submit(s, context, 5, list, N), 0);
 	assert_int_equal(seat_create(&other, 0, 0, 1, NULL, &handle), 0);
 	inproc_pump_by_itself(s->world, false);
-	slot = table_pin(world_region(s->world),
-			 seat_device(s, s->device)->owner.id,
-			 handle_from_wire(list[0], seat_session(s)->secret));
-	assert_non_null(slot);
-	assert_int_equal(seat_destroy(s, 0, list, LIST_ENTRIES_MAX, 0), 0);
-	/* As long as the first one is pinned none of them goes. */
-	while (checking_allocations(backend_of(s)) > 1)
-		inproc_pump(s->world);
-	assert_int_equal(seat_session(s)->n_retired, LIST_ENTRIES_MAX);
-	table_unpin(slot);
-	/* A thousand slots can be freed now, and one has to be released. */
+	assert_int_equal(seat_destroy(s, 0, list, N, 0), 0);
+	/* A thousand can be moved now, and one has to be released. */
+	assert_int_equal(seat_progress(s, context, 5), 0);
 	assert_int_equal(seat_destroy(&other, 0, &handle, 1, 0), 0);
 	broker_tick(inproc_broker(s->world), 1, 512);
 	assert_int_equal(jobs_ready(s->world), 1);
-	assert_true(seat_session(s)->n_retired > 0);
+	assert_int_equal(seat_session(&other)->job.phase, JOB_READY);
+	assert_true(seat_session(s)->n_parked > 0);
 	inproc_pump_by_itself(s->world, true);
 	inproc_pump_all(s->world);
+	assert_int_equal(seat_session(s)->n_retired, 0);
 }
 
 static void nothing_to_do(void **state)
@@ -383,8 +480,11 @@ int main(void)
 		seated(g1_released_once_and_freed_once),
 		seated(g1_a_pinned_slot_waits),
 		seated(g2_starting_jobs_is_work),
+		seated(g2_a_tick_says_what_it_spent),
+		seated(g2_a_tick_frees_no_more),
 		seated(g3_jobs_in_the_order_of_destroys),
 		seated(bursts_go_together),
+		seated(jobs_are_limited_in_bytes),
 		seated(hresource_goes_in_and_out),
 		seated(a_job_that_fails_comes_again),
 		seated(garbage_delays_whoever_made_it),

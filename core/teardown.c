@@ -79,7 +79,7 @@ static bool is_due(const struct device *d, const struct slot *slot)
 }
 
 static void retire_due(struct env *env, const struct device *d, uint32_t index,
-		       uint32_t *budget)
+		       int64_t *budget)
 {
 	uint32_t cost = 1;
 
@@ -91,14 +91,14 @@ static void retire_due(struct env *env, const struct device *d, uint32_t index,
 	} else {
 		allocation_retire(env, d->session, index, true);
 	}
-	*budget -= (uint32_t)min_u64(*budget, cost);
+	*budget -= cost;
 }
 
 /*
  * The same over allocations of a device whose backend need not be told that
  * they close: nearly all that a client has. They go as a list.
  */
-static void sweep_plain(struct env *env, struct device *d, uint32_t *budget)
+static void sweep_plain(struct env *env, struct device *d, int64_t *budget)
 {
 	struct region *region = &env->region;
 	uint32_t first = d->cursor_segment << SEGMENT_SLOTS_LOG2, n = 0;
@@ -135,7 +135,7 @@ static void leave_segment(const struct region *region, struct device *d)
 }
 
 /* Moves the cursor over one segment, as far as budget and room allow. */
-static void sweep_segment(struct env *env, struct device *d, uint32_t *budget)
+static void sweep_segment(struct env *env, struct device *d, int64_t *budget)
 {
 	struct region *region = &env->region;
 	const struct stream *stream = &session_at(region, d->session)->stream;
@@ -163,7 +163,7 @@ static void sweep_segment(struct env *env, struct device *d, uint32_t *budget)
 		leave_segment(region, d);
 }
 
-static void sweep_pass(struct env *env, struct device *d, uint32_t *budget)
+static void sweep_pass(struct env *env, struct device *d, int64_t *budget)
 {
 	if (d->cursor_segment != 0) {
 		sweep_segment(env, d, budget);
@@ -189,7 +189,7 @@ bool teardown_is_quiet(const struct region *region, const struct device *d)
 }
 
 /* A quiet context: what belongs to it first, in a later step itself. */
-static void end_context(struct env *env, uint32_t context, uint32_t *budget)
+static void end_context(struct env *env, uint32_t context, int64_t *budget)
 {
 	struct region *region = &env->region;
 	struct context *c = context_at(region, context);
@@ -209,7 +209,7 @@ static void end_context(struct env *env, uint32_t context, uint32_t *budget)
 
 /* A context that was destroyed alone; a device's sweep takes the others. */
 static bool end_quiet_context(struct env *env, uint32_t session,
-			      uint32_t *budget)
+			      int64_t *budget)
 {
 	struct session *s = session_at(&env->region, session);
 	uint32_t context = s->quiet.head;
@@ -231,7 +231,7 @@ static bool end_quiet_context(struct env *env, uint32_t session,
 }
 
 /* One step of one device; false when there is nothing to do for it. */
-static bool sweep_device(struct env *env, uint32_t device, uint32_t *budget)
+static bool sweep_device(struct env *env, uint32_t device, int64_t *budget)
 {
 	struct device *d = device_at(&env->region, device);
 
@@ -269,7 +269,7 @@ static bool sweep_device(struct env *env, uint32_t device, uint32_t *budget)
 	return false;
 }
 
-static bool sweep_devices(struct env *env, uint32_t session, uint32_t *budget)
+static bool sweep_devices(struct env *env, uint32_t session, int64_t *budget)
 {
 	uint32_t device = session_at(&env->region, session)->first_device;
 
@@ -283,7 +283,7 @@ static bool sweep_devices(struct env *env, uint32_t session, uint32_t *budget)
 	return false;
 }
 
-static void sweep_tokens(struct env *env, uint32_t session, uint32_t *budget)
+static void sweep_tokens(struct env *env, uint32_t session, int64_t *budget)
 {
 	struct region *region = &env->region;
 	struct session *s = session_at(region, session);
@@ -299,30 +299,32 @@ static void sweep_tokens(struct env *env, uint32_t session, uint32_t *budget)
 }
 
 /* The adapter handles: at most ADAPTER_OPENS_PER_CLIENT_MAX of them. */
-static void free_adapters(struct env *env, uint32_t session)
+static void free_adapters(struct env *env, uint32_t session, int64_t *budget)
 {
 	struct region *region = &env->region;
 	struct session *s = session_at(region, session);
 	uint32_t segment = s->owner.segments;
 
-	for (; segment != 0; segment = segment_at(region, segment)->next)
+	for (; segment != 0; segment = segment_at(region, segment)->next) {
 		for (uint32_t i = 0; i < SEGMENT_SLOTS; i++) {
 			uint32_t slot = (segment << SEGMENT_SLOTS_LOG2) + i;
 
 			if (slot_state(slot_at(region, slot)) == SLOT_LIVE)
 				session_slot_free(env, session, slot);
 		}
+		*budget -= SEGMENT_SLOTS;
+	}
 }
 
 bool teardown_step(struct env *env, uint32_t session, uint64_t now_ns,
-		   uint32_t *budget)
+		   int64_t *budget)
 {
 	struct session *s = session_at(&env->region, session);
 
 	assert(s->stream.count == 0 && s->job.kind == JOB_NONE);
 	if (end_quiet_context(env, session, budget) ||
 	    sweep_devices(env, session, budget)) {
-		*budget -= (uint32_t)min_u64(*budget, 1);
+		*budget -= 1;
 		return true;
 	}
 	if (s->phase != SESSION_ENDING)
@@ -332,7 +334,7 @@ bool teardown_step(struct env *env, uint32_t session, uint64_t now_ns,
 		return true;
 	}
 	assert(s->n_devices == 0);
-	free_adapters(env, session);
+	free_adapters(env, session, budget);
 	session_end(env, session, now_ns);
 	return false;
 }

@@ -18,6 +18,6 @@ bool teardown_is_quiet(const struct region *region, const struct device *d);
  * whether it did anything.
  */
 bool teardown_step(struct env *env, uint32_t session, uint64_t now_ns,
-		   uint32_t *budget);
+		   int64_t *budget);
 
 #endif

@@ -13,10 +13,11 @@
  *
  * Whoever has made work *pumps*: a turn takes what the releaser has finished,
  * does a bounded piece of teardown and reclaim, hands out releases (those that
- * a backend calls quick are carried out at once) and sorts what comes out. What
- * only the loop thread can deal with (its sockets, the
- * log) is put into a small box for it. When the box is full the rest stays in
- * the broker, in order, until there is room.
+ * a backend calls quick are carried out at once) and sorts what comes out. How
+ * much a turn does, and when several come in a row, is daemon/turn.c's. What
+ * only the loop thread can deal with (its sockets, the log) is put into a small
+ * box for it. When the box is full the rest stays in the broker, in order, until
+ * there is room.
  *
  * A busy worker pumps all the time, so it would be waste to wake the loop for
  * every finished release. It says that it watches; the releaser's thread
@@ -33,15 +34,15 @@
  *  G2  A full box or a full sink loses nothing and keeps the order.
  *  G3  Nothing reaches a client, or its successor in name, after its end.
  *  G4  A release that finishes is taken, watched or not.
- *  G5  A quick release is made in the turn that finds it, and a turn is bounded.
+ *  G5  A quick release is made in the turn that finds it, up to so many.
+ *  G6  A turn visits no more slots than its budget and one job's, and makes no
+ *      more releases, nor gives back more bytes, than its budgets say.
+ *  G7  What requests have retired and nothing holds up is paid for when
+ *      engine_pump returns, and a backlog goes meanwhile.
  */
 #include "daemon/engine.h"
 
 #include <stdlib.h>
-
-/* What a quick release counts for, in slots of a turn, beside its own: one or
- * two system calls are as long as the reclaim of about a hundred slots. */
-enum { QUICK_SLOTS = 128 };
 
 static void on_released(void *context)
 {
@@ -196,14 +197,16 @@ static void take_result(struct engine *engine,
 	}
 }
 
-static void take_results(struct engine *engine, uint64_t now_ns)
+static void take_results(struct engine *engine, uint64_t now_ns,
+			 struct turn *turn)
 {
 	struct releaser_result result;
 
-	while (engine->jobs &&
+	while (engine->jobs && turn_goes_on(turn) &&
 	       releaser_next_done(engine->releaser, now_ns, &result)) {
 		engine->jobs--;
 		take_result(engine, &result, now_ns);
+		turn_visit(turn, (uint64_t)result.count * TURN_VISITS_DONE);
 	}
 }
 
@@ -215,7 +218,8 @@ static bool release_here(struct engine *engine, struct release *release,
 		&engine->broker.env.adapters[release->adapter].backend;
 	struct backend_destroy *args = &release->args;
 	struct releaser_result result = { .client = args->client,
-					  .bytes = release->bytes };
+					  .bytes = release->bytes,
+					  .count = args->count };
 
 	if (engine->release_failed || !backend->ops->is_quick ||
 	    !backend->ops->is_quick(backend->state, args))
@@ -226,24 +230,26 @@ static bool release_here(struct engine *engine, struct release *release,
 	return true;
 }
 
-/* Hands out what is to be released. Returns what the releases made here count
- * for: about ENGINE_TICK_SLOTS at most. */
-static uint32_t issue_releases(struct engine *engine, uint64_t now_ns)
+/* Hands out what is to be released; whether some of it was released here, which
+ * may let more be released. */
+static bool issue_releases(struct engine *engine, uint64_t now_ns,
+			   struct turn *turn)
 {
 	struct release *room;
-	uint32_t released = 0;
+	bool any = false;
 
-	while (released < ENGINE_TICK_SLOTS &&
+	while (turn_may_release(turn) &&
 	       (room = releaser_room(engine->releaser)) &&
 	       broker_next_release(&engine->broker, room)) {
 		if (release_here(engine, room, now_ns)) {
-			released += room->args.count + QUICK_SLOTS;
+			turn_release(turn, room->args.count, room->bytes);
+			any = true;
 			continue;
 		}
 		releaser_submit(engine->releaser);
 		engine->jobs++;
 	}
-	return released;
+	return any;
 }
 
 /* Whether the reply has been passed on. */
@@ -292,21 +298,52 @@ static void sort_notices(struct engine *engine)
 		mail_put(engine, ENGINE_NOTICE);
 }
 
+/*
+ * Results, releases, reclaim and teardown, as far as the turn goes: what is
+ * furthest on its way comes first, so no flood of new work keeps it from its
+ * end. Whether another turn would find something to do.
+ */
+static bool give_back(struct engine *engine, uint64_t now_ns, struct turn *turn)
+{
+	bool more;
+
+	take_results(engine, now_ns, turn);
+	issue_releases(engine, now_ns, turn);
+	do
+		more = broker_tick_budget(&engine->broker, now_ns,
+					  &turn->visits);
+	while (issue_releases(engine, now_ns, turn) && turn_may_release(turn));
+	return more || !turn_may_release(turn);
+}
+
 struct engine_rest engine_pump_locked(struct engine *engine, uint64_t now_ns)
 {
+	struct turn_load load = turn_load_of(&engine->broker);
 	struct engine_rest rest;
+	struct turn turn;
 
-	take_results(engine, now_ns);
-	rest.more = broker_tick(&engine->broker, now_ns, ENGINE_TICK_SLOTS);
-	/* What has been released here may let more be released. */
-	if (issue_releases(engine, now_ns))
-		rest.more = true;
+	turn_begin(&turn, &engine->pace, &load);
+	rest.more = give_back(engine, now_ns, &turn);
+	load = turn_load_of(&engine->broker);
+	rest.behind = turn_end(&turn, &engine->pace, rest.more, load.destroyed);
 	sort_replies(engine);
 	sort_notices(engine);
 	sort_obituaries(engine);
 	rest.mail = engine->mail_count > 0;
 	rest.jobs = engine->jobs > 0;
 	rest.due_ns = releaser_rest_until(engine->releaser);
+	return rest;
+}
+
+struct engine_rest engine_pump(struct engine *engine, uint64_t now_ns)
+{
+	struct engine_rest rest;
+
+	do {
+		engine_lock(engine);
+		rest = engine_pump_locked(engine, now_ns);
+		engine_unlock(engine);
+	} while (rest.behind);
 	return rest;
 }
 

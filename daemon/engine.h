@@ -11,12 +11,11 @@
 #include "core/broker.h"
 #include "daemon/gate.h"
 #include "daemon/releaser.h"
+#include "daemon/turn.h"
 
 enum {
 	/* What waits for the loop thread. */
 	ENGINE_MAIL = 64,
-	/* Slots of teardown and reclaim in one turn of the pump. */
-	ENGINE_TICK_SLOTS = 4096,
 };
 
 /* A client's ring, as the engine sees it. All inside the gate. */
@@ -81,6 +80,7 @@ struct engine {
 	uint32_t jobs; /* that the releaser has */
 	bool release_failed; /* the last one that came back */
 	unsigned int watchers;
+	struct pace pace;
 };
 
 /* 0, or -ENOMEM or -EINVAL as broker_init, or what refuses a thread. */
@@ -102,14 +102,19 @@ static inline void engine_unlock(struct engine *engine)
 /* What the pump has left to be done. */
 struct engine_rest {
 	bool more; /* another turn can be made at once */
+	bool behind; /* ... and shall be, before any new request */
 	bool mail; /* engine_next_mail has something */
 	bool jobs; /* the releaser is at work */
 	uint64_t due_ns; /* 0, or when a failed release is to be retried */
 };
 
-/* One bounded turn: takes results, tears down, reclaims, issues releases,
- * sorts late replies and obituaries. Any thread. */
+/* One bounded turn (daemon/turn.h): takes results, tears down, reclaims, issues
+ * releases, sorts late replies and obituaries. Any thread. */
 struct engine_rest engine_pump_locked(struct engine *engine, uint64_t now_ns);
+
+/* Turns, with the gate open in between, until none is to come before the next
+ * request: what there is left to be done. Outside the gate. */
+struct engine_rest engine_pump(struct engine *engine, uint64_t now_ns);
 
 /* Takes what waits for the loop thread; the loop thread only. */
 bool engine_next_mail(struct engine *engine, struct engine_mail *ret);

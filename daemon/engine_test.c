@@ -312,9 +312,179 @@ static void test_quick_releases_g5(void **state)
 	engine_seat_bury(&seat, 1);
 }
 
+/* What the releases of one turn were; counted when the engine asks. */
+static struct {
+	uint32_t calls, slots, last_slots;
+} turn;
+
+static bool is_quick_and_counted(void *state,
+				 const struct backend_destroy *destroy)
+{
+	turn.calls++;
+	turn.slots += destroy->count;
+	turn.last_slots = destroy->count;
+	return is_quick(state, destroy);
+}
+
+static int setup_counted(void **state)
+{
+	quick = true;
+	seat.ops.is_quick = is_quick_and_counted;
+	return setup(state);
+}
+
+static void ask(uint32_t client, struct wire_request head, const void *args,
+		struct broker_reply *ret)
+{
+	assert_int_equal(engine_seat_ask(&seat, client, head, args, ret),
+			 BROKER_REPLY);
+	assert_int_equal(ret->head.status, 0);
+}
+
+/* At most LIST_ENTRIES_MAX allocations of one page each. */
+static void make_list(uint32_t client, uint64_t device, uint32_t n,
+		      bool destroys)
+{
+	struct wire_allocation sizes[LIST_ENTRIES_MAX] = { 0 };
+	struct wire_request head = engine_seat_destroy(device, 0, 1);
+	uint64_t handles[LIST_ENTRIES_MAX];
+	struct broker_reply reply;
+
+	for (uint32_t i = 0; i < n; i++)
+		sizes[i].size_bytes = PAGE_BYTES;
+	ask(client,
+	    (struct wire_request){ .opcode = WIRE_OP_CREATE,
+				   .device = device,
+				   .count = n,
+				   .args_bytes = n * sizeof(*sizes) },
+	    sizes, &reply);
+	memcpy(handles, reply.data, n * sizeof(*handles));
+	head.count = n;
+	head.args_bytes = n * sizeof(*handles);
+	if (destroys)
+		ask(client, head, handles, &reply);
+}
+
+static void make(uint32_t client, uint64_t device, uint32_t n, bool destroys)
+{
+	for (; n > LIST_ENTRIES_MAX; n -= LIST_ENTRIES_MAX)
+		make_list(client, device, LIST_ENTRIES_MAX, destroys);
+	make_list(client, device, n, destroys);
+}
+
+static const struct state *totals(void)
+{
+	return region_state(&seat.engine.broker.env.region);
+}
+
+/* One turn, and that it was within its budgets. */
+static struct engine_rest one_turn(void)
+{
+	uint64_t bytes = totals()->store_bytes;
+	struct engine_rest rest;
+
+	turn.calls = turn.slots = turn.last_slots = 0;
+	rest = engine_seat_pump(&seat);
+	assert_false(rest.jobs);
+	assert_int_equal(bytes - totals()->store_bytes,
+			 turn.slots * PAGE_BYTES);
+	assert_in_range(turn.calls, 0, TURN_RELEASES_MAX);
+	bytes = (turn.slots - turn.last_slots) * PAGE_BYTES;
+	assert_true(bytes < TURN_RELEASE_BYTES_MAX);
+	assert_true((turn.slots - turn.last_slots) * TURN_VISITS_DONE <
+		    TURN_VISITS_MAX);
+	if (turn.calls == TURN_RELEASES_MAX ||
+	    turn.slots * PAGE_BYTES >= TURN_RELEASE_BYTES_MAX)
+		assert_true(rest.more);
+	return rest;
+}
+
+static void test_turns_are_bounded_g6(void **state)
+{
+	enum { CLIENTS = 20, FULL = TURN_RELEASE_BYTES_MAX / PAGE_BYTES };
+	uint32_t clients[CLIENTS], turns;
+	uint64_t devices[CLIENTS];
+
+	(void)state;
+	for (int i = 0; i < CLIENTS; i++)
+		clients[i] = engine_seat_join(&seat, &devices[i]);
+	/* As many calls as a turn makes, as many bytes, and more of both. */
+	for (uint32_t each = 1; each <= 2 * FULL; each += FULL / 2) {
+		for (int i = 0; i < CLIENTS; i++)
+			make(clients[i], devices[i], each, true);
+		for (turns = 1; one_turn().more; turns++)
+			;
+		assert_int_equal(totals()->store_bytes, 0);
+		assert_true(turns >= CLIENTS / TURN_RELEASES_MAX);
+		assert_true(turns >= CLIENTS * each / (FULL + each));
+	}
+	for (int i = 0; i < CLIENTS; i++)
+		engine_seat_leave(&seat, clients[i]);
+	engine_seat_bury(&seat, CLIENTS);
+}
+
+/* With the largest budget, too, while a client ends. */
+static void test_deaths_are_bounded_g6(void **state)
+{
+	uint64_t device;
+	uint32_t client = engine_seat_join(&seat, &device), turns = 1;
+	struct engine_mail mail;
+
+	(void)state;
+	make(client, device, 6000, false);
+	engine_seat_leave(&seat, client);
+	for (; one_turn().more; turns++)
+		;
+	assert_true(turns > 6000 * TURN_VISITS_EACH / TURN_VISITS_MAX);
+	assert_true(engine_next_mail(&seat.engine, &mail));
+	assert_int_equal(mail.kind, ENGINE_OBITUARY);
+}
+
+/* Whatever a round of requests retires is gone before the next one; and what
+ * the dead have left goes meanwhile. */
+static void test_no_backlog_of_requests_g7(void **state)
+{
+	enum { CLIENTS = 3 };
+	uint32_t clients[CLIENTS], dying;
+	uint64_t devices[CLIENTS], left, device;
+	struct engine_mail mail;
+
+	(void)state;
+	for (int i = 0; i < CLIENTS; i++)
+		clients[i] = engine_seat_join(&seat, &devices[i]);
+	for (uint32_t n = 1; n < 2000; n = 3 * n + 1) {
+		for (int i = 0; i < CLIENTS; i++)
+			make(clients[i], devices[i], n, true);
+		assert_false(engine_pump(&seat.engine, 1).behind);
+		assert_int_equal(totals()->store_bytes, 0);
+		assert_int_equal(totals()->n_items, 0);
+	}
+	/* That takes several turns, and the first one says so. */
+	make(clients[0], devices[0], 2000, true);
+	assert_true(engine_seat_pump(&seat).behind);
+	engine_pump(&seat.engine, 1);
+	dying = engine_seat_join(&seat, &device);
+	make(dying, device, 6000, false);
+	engine_seat_leave(&seat, dying);
+	left = totals()->store_bytes;
+	for (uint32_t round = 0; totals()->n_ending > 0; round++) {
+		assert_true(round < 100);
+		make(clients[0], devices[0], 500, true);
+		engine_pump(&seat.engine, 1);
+		assert_true(totals()->store_bytes <= left);
+		left = totals()->store_bytes;
+	}
+	assert_true(engine_next_mail(&seat.engine, &mail));
+	for (int i = 0; i < CLIENTS; i++)
+		engine_seat_leave(&seat, clients[i]);
+	engine_seat_bury(&seat, CLIENTS);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define COUNTED(name) \
+	cmocka_unit_test_setup_teardown(name, setup_counted, teardown_quick)
 	const struct CMUnitTest tests[] = {
 		TEST(test_socket_replies_g2),
 		TEST(test_both_ways_g1),
@@ -324,6 +494,9 @@ int main(void)
 		TEST(test_watching_g4),
 		cmocka_unit_test_setup_teardown(test_quick_releases_g5,
 						setup_quick, teardown_quick),
+		COUNTED(test_turns_are_bounded_g6),
+		COUNTED(test_deaths_are_bounded_g6),
+		COUNTED(test_no_backlog_of_requests_g7),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -10,8 +10,9 @@
  *
  * A turn has three parts, and only the second is inside the gate:
  *
- *	take      copy requests out of the ring, at most PORT_REQUESTS, or
- *	          frees, at most one and a half list's full
+ *	take      copy requests out of the ring, at most PORT_REQUESTS and
+ *	          not many full lists of them, or frees, at most one and a
+ *	          half list's full
  *	execute   the broker judges and does them, from the copies
  *	complete  write what it answered, publish, wake who sleeps
  *
@@ -281,9 +282,10 @@ static void publish(struct port *port)
 /* Takes as much as a turn may have; the jobs taken. */
 static uint32_t take(struct port *port, struct port_bench *bench)
 {
-	uint32_t n = 0, frees = 0;
+	uint32_t n = 0, frees = 0, args_bytes = 0;
 
-	while (n < PORT_REQUESTS && frees < PORT_FREES / 2) {
+	while (n < PORT_REQUESTS && frees < PORT_FREES / 2 &&
+	       args_bytes < PORT_ARGS_BYTES) {
 		struct port_job *job = &bench->jobs[n];
 
 		job->take = ring_server_take(&port->server, &job->work);
@@ -296,6 +298,8 @@ static uint32_t take(struct port *port, struct port_bench *bench)
 			break;
 		if (job->take == RING_TAKE_FREES)
 			frees += job->work.frees;
+		else
+			args_bytes += job->work.request.args_bytes;
 	}
 	return n;
 }

@@ -15,6 +15,8 @@ enum {
 	/* What one client may have done before the others have their turn. */
 	PORT_REQUESTS = 8,
 	PORT_FREES = RING_FREES_MAX,
+	/* Bytes of lists and the like in all but the last of its requests. */
+	PORT_ARGS_BYTES = LIST_ENTRIES_MAX * 8,
 	/* Late replies that wait for the worker. */
 	PORT_LATE = 32,
 };

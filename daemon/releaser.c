@@ -4,8 +4,10 @@
  *
  * Giving back a gigabyte takes tens of milliseconds, and nobody's request
  * shall wait for it. So one thread makes the broker's destroy_allocation
- * calls, one after the other; since at most one job is out for each client,
- * nobody can fill the queue for all others.
+ * calls, one after the other. At most one job is out for each client, and one
+ * job gives back no more than JOB_BYTES_MAX, unless a single allocation or a
+ * resource has more; so nobody can fill the queue for all others, neither with
+ * calls nor with bytes.
  *
  *	free --room, submit--> todo --thread--> done --next_done--> free
  *	                                          \-- failed: resting --/
@@ -207,6 +209,7 @@ bool releaser_next_done(struct releaser *releaser, uint64_t now_ns,
 		.status = task->status,
 		.resource = task->release.args.resource,
 		.bytes = task->release.bytes,
+		.count = task->release.args.count,
 	};
 	append(&releaser->free, task);
 	return true;

@@ -47,6 +47,7 @@ struct releaser_result {
 	int status;
 	uint64_t resource;
 	uint64_t bytes;
+	uint32_t count; /* of allocations */
 };
 
 /* Takes the result of a job that is done, and has rested if it failed. */

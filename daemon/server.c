@@ -193,11 +193,8 @@ static void set_timers(struct server *server, uint64_t rest_ns)
 /* Carries on whatever the last event has set going. */
 static void pump(struct server *server)
 {
-	struct engine_rest rest;
+	struct engine_rest rest = engine_pump(&server->engine, now_ns());
 
-	engine_lock(&server->engine);
-	rest = engine_pump_locked(&server->engine, now_ns());
-	engine_unlock(&server->engine);
 	clients_settle(&server->clients);
 	/* If there was mail there may be more that had no room. */
 	if (rest.more || rest.mail)

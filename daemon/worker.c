@@ -519,12 +519,9 @@ static bool wants_pump(const struct worker *worker)
 
 static void pump(struct worker *worker)
 {
-	struct engine *engine = worker->config.engine;
-	struct engine_rest rest;
+	struct engine_rest rest =
+		engine_pump(worker->config.engine, worker->now_ns);
 
-	engine_lock(engine);
-	rest = engine_pump_locked(engine, worker->now_ns);
-	engine_unlock(engine);
 	worker->done = 0;
 	worker->pump_soon = rest.more;
 	worker->pump_later = rest.jobs;

@@ -11,6 +11,9 @@
 
 #include <cmocka.h>
 
+/* As much as a list of sizes has. */
+enum { ARGS_MAX = LIST_ENTRIES_MAX * sizeof(struct wire_allocation) };
+
 static void notify(void *context)
 {
 	sem_post(context);
@@ -91,10 +94,10 @@ enum broker_verdict engine_seat_ask(struct engine_seat *seat, uint32_t client,
 				    struct wire_request head, const void *args,
 				    struct broker_reply *ret)
 {
-	char message[sizeof(head) + 64];
+	char message[sizeof(head) + ARGS_MAX];
 	enum broker_verdict verdict;
 
-	assert_true(head.args_bytes <= 64);
+	assert_true(head.args_bytes <= ARGS_MAX);
 	memcpy(message, &head, sizeof(head));
 	if (head.args_bytes)
 		memcpy(message + sizeof(head), args, head.args_bytes);
