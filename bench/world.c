@@ -64,6 +64,14 @@ static int commit(void *context, void *start, size_t size_bytes)
 	return world->inner.commit(world->inner.context, start, size_bytes);
 }
 
+static void merge(void *context, void *start, size_t size_bytes)
+{
+	struct world *world = context;
+
+	if (world->kind != WORLD_PAGES_SMALL)
+		world->inner.merge(world->inner.context, start, size_bytes);
+}
+
 static void clear(void *context, void *start, size_t size_bytes)
 {
 	struct world *world = context;
@@ -137,6 +145,7 @@ static void start_broker(struct world *world)
 	struct pages pages = { .context = world,
 			       .reserve = reserve,
 			       .commit = commit,
+			       .merge = merge,
 			       .clear = clear,
 			       .unreserve = unreserve };
 	struct entropy entropy = { fill_random, world };

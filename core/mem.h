@@ -19,6 +19,9 @@ struct pages {
 	 * has changed. After a process was killed here it may be asked for the
 	 * same pages again, of which nothing was used. */
 	int (*commit)(void *context, void *start, size_t size_bytes);
+	/* Large pages in place of small ones, where pages were committed a few
+	 * at a time; what is in them stays. May do nothing, or be NULL. */
+	void (*merge)(void *context, void *start, size_t size_bytes);
 	/* Gives the memory of committed pages back; they stay usable and read
 	 * as zero. Cannot fail: it may do nothing but clear them. */
 	void (*clear)(void *context, void *start, size_t size_bytes);

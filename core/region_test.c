@@ -138,6 +138,32 @@ static void g4_nothing_moves(void **state)
 	bare_deinit(&b);
 }
 
+/* What was committed in small steps is merged once, when there is a large one;
+ * an area that is large from the start has nothing to merge. */
+static void an_area_that_becomes_large(void **state)
+{
+	struct token *first;
+	struct bare b;
+
+	(void)state;
+	bare_init(&b, 1);
+	assert_int_equal(pool_reserve(&b.region, AREA_TOKENS, 1), 0);
+	first = token_at(&b.region, pool_take(&b.region, AREA_TOKENS));
+	first->value[1] = 4711;
+	assert_int_equal(pool_reserve(&b.region, AREA_TOKENS, 5000), 0);
+	assert_int_equal(b.memory.merges, 0);
+	assert_int_equal(pool_reserve(&b.region, AREA_TOKENS, 200000), 0);
+	assert_int_equal(b.memory.merges, 1);
+	assert_int_equal(pool_reserve(&b.region, AREA_TOKENS, 600000), 0);
+	assert_int_equal(pool_reserve(&b.region, AREA_OBJECTS, 200000), 0);
+	assert_int_equal(b.memory.merges, 1);
+	assert_int_equal(first->value[1], 4711);
+	b.region.pages.merge = NULL; /* nobody need have one */
+	assert_int_equal(pool_reserve(&b.region, AREA_USERS, 1), 0);
+	assert_int_equal(pool_reserve(&b.region, AREA_USERS, 200000), 0);
+	bare_deinit(&b);
+}
+
 static void areas_do_not_overlap(void **state)
 {
 	uint64_t end = sizeof(struct state);
@@ -346,6 +372,7 @@ int main(void)
 		cmocka_unit_test(g2_more_than_there_is_room_for),
 		cmocka_unit_test(g3_a_taken_record_is_zero),
 		cmocka_unit_test(g4_nothing_moves),
+		cmocka_unit_test(an_area_that_becomes_large),
 		cmocka_unit_test(areas_do_not_overlap),
 		cmocka_unit_test(blocks_of_every_size),
 		cmocka_unit_test(a_freed_block_is_used_again),

@@ -10,7 +10,8 @@
  *
  * Large commits ask for huge pages: a table of millions of slots is looked up
  * at random, and there most of the cost of a lookup is the miss in the TLB.
- * Small ones do not, or an idle daemon would hold 2 MiB for each table. A
+ * Small ones do not, or an idle daemon would hold 2 MiB for each table; they
+ * are merged when the table is large after all. A
  * reservation begins at a multiple of a huge page, because that is all that
  * the kernel can make one of.
  *
@@ -61,6 +62,18 @@ static int commit(void *context, void *start, size_t size_bytes)
 	if (size_bytes >= HUGE_PAGE_BYTES)
 		madvise(start, size_bytes, MADV_HUGEPAGE);
 	return 0;
+}
+
+/* Kernels before 6.1 do not know it: theirs do so when they have time. */
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25
+#endif
+
+static void merge(void *context, void *start, size_t size_bytes)
+{
+	(void)context;
+	madvise(start, size_bytes, MADV_HUGEPAGE);
+	madvise(start, size_bytes, MADV_COLLAPSE);
 }
 
 /* Private pages read as zero after it; a huge page that is cleared in part is
@@ -121,6 +134,7 @@ void pages_mmap(struct pages *ret)
 			pages_size_given("/sys/kernel/mm/transparent_hugepage"),
 		.reserve = reserve,
 		.commit = commit,
+		.merge = merge,
 		.clear = clear,
 		.unreserve = unreserve,
 	};

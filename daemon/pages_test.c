@@ -32,6 +32,26 @@ static void test_reserve_commit_unreserve(void **state)
 	pages.unreserve(pages.context, start, RESERVED);
 }
 
+/* Pages that were committed one by one keep what is in them. */
+static void test_merge(void **state)
+{
+	struct pages pages;
+	unsigned char *start;
+
+	(void)state;
+	pages_mmap(&pages);
+	start = pages.reserve(pages.context, RESERVED);
+	for (size_t i = 0; i < 2 << 20; i += 4096) {
+		assert_int_equal(pages.commit(pages.context, start + i, 4096),
+				 0);
+		start[i] = (unsigned char)(i >> 12);
+	}
+	pages.merge(pages.context, start, 2 << 20);
+	for (size_t i = 0; i < 2 << 20; i += 4096)
+		assert_int_equal(start[i], (unsigned char)(i >> 12));
+	pages.unreserve(pages.context, start, RESERVED);
+}
+
 static void test_refusals(void **state)
 {
 	struct pages pages;
@@ -119,6 +139,7 @@ int main(void)
 		cmocka_unit_test(test_aligned),
 		cmocka_unit_test(test_size_given),
 		cmocka_unit_test(test_reserve_commit_unreserve),
+		cmocka_unit_test(test_merge),
 		cmocka_unit_test(test_refusals),
 	};
 

@@ -111,6 +111,18 @@ static void test_clear(void *context, void *start, size_t size_bytes)
 	p->cleared_bytes += size_bytes;
 }
 
+static void test_merge(void *context, void *start, size_t size_bytes)
+{
+	struct test_pages *p = context;
+	struct test_range *range = range_around(p, start);
+	uintptr_t offset = (uintptr_t)start - (uintptr_t)range->start;
+
+	assert(offset % size_bytes == 0);
+	for (uint64_t i = 0; i < size_bytes / PAGE_BYTES; i++)
+		assert(range->is_committed[offset / PAGE_BYTES + i]);
+	p->merges++;
+}
+
 static void test_unreserve(void *context, void *start, size_t size_bytes)
 {
 	struct test_pages *p = context;
@@ -171,6 +183,7 @@ struct pages test_pages_interface(struct test_pages *p)
 		.page_bytes = PAGE_BYTES,
 		.reserve = test_reserve,
 		.commit = test_commit,
+		.merge = test_merge,
 		.clear = test_clear,
 		.unreserve = test_unreserve,
 	};

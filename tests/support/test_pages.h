@@ -25,6 +25,7 @@ struct test_pages {
 	uint64_t commits; /* calls, failed ones included */
 	uint64_t committed_bytes;
 	uint64_t cleared_bytes; /* ever */
+	uint32_t merges; /* ever */
 	uint64_t fail_commit; /* this call from now fails; 0: none */
 	uint64_t fail_reserve; /* likewise */
 	bool recovered; /* a commit may come that was made before a death */
