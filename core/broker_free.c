@@ -16,8 +16,8 @@
  *	handles:  h h h h h h h h h h h h h h
  *	                  ^ judge, retire   ^ prefetch
  *
- * Nearly all are allocations that no resource holds and no work uses, many of
- * one device after the other. These are retired here and queued together; all
+ * Nearly all are allocations that no resource holds and at most one context
+ * uses, many of one device after the other. These are retired here and queued together; all
  * others go the long way, after those that came before them.
  *
  * Guarantees, cited by the tests:
@@ -41,6 +41,7 @@ struct frees {
 	uint32_t owner;
 	uint64_t secret;
 	uint32_t retired; /* allocations, that are not queued yet */
+	uint32_t used; /* not 0 when work uses one of them */
 	uint32_t slots[LIST_ENTRIES_MAX];
 };
 
@@ -60,8 +61,8 @@ static ALWAYS_INLINE void ask_for(const struct frees *frees, uint64_t wire)
 static void queue_retired(struct frees *frees)
 {
 	allocations_retired(frees->env, frees->client, frees->slots,
-			    frees->retired);
-	frees->retired = 0;
+			    frees->retired, frees->used != 0);
+	frees->retired = frees->used = 0;
 }
 
 /* What most handles are. (Zero becomes the secret, whose kind none has.) */
@@ -74,8 +75,9 @@ static inline bool free_plain(struct frees *frees, uint64_t wire)
 		return false;
 	slot = table_peek(&frees->env->region, frees->owner, handle);
 	if (slot == NULL || slot->allocation.parent != 0 ||
-	    slot->use_who != USE_NONE)
+	    slot->use_who == USE_SET)
 		return false;
+	frees->used |= slot->use_who;
 	slot->waiter = 0;
 	table_retire(slot);
 	frees->slots[frees->retired++] = handle_index(handle);
@@ -125,7 +127,7 @@ static void begin(struct frees *frees, struct env *env, uint32_t client)
 	frees->client = client;
 	frees->owner = 0;
 	frees->secret = session_at(&env->region, client)->secret;
-	frees->retired = 0;
+	frees->retired = frees->used = 0;
 }
 
 uint32_t broker_free(struct broker *broker, uint32_t client,

@@ -32,6 +32,7 @@
 #include "core/session.h"
 #include "core/timeline.h"
 #include "core/uses.h"
+#include "core/words.h"
 
 enum { TURN = 64 };
 
@@ -82,32 +83,168 @@ void defer(struct env *env, uint32_t session, uint32_t slot, bool assume)
 	queue(env, session, slot, &p);
 }
 
-static void move_one(struct env *env, uint32_t session, uint32_t context,
-		     int64_t *budget)
+/*
+ * Lists: most allocations that work uses are used by one context, and a list
+ * of them may go to as many timelines as it has entries. So it is gone through
+ * in blocks, three at a time: of the first the contexts are found and their
+ * lines asked for, of the second the places in their timelines, and the third
+ * is put there.
+ */
+enum { BLOCK = 16 };
+
+struct list {
+	struct env *env;
+	uint32_t session;
+	struct context *contexts;
+	struct chunk *chunks;
+	uint32_t found[3 * BLOCK]; /* the contexts of three blocks */
+	uint32_t parked;
+};
+
+static void find_contexts(struct list *list, const uint32_t *slots,
+			  uint32_t *found, uint32_t count)
+{
+	const struct region *region = &list->env->region;
+	const struct words *words = &session_at(region, list->session)->words;
+
+	for (uint32_t i = 0; i < count; i++) {
+		uint32_t who = slot_at(region, slots[i])->use_who;
+
+		found[i] = who == USE_NONE ? 0 : words_find(region, words, who);
+		__builtin_prefetch(&list->contexts[found[i]], 1);
+	}
+}
+
+static void ask_timelines(const struct list *list, const uint32_t *found,
+			  uint32_t count)
+{
+	for (uint32_t i = 0; i < count; i++) {
+		const struct timeline *t = &list->contexts[found[i]].timeline;
+
+		__builtin_prefetch(&list->chunks[t->tail].items[t->used], 1);
+	}
+}
+
+/* Whether the work of a context has not come to a value. */
+static bool is_ahead(struct env *env, struct context *c, uint32_t context,
+		     uint64_t value)
+{
+	return value > c->done &&
+	       (!context_look(env, context) || value > c->done);
+}
+
+static void put_block(struct list *list, const uint32_t *slots,
+		      const uint32_t *found, uint32_t count)
+{
+	struct region *region = &list->env->region;
+	struct session *s = session_at(region, list->session);
+	uint32_t free[BLOCK], n_free = 0;
+
+	for (uint32_t i = 0; i < count; i++) {
+		const struct slot *slot = slot_at(region, slots[i]);
+		struct context *c = &list->contexts[found[i]];
+
+		if (found[i] == 0 ||
+		    !is_ahead(list->env, c, found[i], slot->use_value)) {
+			free[n_free++] = slots[i];
+			continue;
+		}
+		if (slot->waiter != 0)
+			waiter_at(region, slot->waiter)->device = c->device;
+		if (list->parked++ == 0)
+			session_await(list->env, list->session);
+		timeline_append(region, &c->timeline, slot->use_value,
+				slots[i]);
+	}
+	if (n_free == 0)
+		return;
+	stream_append_list(region, &s->stream, free, n_free);
+	session_wake(list->env, list->session);
+}
+
+void defer_list(struct env *env, uint32_t session, const uint32_t *slots,
+		uint32_t count)
+{
+	struct list list = {
+		.env = env,
+		.session = session,
+		.contexts = region_start(&env->region, AREA_CONTEXTS),
+		.chunks = region_start(&env->region, AREA_CHUNKS),
+	};
+
+	for (uint32_t at = 0; at < count + 2 * BLOCK; at += BLOCK) {
+		uint32_t *first = &list.found[at % (3 * BLOCK)];
+		uint32_t *second = &list.found[(at + 2 * BLOCK) % (3 * BLOCK)];
+		uint32_t *third = &list.found[(at + BLOCK) % (3 * BLOCK)];
+
+		if (at < count)
+			find_contexts(&list, slots + at, first,
+				      (uint32_t)min_u64(count - at, BLOCK));
+		if (at >= BLOCK && at - BLOCK < count)
+			ask_timelines(&list, second,
+				      (uint32_t)min_u64(count - (at - BLOCK),
+							BLOCK));
+		if (at >= 2 * BLOCK)
+			put_block(&list, slots + at - 2 * BLOCK, third,
+				  (uint32_t)min_u64(count - (at - 2 * BLOCK),
+						    BLOCK));
+	}
+	session_at(&env->region, session)->n_parked += list.parked;
+}
+
+/* One item that others may use, too. */
+static void move_on(struct env *env, uint32_t session, uint32_t context,
+		    uint32_t slot, int64_t *budget)
+{
+	const struct slot *s = slot_at(&env->region, slot);
+	struct pending p;
+
+	if (slot_kind(s) == KIND_RESOURCE)
+		*budget -= s->resource.count;
+	p = look(env, session, slot, context);
+	queue(env, session, slot, &p);
+}
+
+/* Up to count items of a context that has come to them, but only the one in
+ * front when others may use that, too; how many. */
+static uint32_t move_some(struct env *env, uint32_t session, uint32_t context,
+			  uint32_t count, int64_t *budget)
 {
 	struct region *region = &env->region;
-	struct pending p = { 0 };
-	uint32_t item =
-		timeline_take(region, &context_at(region, context)->timeline);
-	uint32_t slot = item & ~ITEM_AGAIN;
+	struct context *c = context_at(region, context);
+	uint32_t items[TURN];
+	uint32_t n = timeline_take(region, &c->timeline, c->done, items, count);
 
-	session_at(region, session)->n_parked--;
-	*budget -= 1;
-	if (item & ITEM_AGAIN) {
-		const struct slot *s = slot_at(region, slot);
-
-		if (slot_kind(s) == KIND_RESOURCE)
-			*budget -= s->resource.count;
-		p = look(env, session, slot, context);
+	session_at(region, session)->n_parked -= n;
+	*budget -= n;
+	if (n == 1 && (items[0] & ITEM_AGAIN)) {
+		move_on(env, session, context, items[0] & ~ITEM_AGAIN, budget);
+	} else if (n > 0) {
+		stream_append_list(region, &session_at(region, session)->stream,
+				   items, n);
+		session_wake(env, session);
 	}
-	queue(env, session, slot, &p);
+	return n;
+}
+
+/* Asks for what the contexts behind this one in the queue need. */
+static void ask_next(const struct region *region, const struct context *c)
+{
+	const struct context *contexts = region_start(region, AREA_CONTEXTS);
+	const struct chunk *chunks = region_start(region, AREA_CHUNKS);
+	const struct context *next = &contexts[c->next_reached];
+	const struct timeline *t = &next->timeline;
+
+	__builtin_prefetch(&chunks[t->head].items[t->read]);
+	__builtin_prefetch(&contexts[next->next_reached], 1);
+	__builtin_prefetch(&contexts[next->next_reached].device, 1);
 }
 
 bool defer_move(struct env *env, uint32_t session, int64_t *budget)
 {
 	struct region *region = &env->region;
 	struct session *s = session_at(region, session);
-	uint32_t context = s->reached.head, turn = TURN;
+	uint32_t context = s->reached.head, turn = 0, n = 1;
 	struct context *c;
 
 	if (context == 0)
@@ -116,9 +253,11 @@ bool defer_move(struct env *env, uint32_t session, int64_t *budget)
 	s->reached.head = c->next_reached;
 	if (s->reached.head == 0)
 		s->reached.tail = 0;
-	while (turn-- > 0 && *budget > 0 &&
-	       timeline_is_reached(region, &c->timeline, c->done))
-		move_one(env, session, context, budget);
+	ask_next(region, c);
+	for (; turn<TURN && * budget> 0 && n > 0; turn += n)
+		n = move_some(env, session, context,
+			      (uint32_t)min_u64(TURN - turn, (uint64_t)*budget),
+			      budget);
 	c->is_reached = 0;
 	context_settle(env, context);
 	return true;

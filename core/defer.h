@@ -13,6 +13,13 @@
 void defer(struct env *env, uint32_t session, uint32_t slot, bool assume);
 
 /*
+ * The same for allocations of one device, each of which is used by one context
+ * at most. The caller has reserved count items.
+ */
+void defer_list(struct env *env, uint32_t session, const uint32_t *slots,
+		uint32_t count);
+
+/*
  * Moves items whose work has ended to where they wait next, spending *budget.
  * False when there were none.
  */

@@ -296,6 +296,72 @@ static void a_stopped_adapter_waits_for_the_work(void **state)
 	assert_int_equal(seat_device_destroy(q, q->device), 0);
 }
 
+/* How many are refused. */
+static uint32_t free_all(struct seat *q, const uint64_t *handles,
+			 uint32_t count)
+{
+	static struct wire_reply refusals[LIST_ENTRIES_MAX];
+	uint32_t refused = broker_free(inproc_broker(q->world), q->client,
+				       handles, count, 0, refusals);
+
+	inproc_pump(q->world);
+	return refused;
+}
+
+/* On an adapter that does not hear of every close, lists are put behind their
+ * work as lists: the entries wait for different contexts and values, one for
+ * two contexts, and some for nothing. */
+static void g1_a_list_behind_many_contexts(void **state)
+{
+	enum { CONTEXTS = 40, ENTRIES = 333, PLACES = CONTEXTS + 2 };
+	struct stage *s = *state;
+	struct seat *q = &s->seat;
+	struct checking *backend = inproc_backend(q->world, 1);
+	uint64_t adapter, first = q->device, context[PLACES], list[ENTRIES];
+
+	assert_int_equal(seat_adapter_open(q, "other", &adapter), 0);
+	assert_int_equal(seat_device_create(q, adapter, &q->device), 0);
+	for (int i = 0; i < PLACES; i++)
+		assert_int_equal(seat_context_create(q, &context[i], NULL), 0);
+	for (int round = 0; round < 2; round++) {
+		uint64_t left = ENTRIES - (ENTRIES / PLACES + 1);
+
+		assert_int_equal(seat_create(q, 0, 0, ENTRIES, NULL, list), 0);
+		for (uint32_t i = 0; i < ENTRIES; i++)
+			if (i % PLACES > 0)
+				assert_int_equal(
+					seat_submit(q, context[i % PLACES],
+						    1 + i + round * 1000,
+						    &list[i], 1),
+					0);
+		/* The last of them all, by a second context, too. */
+		assert_int_equal(seat_submit(q, context[0], 7 + round * 1000,
+					     &list[PLACES - 1], 1),
+				 0);
+		if (round == 0)
+			assert_int_equal(seat_destroy(q, 0, list, ENTRIES, 0),
+					 0);
+		else
+			assert_int_equal(free_all(q, list, ENTRIES), 0);
+		inproc_check(q->world);
+		assert_int_equal(checking_allocations(backend), left);
+		for (uint32_t i = 0; i < ENTRIES; i++) {
+			if (i % PLACES == 0)
+				continue;
+			assert_int_equal(seat_progress(q, context[i % PLACES],
+						       1 + i + round * 1000),
+					 0);
+			left -= i != PLACES - 1;
+			inproc_check(q->world);
+			assert_int_equal(checking_allocations(backend), left);
+		}
+		assert_int_equal(seat_progress(q, context[0], 7 + round * 1000),
+				 0);
+		assert_int_equal(checking_allocations(backend), 0);
+	}
+	q->device = first;
+}
+
 static void no_room_on_the_queue(void **state)
 {
 	enum { LISTS = 12 };
@@ -342,6 +408,7 @@ int main(void)
 		on_stage(device_destroy_can_terminate_the_work),
 		on_stage(death_is_the_end_of_the_work),
 		on_stage(a_stopped_adapter_waits_for_the_work),
+		on_stage(g1_a_list_behind_many_contexts),
 		on_stage(no_room_on_the_queue),
 	};
 

@@ -194,11 +194,15 @@ bool device_retires_plainly(const struct env *env, uint32_t device)
 }
 
 void allocations_retired(struct env *env, uint32_t session,
-			 const uint32_t *slots, uint32_t count)
+			 const uint32_t *slots, uint32_t count, bool used)
 {
 	if (count == 0)
 		return;
 	count_retired(env, session, 0, count);
+	if (used) {
+		defer_list(env, session, slots, count);
+		return;
+	}
 	stream_append_list(&env->region,
 			   &session_at(&env->region, session)->stream, slots,
 			   count);
@@ -211,18 +215,18 @@ static uint32_t retire_plain(struct env *env, uint32_t session,
 			     uint32_t waiter, bool assume)
 {
 	const struct region *region = &env->region;
-	uint32_t n;
+	uint32_t n, used = 0;
 
 	for (n = 0; n < count; n++) {
 		struct slot *slot = slot_at(region, slots[n]);
 
-		if (slot->allocation.parent != 0 ||
-		    (slot->use_who != USE_NONE && !assume))
+		if (slot->allocation.parent != 0 || slot->use_who == USE_SET)
 			break;
+		used |= slot->use_who;
 		slot->waiter = waiter;
 		table_retire(slot);
 	}
-	allocations_retired(env, session, slots, n);
+	allocations_retired(env, session, slots, n, used != 0 && !assume);
 	return n;
 }
 

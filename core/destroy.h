@@ -42,17 +42,18 @@ void allocation_retire_unopened(struct env *env, uint32_t session,
 				uint32_t slot);
 
 /*
- * Whether allocations that no resource holds and no work uses can be retired
- * by table_retire alone, all of one device: nobody has to hear of them.
+ * Whether allocations that no resource holds, and that one context uses at
+ * most, can be retired by table_retire alone, all of one device: nobody has to
+ * hear of them.
  */
 bool device_retires_plainly(const struct env *env, uint32_t device);
 
 /*
- * Counts such allocations after they have been retired, and queues them; the
- * caller has reserved.
+ * Counts such allocations after they have been retired, and queues them: behind
+ * the work that uses them, if used. The caller has reserved.
  */
 void allocations_retired(struct env *env, uint32_t session,
-			 const uint32_t *slots, uint32_t count);
+			 const uint32_t *slots, uint32_t count, bool used);
 
 /* How the backend knows an opening. */
 struct backend_opening opening_of(const struct env *env, uint32_t session,

@@ -526,9 +526,12 @@ static bool item_done(struct env *env, uint32_t session, uint32_t index,
 	return true;
 }
 
+/* Nothing but the slot itself is to be given back; what it said of itself is
+ * made new when it is taken again. */
 static ALWAYS_INLINE bool item_is_plain(const struct slot *slot)
 {
-	return (slot->use_who | slot->waiter | slot->allocation.parent) == 0;
+	return slot->use_who != USE_SET &&
+	       (slot->waiter | slot->allocation.parent) == 0;
 }
 
 /*

@@ -84,12 +84,14 @@ struct words {
 
 /* What waits for one context, in the order of its values: core/timeline.c. */
 struct timeline {
+	uint64_t last_value; /* of the last record */
 	uint32_t head, tail; /* chunks, or 0 when empty */
-	uint32_t read; /* where the first record begins in head */
-	uint32_t taken; /* items of it that are done */
-	uint32_t last; /* where the last record begins in tail */
 	uint32_t count; /* items */
-	uint64_t last_value;
+	uint16_t read; /* where the first record begins in head */
+	uint16_t taken; /* items of it that are done */
+	uint16_t last; /* where the last record begins in tail */
+	uint16_t used; /* where it ends */
+	uint32_t spare; /* zero */
 };
 
 /* A FIFO of retired slots of one session, see core/retire.c. */
@@ -184,14 +186,17 @@ enum context_state {
 	CONTEXT_ENDING, /* takes no more work; goes when it has none */
 };
 
-/* A queue of work: what was submitted, and how far it has come. */
+/* A queue of work: what was submitted, and how far it has come. What each
+ * destroy of something that it uses asks and writes is one line. */
 struct context {
 	struct record record;
-	uint32_t session, device, slot;
-	uint32_t next, previous; /* of the device's contexts */
+	uint32_t session;
 	uint32_t who; /* its word and that word's incarnation */
 	uint64_t submitted, done; /* done <= submitted, both only grow */
 	struct timeline timeline;
+
+	uint32_t device, slot;
+	uint32_t next, previous; /* of the device's contexts */
 	uint32_t waiter; /* of context_destroy */
 	uint8_t state; /* enum context_state */
 	uint8_t is_reached; /* in the session's queue of that name */
@@ -199,7 +204,11 @@ struct context {
 	uint8_t is_awaited; /* counts in session.n_quiescing */
 	uint32_t next_reached, next_quiet;
 	uint32_t run, capacity, count; /* its context allocations */
+	uint32_t spare[5]; /* zero */
 };
+
+static_assert(offsetof(struct context, device) == 64, "one line");
+static_assert(sizeof(struct context) == 128, "two lines");
 
 enum { USERS_IN_RECORD = 4 };
 

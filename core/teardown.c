@@ -119,7 +119,7 @@ static void sweep_plain(struct env *env, struct device *d, int64_t *budget)
 		}
 		--*budget;
 	}
-	allocations_retired(env, d->session, list, n);
+	allocations_retired(env, d->session, list, n, false);
 }
 
 /* Whether every slot of a segment is known to be free, or used up. */

@@ -28,15 +28,38 @@
  */
 #include "core/timeline.h"
 
-enum { VALUE_LOW, VALUE_HIGH, COUNT, HEAD_WORDS };
+#include "core/retire.h"
+
+/* A record: what its items wait for, how many there are, and the items. The
+ * count of the last one follows from where the chunk ends: it is written when
+ * the next one begins, if it is not one by then. */
+enum { VALUE_WORDS = 2, COUNT = VALUE_WORDS, HEAD_WORDS };
 
 static_assert(CHUNK_ITEMS % (HEAD_WORDS + 1) == 0,
 	      "a chunk full of short records has no rest");
 
 static uint64_t value_at(const struct chunk *chunk, uint32_t record)
 {
-	return chunk->items[record + VALUE_LOW] |
-	       (uint64_t)chunk->items[record + VALUE_HIGH] << 32;
+	uint64_t value;
+
+	memcpy(&value, &chunk->items[record], sizeof(value));
+	return value;
+}
+
+/* How many items a record has, and where the records of a chunk end. */
+static uint32_t count_at(const struct timeline *timeline,
+			 const struct chunk *chunk, uint32_t index,
+			 uint32_t record)
+{
+	if (index == timeline->tail && record == timeline->last)
+		return timeline->used - record - HEAD_WORDS;
+	return chunk->items[record + COUNT];
+}
+
+static uint32_t end_of(const struct timeline *timeline,
+		       const struct chunk *chunk, uint32_t index)
+{
+	return index == timeline->tail ? timeline->used : chunk->used;
 }
 
 static struct chunk *add_chunk(struct region *region, struct timeline *timeline)
@@ -44,29 +67,43 @@ static struct chunk *add_chunk(struct region *region, struct timeline *timeline)
 	uint32_t index = pool_take(region, AREA_CHUNKS);
 
 	if (timeline->tail != 0) {
+		chunk_at(region, timeline->tail)->used = timeline->used;
 		chunk_at(region, timeline->tail)->next = index;
 	} else {
 		timeline->head = index;
 		timeline->read = timeline->taken = 0;
 	}
 	timeline->tail = index;
+	timeline->used = 0;
 	return chunk_at(region, index);
 }
 
-static void begin_record(struct region *region, struct timeline *timeline,
-			 uint64_t value)
+/* The last record has all its items. */
+static void end_record(const struct timeline *timeline, struct chunk *chunk)
 {
-	struct chunk *chunk =
-		timeline->tail == 0 ? NULL : chunk_at(region, timeline->tail);
+	uint32_t count = timeline->used - timeline->last - HEAD_WORDS;
 
-	if (chunk == NULL || chunk->used + HEAD_WORDS + 1 > CHUNK_ITEMS)
+	if (count != 1)
+		chunk->items[timeline->last + COUNT] = count;
+}
+
+static struct chunk *begin_record(struct region *region,
+				  struct timeline *timeline, uint64_t value)
+{
+	struct chunk *chunk = NULL;
+
+	if (timeline->tail != 0) {
+		chunk = chunk_at(region, timeline->tail);
+		end_record(timeline, chunk);
+	}
+	if (chunk == NULL || timeline->used + HEAD_WORDS + 1 > CHUNK_ITEMS)
 		chunk = add_chunk(region, timeline);
-	timeline->last = chunk->used;
+	timeline->last = timeline->used;
 	timeline->last_value = value;
-	chunk->items[chunk->used + VALUE_LOW] = (uint32_t)value;
-	chunk->items[chunk->used + VALUE_HIGH] = (uint32_t)(value >> 32);
-	chunk->items[chunk->used + COUNT] = 0;
-	chunk->used += HEAD_WORDS;
+	memcpy(&chunk->items[timeline->last], &value, sizeof(value));
+	chunk->items[timeline->last + COUNT] = 1;
+	timeline->used += HEAD_WORDS;
+	return chunk;
 }
 
 void timeline_append(struct region *region, struct timeline *timeline,
@@ -74,14 +111,13 @@ void timeline_append(struct region *region, struct timeline *timeline,
 {
 	struct chunk *chunk;
 
-	if (timeline->count > 0 && value < timeline->last_value)
-		value = timeline->last_value;
-	if (timeline->count == 0 || value != timeline->last_value ||
-	    chunk_at(region, timeline->tail)->used == CHUNK_ITEMS)
-		begin_record(region, timeline, value);
-	chunk = chunk_at(region, timeline->tail);
-	chunk->items[chunk->used++] = item;
-	chunk->items[timeline->last + COUNT]++;
+	if (timeline->count == 0 || value > timeline->last_value ||
+	    timeline->used == CHUNK_ITEMS)
+		chunk = begin_record(region, timeline,
+				     max_u64(value, timeline->last_value));
+	else
+		chunk = chunk_at(region, timeline->tail);
+	chunk->items[timeline->used++] = item;
 	timeline->count++;
 	region_state(region)->n_items++;
 }
@@ -105,22 +141,59 @@ static void drop_chunk(struct region *region, struct timeline *timeline)
 	pool_give(region, AREA_CHUNKS, head);
 }
 
-uint32_t timeline_take(struct region *region, struct timeline *timeline)
+/* Items up to one that is marked; a marked one in front alone. */
+static uint32_t copy_items(uint32_t *to, const uint32_t *from, uint32_t most,
+			   bool is_front)
 {
-	const struct chunk *chunk = chunk_at(region, timeline->head);
-	uint32_t item;
+	uint32_t n;
 
-	assert(timeline->count > 0);
-	item = chunk->items[timeline->read + HEAD_WORDS + timeline->taken++];
-	timeline->count--;
-	region_state(region)->n_items--;
-	if (timeline->taken < chunk->items[timeline->read + COUNT])
-		return item;
-	timeline->read += HEAD_WORDS + timeline->taken;
+	for (n = 0; n < most && (from[n] & ITEM_AGAIN) == 0; n++)
+		to[n] = from[n];
+	if (n > 0 || !is_front)
+		return n;
+	to[0] = from[0];
+	return 1;
+}
+
+/* So many items of the first record have been taken; whether all were. */
+static bool record_taken(struct region *region, struct timeline *timeline,
+			 const struct chunk *chunk, uint32_t all, uint32_t n)
+{
+	timeline->count -= n;
+	timeline->taken = (uint16_t)(timeline->taken + n);
+	if (timeline->taken < all)
+		return false;
+	timeline->read = (uint16_t)(timeline->read + HEAD_WORDS + all);
 	timeline->taken = 0;
-	if (timeline->count == 0 || timeline->read == chunk->used)
+	if (timeline->count == 0 ||
+	    timeline->read == end_of(timeline, chunk, timeline->head))
 		drop_chunk(region, timeline);
-	return item;
+	return true;
+}
+
+uint32_t timeline_take(struct region *region, struct timeline *timeline,
+		       uint64_t done, uint32_t *ret_items, uint32_t most)
+{
+	bool more = true;
+	uint32_t taken = 0;
+
+	while (more && taken < most &&
+	       timeline_is_reached(region, timeline, done)) {
+		const struct chunk *chunk = chunk_at(region, timeline->head);
+		uint32_t first = timeline->read + HEAD_WORDS + timeline->taken;
+		uint32_t all = count_at(timeline, chunk, timeline->head,
+					timeline->read);
+		uint32_t n = copy_items(
+			&ret_items[taken], &chunk->items[first],
+			(uint32_t)min_u64(most - taken, all - timeline->taken),
+			taken == 0);
+
+		taken += n;
+		more = record_taken(region, timeline, chunk, all, n) &&
+		       (ret_items[0] & ITEM_AGAIN) == 0;
+	}
+	region_state(region)->n_items -= taken;
+	return taken;
 }
 
 uint32_t
@@ -134,8 +207,9 @@ timeline_walk(const struct region *region, const struct timeline *timeline,
 	for (; index != 0 && seen < timeline->count; chunks++, read = 0) {
 		const struct chunk *chunk = chunk_at(region, index);
 
-		while (read < chunk->used && seen < timeline->count) {
-			uint32_t n = chunk->items[read + COUNT];
+		while (read < end_of(timeline, chunk, index) &&
+		       seen < timeline->count) {
+			uint32_t n = count_at(timeline, chunk, index, read);
 
 			for (; taken < n; taken++, seen++)
 				visit(context, value_at(chunk, read),

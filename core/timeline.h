@@ -19,8 +19,10 @@ void timeline_append(struct region *region, struct timeline *timeline,
 bool timeline_is_reached(const struct region *region,
 			 const struct timeline *timeline, uint64_t done);
 
-/* Takes the first item; there must be one. */
-uint32_t timeline_take(struct region *region, struct timeline *timeline);
+/* Takes items that wait for no more than done, up to most: how many. One that
+ * is marked ITEM_AGAIN is taken alone. */
+uint32_t timeline_take(struct region *region, struct timeline *timeline,
+		       uint64_t done, uint32_t *ret_items, uint32_t most);
 
 /*
  * Calls visit for each item with the value that it waits for, first to last,

@@ -52,7 +52,12 @@ static bool reached(struct fixture *f, uint64_t done)
 
 static uint32_t take(struct fixture *f)
 {
-	return timeline_take(&f->bare.region, &f->lines[0]);
+	uint32_t item;
+
+	assert_int_equal(timeline_take(&f->bare.region, &f->lines[0],
+				       UINT64_MAX, &item, 1),
+			 1);
+	return item;
 }
 
 static void g1_runs_and_single_values(void **state)
@@ -102,6 +107,55 @@ static void g1_a_record_that_grows(void **state)
 	assert_int_equal(take(f), 3);
 	append(f, 5, 4);
 	assert_int_equal(take(f), 4);
+}
+
+/* Many at once: over records and chunks, and no further than done. */
+static void g1_lists(void **state)
+{
+	struct fixture *f = *state;
+	uint32_t items[64], next = 0;
+
+	for (uint32_t i = 0; i < 3000; i++)
+		append(f, 1 + (i < 1000 ? i : 1000 + i / 300), i);
+	for (uint64_t done = 0; done <= 1015; done += 7) {
+		uint32_t n;
+
+		do {
+			n = timeline_take(&f->bare.region, &f->lines[0], done,
+					  items, 1 + next % 64);
+			for (uint32_t i = 0; i < n; i++)
+				assert_int_equal(items[i], next++);
+		} while (n > 0);
+		assert_false(reached(f, done));
+		assert_true(next == 3000 || reached(f, done + 2000));
+	}
+	assert_int_equal(next, 3000);
+}
+
+/* One that is to be looked at again ends a list, and comes alone. */
+static void g1_marked_items_come_alone(void **state)
+{
+	static const uint32_t count[] = { 2, 1, 1, 3, 1 };
+	const uint32_t again = ITEM_AGAIN;
+	struct fixture *f = *state;
+	uint32_t items[8], next = 1;
+
+	append(f, 5, 1);
+	append(f, 6, 2);
+	append(f, 6, 3 | again);
+	append(f, 6, 4 | again);
+	append(f, 6, 5);
+	append(f, 7, 6);
+	append(f, 8, 7);
+	append(f, 9, 8 | again);
+	for (size_t i = 0; i < sizeof(count) / sizeof(count[0]); i++) {
+		assert_int_equal(timeline_take(&f->bare.region, &f->lines[0], 9,
+					       items, 8),
+				 count[i]);
+		for (uint32_t k = 0; k < count[i]; k++)
+			assert_int_equal(items[k] & ~again, next++);
+	}
+	assert_int_equal(next, 9);
 }
 
 static void g1_g2_against_a_plain_queue(void **state)
@@ -170,6 +224,7 @@ static void moves_need_no_memory(void **state)
 	struct region *region = &f->bare.region;
 	struct random random = { 3 };
 	uint64_t value = 1;
+	uint32_t item;
 
 	for (uint32_t i = 0; i < 5000; i++) {
 		assert_int_equal(stream_reserve(region, 1), 0);
@@ -180,15 +235,15 @@ static void moves_need_no_memory(void **state)
 		struct timeline *from = &f->lines[random_below(&random, LINES)];
 		struct timeline *to = &f->lines[random_below(&random, LINES)];
 
-		if (from->count > 0)
-			timeline_append(region, to, value++,
-					timeline_take(region, from));
+		if (timeline_take(region, from, UINT64_MAX, &item, 1) == 1)
+			timeline_append(region, to, value++, item);
 	}
 	assert_int_equal(f->bare.memory.fail_commit, 1);
 	f->bare.memory.fail_commit = 0;
 	for (int i = 0; i < LINES; i++)
-		while (f->lines[i].count > 0)
-			timeline_take(region, &f->lines[i]);
+		while (timeline_take(region, &f->lines[i], UINT64_MAX, &item,
+				     1) == 1)
+			;
 }
 
 #define with_lines(test) \
@@ -200,6 +255,8 @@ int main(void)
 		with_lines(g1_runs_and_single_values),
 		with_lines(g2_values_round_up),
 		with_lines(g1_a_record_that_grows),
+		with_lines(g1_lists),
+		with_lines(g1_marked_items_come_alone),
 		with_lines(g1_g2_against_a_plain_queue),
 		with_lines(a_walk_sees_what_is_left),
 		with_lines(moves_need_no_memory),
