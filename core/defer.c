@@ -95,8 +95,10 @@ enum { BLOCK = 16 };
 struct list {
 	struct env *env;
 	uint32_t session;
+	struct slot *slots;
 	struct context *contexts;
 	struct chunk *chunks;
+	struct words_table words;
 	uint32_t found[3 * BLOCK]; /* the contexts of three blocks */
 	uint32_t parked;
 };
@@ -104,13 +106,12 @@ struct list {
 static void find_contexts(struct list *list, const uint32_t *slots,
 			  uint32_t *found, uint32_t count)
 {
-	const struct region *region = &list->env->region;
-	const struct words *words = &session_at(region, list->session)->words;
+	const struct words_table words = list->words;
+	const struct slot *all = list->slots;
 
+	static_assert((USE_NONE & WORD_MASK) == 0, "nobody has no word");
 	for (uint32_t i = 0; i < count; i++) {
-		uint32_t who = slot_at(region, slots[i])->use_who;
-
-		found[i] = who == USE_NONE ? 0 : words_find(region, words, who);
+		found[i] = words_look_up(&words, all[slots[i]].use_who);
 		__builtin_prefetch(&list->contexts[found[i]], 1);
 	}
 }
@@ -126,39 +127,48 @@ static void ask_timelines(const struct list *list, const uint32_t *found,
 }
 
 /* Whether the work of a context has not come to a value. */
-static bool is_ahead(struct env *env, struct context *c, uint32_t context,
-		     uint64_t value)
+static inline bool is_ahead(struct env *env, const struct context *c,
+			    uint32_t context, uint64_t value)
 {
 	return value > c->done &&
-	       (!context_look(env, context) || value > c->done);
+	       (env->config.progress.read == NULL ||
+		!context_look(env, context) || value > c->done);
+}
+
+static void park_entry(struct list *list, struct context *c, uint32_t slot)
+{
+	struct region *region = &list->env->region;
+	const struct slot *s = &list->slots[slot];
+
+	if (list->parked++ == 0)
+		session_await(list->env, list->session);
+	if (s->waiter != 0)
+		waiter_at(region, s->waiter)->device = c->device;
+	if (timeline_extend(list->chunks, &c->timeline, s->use_value, slot))
+		region_state(region)->n_items++;
+	else
+		timeline_append(region, &c->timeline, s->use_value, slot);
 }
 
 static void put_block(struct list *list, const uint32_t *slots,
 		      const uint32_t *found, uint32_t count)
 {
 	struct region *region = &list->env->region;
-	struct session *s = session_at(region, list->session);
-	uint32_t free[BLOCK], n_free = 0;
+	uint32_t free[BLOCK], n = 0;
 
 	for (uint32_t i = 0; i < count; i++) {
-		const struct slot *slot = slot_at(region, slots[i]);
 		struct context *c = &list->contexts[found[i]];
 
-		if (found[i] == 0 ||
-		    !is_ahead(list->env, c, found[i], slot->use_value)) {
-			free[n_free++] = slots[i];
-			continue;
-		}
-		if (slot->waiter != 0)
-			waiter_at(region, slot->waiter)->device = c->device;
-		if (list->parked++ == 0)
-			session_await(list->env, list->session);
-		timeline_append(region, &c->timeline, slot->use_value,
-				slots[i]);
+		if (found[i] != 0 && is_ahead(list->env, c, found[i],
+					      list->slots[slots[i]].use_value))
+			park_entry(list, c, slots[i]);
+		else
+			free[n++] = slots[i];
 	}
-	if (n_free == 0)
+	if (n == 0)
 		return;
-	stream_append_list(region, &s->stream, free, n_free);
+	stream_append_list(region, &session_at(region, list->session)->stream,
+			   free, n);
 	session_wake(list->env, list->session);
 }
 
@@ -168,6 +178,9 @@ void defer_list(struct env *env, uint32_t session, const uint32_t *slots,
 	struct list list = {
 		.env = env,
 		.session = session,
+		.slots = slot_at(&env->region, 0),
+		.words = words_table(&env->region,
+				     &session_at(&env->region, session)->words),
 		.contexts = region_start(&env->region, AREA_CONTEXTS),
 		.chunks = region_start(&env->region, AREA_CHUNKS),
 	};

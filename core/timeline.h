@@ -15,6 +15,23 @@
 void timeline_append(struct region *region, struct timeline *timeline,
 		     uint64_t value, uint32_t item);
 
+/*
+ * Appends an item to the last record, if that waits for the value or a later
+ * one and has room. The caller counts it in state.n_items. The chunks are
+ * those of the region, from number 0 on.
+ */
+static ALWAYS_INLINE bool timeline_extend(struct chunk *chunks,
+					  struct timeline *timeline,
+					  uint64_t value, uint32_t item)
+{
+	if (timeline->count == 0 || value > timeline->last_value ||
+	    timeline->used == CHUNK_ITEMS)
+		return false;
+	chunks[timeline->tail].items[timeline->used++] = item;
+	timeline->count++;
+	return true;
+}
+
 /* Whether the first item waits for no more than done. */
 bool timeline_is_reached(const struct region *region,
 			 const struct timeline *timeline, uint64_t done);

@@ -108,15 +108,9 @@ void words_give(struct region *region, struct words *words, uint32_t who)
 uint32_t words_find(const struct region *region, const struct words *words,
 		    uint32_t who)
 {
-	uint32_t number = who & WORD_MASK;
-	const struct word *word;
+	const struct words_table table = words_table(region, words);
 
-	if (number == 0 || number >= words->used)
-		return 0;
-	word = word_at(region, words, number);
-	if (word->incarnation != who >> WORD_BITS || (word->what & WORD_FREE))
-		return 0;
-	return word->what;
+	return words_look_up(&table, who);
 }
 
 uint32_t words_holder(const struct region *region, const struct words *words,
