@@ -265,38 +265,27 @@ struct entries {
 	bool plain;
 };
 
-static ALWAYS_INLINE void prefetch_entry(const struct region *region,
-					 const struct entries *e, uint32_t i)
-{
-	table_prefetch(region, e->owner,
-		       handle_from_wire(e->list[i], e->secret));
-}
-
 /*
  * Nearly always an entry is in use by nobody else, and one look at its slot
  * says so. Goes to the first that is not so plain, and returns its position.
  */
 static uint32_t pass_plain(const struct region *region,
-			   const struct entries *entries, uint32_t from)
+			   const struct entries *entries, uint32_t from,
+			   uint32_t to)
 {
-	/* Copies: no store into slots can change them. */
+	const struct slot *all = slot_at(region, 0);
 	const struct entries e = *entries;
-	const struct region r = *region;
 	uint32_t i;
 
-	for (i = from; i < e.count; i++) {
+	for (i = from; i < to; i++) {
 		struct handle handle = handle_from_wire(e.list[i], e.secret);
-		const struct slot *slot;
+		const struct slot *slot = &all[e.slots[i]];
 
-		if (e.count - i > PREFETCH_AHEAD)
-			prefetch_entry(&r, &e, i + PREFETCH_AHEAD);
-		slot = table_peek(&r, e.owner, handle);
-		if (slot == NULL || handle_kind(handle) != KIND_ALLOCATION ||
+		if (e.slots[i] == 0 || !control_peek(&slot->control, handle) ||
 		    !(slot->use_who == e.who || slot->use_who == USE_NONE ||
 		      (slot->use_who == e.other &&
 		       slot->use_value <= e.other_done)))
 			break;
-		e.slots[i] = handle_index(handle);
 	}
 	return i;
 }
@@ -332,30 +321,47 @@ static struct outcome check_entry(struct env *env, struct entries *e,
 /* Entries in order; their slots go to the scratch. */
 static struct outcome check_entries(struct env *env, struct entries *e)
 {
-	uint32_t i = 0;
+	const struct region *region = &env->region;
+	uint32_t next = (uint32_t)min_u64(RULES_BLOCK, e->count), at = 0;
 
-	for (; i < min_u64(e->count, PREFETCH_AHEAD); i++)
-		prefetch_entry(&env->region, e, i);
-	for (i = 0; (i = pass_plain(&env->region, e, i)) < e->count; i++) {
-		struct outcome outcome = check_entry(env, e, i);
+	rules_name(region, e->secret, e->owner, e->list, 0, next, e->slots);
+	while (at < e->count) {
+		uint32_t to = next;
 
-		if (outcome.status != 0)
-			return outcome;
+		next = (uint32_t)min_u64(to + RULES_BLOCK, e->count);
+		rules_name(region, e->secret, e->owner, e->list, to, next,
+			   e->slots);
+		while ((at = pass_plain(region, e, at, to)) < to) {
+			struct outcome outcome = check_entry(env, e, at++);
+
+			if (outcome.status != 0)
+				return outcome;
+		}
 	}
 	return outcome_ok();
+}
+
+static void note_plain(const struct region *region, const struct entries *e,
+		       uint64_t value)
+{
+	struct slot *all = slot_at(region, 0);
+	const uint32_t *slots = e->slots;
+	uint32_t who = e->who, count = e->count;
+
+	for (uint32_t i = 0; i < count; i++)
+		uses_note_alone(&all[slots[i]], who, value);
 }
 
 static void note_entries(struct region *region, const struct entries *e,
 			 uint64_t value)
 {
-	for (uint32_t i = 0; i < e->count; i++) {
-		struct slot *slot = slot_at(region, e->slots[i]);
-
-		if (e->plain)
-			uses_note_alone(slot, e->who, value);
-		else
-			uses_note(region, e->session, slot, e->who, value);
+	if (e->plain) {
+		note_plain(region, e, value);
+		return;
 	}
+	for (uint32_t i = 0; i < e->count; i++)
+		uses_note(region, e->session, slot_at(region, e->slots[i]),
+			  e->who, value);
 }
 
 static struct outcome check_submit(struct env *env, uint32_t session,

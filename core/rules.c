@@ -196,10 +196,6 @@ static enum tenure_reason judge_parent(const struct region *region,
 	return TENURE_REASON_ENTRY_OTHER_RESOURCE;
 }
 
-/* How many entries are asked for while as many before them are judged. Two
- * small loops, since one that does both has more values than registers. */
-enum { BLOCK = 16 };
-
 /* What is the same for all entries of a list. */
 struct list {
 	const struct region *region;
@@ -209,29 +205,31 @@ struct list {
 	struct rules_scratch *scratch;
 };
 
-/*
- * Puts down the slots of entries that are to be judged later and asks for
- * their lines; 0 for one that does not look like an allocation of the owner.
- */
-static void name_slots(const struct list *list, const uint64_t *entries,
-		       uint32_t from, uint32_t to)
+void rules_name(const struct region *region, uint64_t secret, uint32_t owner,
+		const uint64_t *entries, uint32_t from, uint32_t to,
+		uint32_t *ret_slots)
 {
-	const struct region region = *list->region;
-	const uint64_t secret = list->secret;
-	const uint32_t owner = list->owner;
-	uint32_t *slots = list->scratch->slots;
+	/* A copy: no store into slots can change it. */
+	const struct region r = *region;
 
 	for (uint32_t i = from; i < to; i++) {
 		const struct handle handle = { entries[i] ^ secret };
 		uint32_t index = handle_index(handle);
 
-		if (table_owner(&region, handle) == owner &&
+		if (table_owner(&r, handle) == owner &&
 		    handle_kind(handle) == KIND_ALLOCATION)
-			slot_prefetch(&region, index);
+			slot_prefetch(&r, index);
 		else
 			index = 0;
-		slots[i] = index;
+		ret_slots[i] = index;
 	}
+}
+
+static void name_slots(const struct list *list, const uint64_t *entries,
+		       uint32_t from, uint32_t to)
+{
+	rules_name(list->region, list->secret, list->owner, entries, from, to,
+		   list->scratch->slots);
 }
 
 /*
@@ -322,7 +320,7 @@ static void judge_list(const struct region *region, uint32_t session,
 		.secret = session_at(region, session)->secret,
 		.scratch = scratch,
 	};
-	uint32_t at = 0, next = (uint32_t)min_u64(1 + BLOCK, n);
+	uint32_t at = 0, next = (uint32_t)min_u64(1 + RULES_BLOCK, n);
 	enum tenure_reason reason;
 
 	forget_slots(scratch, n);
@@ -334,7 +332,7 @@ static void judge_list(const struct region *region, uint32_t session,
 	while (reason == TENURE_REASON_NONE && at < n) {
 		uint32_t to = next;
 
-		next = (uint32_t)min_u64(to + BLOCK, n);
+		next = (uint32_t)min_u64(to + RULES_BLOCK, n);
 		name_slots(&list, args->list, to, next);
 		reason = judge_block(&list, args->list, &at, to);
 	}

@@ -57,6 +57,21 @@ void rules_destroy(const struct region *region, uint32_t session,
 		   struct rules_scratch *scratch, struct destroy_verdict *ret);
 
 /*
+ * Lists of handles are judged in blocks: what the entries of the next block
+ * name is put down, and its lines are asked for, while this one is judged.
+ * Two small loops, since one that does both has more values than registers.
+ */
+enum { RULES_BLOCK = 16 };
+
+/*
+ * The slots of entries from to to, by their positions; 0 for one that does not
+ * look like an allocation of the owner. Pure.
+ */
+void rules_name(const struct region *region, uint64_t secret, uint32_t owner,
+		const uint64_t *entries, uint32_t from, uint32_t to,
+		uint32_t *ret_slots);
+
+/*
  * Judges one handle of the free queue: an allocation or a resource of any of
  * the session's devices, destroyed alone as by a destroy of its own on its own
  * device. The slot, or NULL with the outcome. Pure.
