@@ -131,13 +131,19 @@ int tenure_resource_free(struct tenure *connection,
 
 int tenure_flush(struct tenure *connection)
 {
+	struct tenure_refusal refused;
 	int status = connection_enter(connection);
 
 	if (status < 0)
 		return status;
 	status = work_flush_waits(connection);
-	if (status == 0)
+	if (status == 0) {
 		status = connection_settle_locked(connection);
+	} else if (connection->dead_status == 0) {
+		tenure_last_refusal(&refused);
+		if (connection_settle_locked(connection) == 0)
+			refusal_restore(&refused);
+	}
 	return connection_leave(connection, status);
 }
 

@@ -50,7 +50,7 @@
  *
  *  G1  What was recorded before a submit or flush has been sent when it
  *      returns 0; after a refusal the batch is as it was, but for an entry
- *      that the daemon found bad.
+ *      that the daemon found bad, and a flush has sent all other batches.
  *  G2  While a submit can follow, nothing beyond the last submitted value is
  *      published, and what was flushed ends no earlier than the submit after.
  *  G3  Progress is published when it is reported or when it is announced,
@@ -533,9 +533,12 @@ static struct work_context *next_to_flush(struct tenure *connection,
 	return c;
 }
 
+/* A batch that is refused does not keep the others back; what was refused
+ * first is what is reported. On a dead connection all are alike. */
 static int flush_those(struct tenure *connection, uint64_t device,
 		       uint64_t resource)
 {
+	struct tenure_refusal first;
 	struct work_context *c;
 	uint32_t pass;
 	int status = 0;
@@ -544,10 +547,18 @@ static int flush_those(struct tenure *connection, uint64_t device,
 		return 0;
 	connection_turn_begin_locked(connection, TURN_BATCHES);
 	pass = ++connection->work.pass;
-	while (status == 0 &&
-	       (c = next_to_flush(connection, device, resource, pass)))
-		status = flush(connection, c);
+	while (connection->dead_status == 0 &&
+	       (c = next_to_flush(connection, device, resource, pass))) {
+		int r = flush(connection, c);
+
+		if (r == 0 || status != 0)
+			continue;
+		status = r;
+		tenure_last_refusal(&first);
+	}
 	connection_turn_end_locked(connection, TURN_BATCHES);
+	if (status != 0)
+		refusal_restore(&first);
 	return status;
 }
 

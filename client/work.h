@@ -100,7 +100,8 @@ int work_progress_waits(struct tenure *connection, uint64_t context,
 			uint64_t value);
 
 /* Sends all batches, or those that use the resource (an opening of the
- * device): it is about to be destroyed by layer L1. */
+ * device): it is about to be destroyed by layer L1. One that is refused does
+ * not keep the others back; the first such refusal is the status. */
 int work_flush_waits(struct tenure *connection);
 int work_flush_resource_waits(struct tenure *connection, uint64_t device,
 			      uint64_t resource);

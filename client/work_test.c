@@ -155,6 +155,46 @@ static void g1_a_full_batch_is_sent(void **state)
 	assert_said(b, WIRE_OP_CONTEXT_SUBMIT, 8, BATCH_MAX);
 }
 
+static int refuse_for_memory(void *context, struct exchange *x)
+{
+	(void)context;
+	x->reply.status = -ENOMEM;
+	x->reply.reason = TENURE_REASON_DAEMON_MEMORY;
+	return 0;
+}
+
+/* One context that is refused keeps none of the others back, and the first
+ * refusal is the one that is heard of. */
+static void g1_a_refused_flush_sends_all_others(void **state)
+{
+	struct bench *b = *state;
+	struct tenure *t = b->w.connection;
+	struct tenure_context others[3];
+	unsigned int n;
+
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(
+			tenure_context_create(t, b->w.device, &others[i]), 0);
+		assert_int_equal(tenure_context_use(t, others[i],
+						    &b->w.allocations[0], 1),
+				 0);
+	}
+	assert_int_equal(use(b, 0, 1), 0);
+	n = asked(b);
+	b->w.fake->refuse_opcode = WIRE_OP_CONTEXT_SUBMIT;
+	b->w.fake->refuse_status = -ENODEV;
+	world_lie(&b->w, refuse_for_memory);
+	b->w.fake->lie_at++;
+	assert_int_equal(tenure_flush(t), -ENODEV);
+	assert_int_equal(world_reason(), TENURE_REASON_BACKEND);
+	assert_int_equal(asked(b), n + 4);
+	/* Those two that were refused, and no other. */
+	assert_int_equal(tenure_flush(t), 0);
+	assert_int_equal(asked(b), n + 6);
+	assert_int_equal(last(b)->opcode, WIRE_OP_CONTEXT_SUBMIT);
+	assert_int_equal(last(b)->count, 1);
+}
+
 static void g2_nothing_beyond_what_was_announced(void **state)
 {
 	struct bench *b = *state;
@@ -554,6 +594,7 @@ int main(void)
 		work_test(g1_a_refused_submit_keeps_the_batch),
 		work_test(g1_flush_sends_as_the_next_work),
 		work_test(g1_a_full_batch_is_sent),
+		work_test(g1_a_refused_flush_sends_all_others),
 		work_test(g2_nothing_beyond_what_was_announced),
 		work_test(g2_many_gaps),
 		work_test(g3_early_progress_is_not_lost),

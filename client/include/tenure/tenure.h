@@ -286,7 +286,10 @@ int tenure_resource_free(struct tenure *connection,
  * any thread, has been carried out or refused, also when nothing was recorded:
  * the handles of those carried out are dead for everybody, and the refusals can
  * be taken. As after any destroy without TENURE_DESTROY_SYNCHRONOUS, the memory
- * itself may follow later.
+ * itself may follow later. When the daemon refuses the uses of a context, those
+ * of all others are sent and the destroys waited for all the same; the first
+ * such refusal is returned, and what was refused is tried again by the next
+ * flush or submit.
  */
 int tenure_flush(struct tenure *connection);
 
