@@ -7,7 +7,7 @@
 
 /* All zero is empty. */
 struct agenda {
-	struct port *first;
+	struct port *first; /* which is due the earliest */
 	uint64_t due_ns; /* of the earliest, or 0 when it is empty */
 };
 
@@ -17,7 +17,7 @@ void agenda_add(struct agenda *agenda, struct port *port);
 /* Takes a port out, if it is noted: its offers_due_ns becomes 0. */
 void agenda_remove(struct agenda *agenda, struct port *port);
 
-/* A port that is due by now, or NULL. */
+/* The port that is due the earliest, if that is by now, or NULL. */
 struct port *agenda_due(const struct agenda *agenda, uint64_t now_ns);
 
 #endif

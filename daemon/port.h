@@ -28,6 +28,12 @@ struct port_list {
 	struct port *first, *last;
 };
 
+/* Where a port is among those whose offers will be looked at: agenda.c. */
+struct agenda_node {
+	struct port *parent, *left, *right;
+	unsigned int rank;
+};
+
 /* A late reply. */
 struct port_late {
 	struct wire_reply head;
@@ -66,7 +72,7 @@ struct port {
 	bool has_rung; /* its progress words are to be looked at */
 	bool has_called; /* its offers are to be looked at */
 	uint64_t offers_due_ns; /* when they are next; 0: not */
-	struct port *next_offers, *previous_offers;
+	struct agenda_node offers; /* while that is not 0 */
 	/* The last reply of a client that is to be ended, and why. */
 	struct wire_reply farewell;
 	const char *cause;

@@ -56,7 +56,8 @@
  *  G5  A free is taken within two periods of the timer, plus the time that
  *      the system takes to run the worker.
  *  G6  Progress that somebody waits for is seen, parked or not.
- *  G7  An offer that stays is taken when its time has come.
+ *  G7  An offer that stays is taken when its time has come; however many
+ *      clients' are due, the active ports have their turns in between.
  *  G8  Between two looks of a port's timer lies a whole period, which begins
  *      when the first look has ended.
  */
@@ -78,6 +79,8 @@ enum {
 	PUMP_DONE = 1024,
 	/* Turns for what a timer has found, before the port becomes active. */
 	TIMER_TURNS = 4,
+	/* Looks at offers, of about 10 us each, before others have a turn. */
+	OFFER_LOOKS = 4,
 };
 
 /* Between two turns of the pump, if there is little to do for it. */
@@ -441,12 +444,18 @@ static void expire_timers(struct worker *worker)
 		expire(worker, worker->timers.first);
 }
 
+/* A few of those that are due, the longest overdue first; the others follow
+ * when the active ports have had their turns. */
 static void expire_offers(struct worker *worker)
 {
 	struct port *port;
 
-	while ((port = agenda_due(&worker->agenda, worker->now_ns)))
+	for (int i = 0; i < OFFER_LOOKS; i++) {
+		port = agenda_due(&worker->agenda, worker->now_ns);
+		if (!port)
+			return;
 		look_at_offers(worker, port);
+	}
 }
 
 static void serve_late(struct worker *worker, struct port_list late)

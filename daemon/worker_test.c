@@ -654,6 +654,64 @@ static void test_offers_g7(void **state)
 		leave(&members[k]);
 }
 
+enum port_served __real_port_serve(struct port *port, struct port_bench *bench,
+				   uint64_t now_ns, uint32_t *ret_done);
+enum port_served __wrap_port_serve(struct port *port, struct port_bench *bench,
+				   uint64_t now_ns, uint32_t *ret_done);
+void __real_port_take_offers(struct port *port, struct port_bench *bench,
+			     uint64_t now_ns, uint32_t *ret_done);
+void __wrap_port_take_offers(struct port *port, struct port_bench *bench,
+			     uint64_t now_ns, uint32_t *ret_done);
+
+/* Looks at offers since a port was served; the worker's thread, and read when
+ * it has ended. */
+static unsigned int offer_looks, most_offer_looks;
+
+enum port_served __wrap_port_serve(struct port *port, struct port_bench *bench,
+				   uint64_t now_ns, uint32_t *ret_done)
+{
+	offer_looks = 0;
+	return __real_port_serve(port, bench, now_ns, ret_done);
+}
+
+void __wrap_port_take_offers(struct port *port, struct port_bench *bench,
+			     uint64_t now_ns, uint32_t *ret_done)
+{
+	__real_port_take_offers(port, bench, now_ns, ret_done);
+	if (++offer_looks > most_offer_looks)
+		most_offer_looks = offer_looks;
+}
+
+/* Offers of many clients that are due at once do not keep from its turns one
+ * that is active all the time. */
+static void test_many_offers_g7(void **state)
+{
+	enum { CROWD = 60, LOOKS = 8 };
+	struct member busy, members[CROWD];
+	uint64_t until_ns = now_ns() + 300000000;
+
+	(void)state;
+	for (int i = 0; i < CROWD; i++) {
+		uint64_t handle;
+
+		join(&members[i], 0);
+		handle = engine_seat_create(&seat, members[i].client,
+					    members[i].device);
+		offer(&members[i], 0, handle, until_ns);
+	}
+	/* It is never parked. */
+	join(&busy, 3600 * NS_PER_S);
+	busy.rounds = 1;
+	ping(&busy);
+	for (int i = 0; i < CROWD; i++)
+		wait_for_allocations(&members[i], 0);
+	assert_true(now_ns() >= until_ns);
+	leave(&busy);
+	for (int i = 0; i < CROWD; i++)
+		leave(&members[i]);
+	assert_in_range(most_offer_looks, 1, LOOKS);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -669,6 +727,7 @@ int main(void)
 		TEST(test_progress_g6),
 		TEST(test_progress_of_the_parked_g6),
 		TEST(test_offers_g7),
+		TEST(test_many_offers_g7),
 		TEST(test_idle_g4),
 	};
 
