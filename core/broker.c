@@ -32,6 +32,7 @@
 #include "core/destroy.h"
 #include "core/device.h"
 #include "core/object.h"
+#include "core/pinned.h"
 #include "core/retire.h"
 #include "core/state.h"
 #include "core/teardown.h"
@@ -707,6 +708,16 @@ bool broker_next_reply(struct broker *broker, struct broker_reply *ret)
 	return true;
 }
 
+bool broker_next_pinned(struct broker *broker, struct pinned_report *ret)
+{
+	return pinned_next_report(&broker->env, ret);
+}
+
+uint64_t broker_due_ns(const struct broker *broker)
+{
+	return pinned_due_ns(&broker->env.region);
+}
+
 bool broker_tick_budget(struct broker *broker, uint64_t now_ns,
 			uint32_t *budget)
 {
@@ -752,12 +763,14 @@ void broker_status(const struct broker *broker, struct wire_status *ret)
 		.tokens = state->n_tokens,
 		.stores = state->n_stores,
 		.bytes = state->store_bytes,
+		.pinned = state->pinned.count,
 		.clients_total = state->clients_total,
 		.created_total = state->created_total,
 		.destroyed_total = state->destroyed_total,
 		.refused_total = state->refused_total,
 		.released_bytes_total = state->released_bytes_total,
 		.release_failures_total = state->release_failures_total,
+		.pinned_total = state->pinned_total,
 		.page_bytes = region->pages.page_bytes,
 	};
 	for (uint32_t i = 1; i < used; i++) {

@@ -152,6 +152,14 @@ void broker_watch_cancel(struct broker *broker, uint32_t client, uint64_t id);
  * WATCH are for the descriptor of the request with that id. */
 bool broker_next_reply(struct broker *broker, struct broker_reply *ret);
 
+/* A destroyed slot that has stayed pinned for too long, each once: a defect of
+ * the daemon, for its log. */
+bool broker_next_pinned(struct broker *broker, struct pinned_report *ret);
+
+/* When broker_tick has to be called although it has said that there is no more
+ * to do; 0: it need not. */
+uint64_t broker_due_ns(const struct broker *broker);
+
 /*
  * Does at most about budget slots of teardown and reclaim. Returns whether
  * more can be done at once.

@@ -274,9 +274,27 @@ void check_tally_item(struct check *c, uint32_t session, uint32_t item)
 						 1u;
 }
 
-static void walk_stream(struct check *c, uint32_t session)
+/* An item of a stream: of a session, or of all (0) and pinned. */
+static void tally_streamed(struct check *c, uint32_t session, uint32_t item)
 {
-	const struct stream *stream = &session_at(c->region, session)->stream;
+	uint32_t device;
+
+	if (session == 0) {
+		item &= ~ITEM_TOLD;
+		device = table_device(c->region, item);
+		if (!check_is_used(c, AREA_DEVICES, device)) {
+			check_expect(c, "device of pinned slot", item, 0, 1);
+			return;
+		}
+		session = device_at(c->region, device)->session;
+		c->sessions[session].pinned++;
+	}
+	check_tally_item(c, session, item);
+}
+
+static void walk_stream(struct check *c, uint32_t session,
+			const struct stream *stream)
+{
 	uint32_t chunk = stream->head, read = stream->read, n = 0;
 
 	while (chunk != 0 && c->result == 0) {
@@ -284,7 +302,7 @@ static void walk_stream(struct check *c, uint32_t session)
 
 		c->chunks++;
 		for (; read < k->used; read++, n++)
-			check_tally_item(c, session, k->items[read]);
+			tally_streamed(c, session, k->items[read]);
 		if (chunk == stream->tail)
 			break;
 		chunk = k->next;
@@ -310,8 +328,10 @@ static void walk_sessions(struct check *c)
 		check_owe(c, i, CHARGE_CLIENTS, 1);
 		check_owe(c, i, CHARGE_BYTES, s->ring_bytes);
 		check_owner(c, &s->owner, i);
-		walk_stream(c, i);
+		walk_stream(c, i, &s->stream);
 	}
+	if (c->state->pinned.head != 0)
+		walk_stream(c, 0, &c->state->pinned);
 }
 
 static void compare_sessions(struct check *c)
@@ -344,6 +364,8 @@ static void compare_sessions(struct check *c)
 			     t->streamed, t->retired);
 		check_expect(c, "devices of session", i, s->n_devices,
 			     t->devices);
+		check_expect(c, "pinned items of session", i, s->n_pinned,
+			     t->pinned);
 		check_expect(c, "parked items of session", i, s->n_parked,
 			     t->parked);
 		check_expect(c, "waits for fences of session", i,

@@ -364,6 +364,8 @@ static bool device_has_work(const struct region *region, const struct device *d)
 		return false;
 	if (d->sweep == SWEEP_QUIESCE)
 		return teardown_is_quiet(region, d);
+	if (d->sweep == SWEEP_DRAIN && teardown_waits_for_pins(region, d))
+		return false;
 	return d->closing || d->sweep != SWEEP_DONE;
 }
 
@@ -371,8 +373,9 @@ static bool device_has_work(const struct region *region, const struct device *d)
 static void check_woken(struct lists *l, uint32_t session)
 {
 	const struct session *s = session_at(l->region, session);
-	bool work = s->stream.count > 0 || s->phase == SESSION_ENDING ||
-		    s->quiet.head != 0;
+	bool ending = s->phase == SESSION_ENDING;
+	bool work = s->stream.count > 0 || s->quiet.head != 0 ||
+		    (ending && (s->n_devices == 0 || s->n_pinned == 0));
 
 	for (uint32_t d = s->first_device; d != 0;
 	     d = device_at(l->region, d)->next)

@@ -41,6 +41,7 @@
  */
 #include "core/inspect.h"
 
+#include "core/pinned.h"
 #include "core/retire.h"
 #include "core/uses.h"
 
@@ -258,6 +259,19 @@ static void fill_wait(struct walk *w, uint32_t session, uint32_t index,
 	spend(w, row->allocations);
 }
 
+/* Of one that is retired: whether it is being kept by a pin. */
+static uint8_t retired_state(struct walk *w, uint32_t session, uint32_t index)
+{
+	const struct slot *slot = slot_at(w->region, index);
+
+	if (session_at(w->region, session)->n_pinned == 0)
+		return WIRE_STATE_RETIRED;
+	if (slot_kind(slot) == KIND_RESOURCE)
+		spend(w, slot->resource.count);
+	return pinned_is(w->region, index) ? WIRE_STATE_PINNED :
+					     WIRE_STATE_RETIRED;
+}
+
 static void list_slot(struct walk *w, uint32_t device, uint32_t index)
 {
 	const struct slot *slot = slot_at(w->region, index);
@@ -280,7 +294,7 @@ static void list_slot(struct walk *w, uint32_t device, uint32_t index)
 	if (d->state == DEVICE_REMOVED)
 		row.state = WIRE_STATE_ENDING;
 	if (state == SLOT_RETIRED)
-		row.state = WIRE_STATE_RETIRED;
+		row.state = retired_state(w, d->session, index);
 	if (kind == KIND_RESOURCE)
 		fill_resource(w, index, &row);
 	else

@@ -295,6 +295,41 @@ static void retired_things(void **state)
 	assert_int_equal(n, 0);
 }
 
+/* Kept by a pin that was leaked, of the slot itself or of a child. */
+static void pinned_things(void **state)
+{
+	struct stage *stage = *state;
+	struct seat *s = &stage->one;
+	const struct wire_resource *row;
+	struct slot *slots[2];
+	uint64_t resource, child[3], handle;
+	uint32_t n;
+
+	assert_int_equal(seat_create(s, 0, RESOURCE, 3, &resource, child), 0);
+	assert_int_equal(seat_create(s, 0, 0, 1, NULL, &handle), 0);
+	for (int i = 0; i < 2; i++)
+		slots[i] =
+			table_pin(world_region(stage->world),
+				  seat_device(s, s->device)->owner.id,
+				  handle_from_wire(i == 0 ? handle : child[0],
+						   seat_session(s)->secret));
+	assert_int_equal(seat_destroy(s, resource, NULL, 0, 0), 0);
+	assert_int_equal(seat_destroy(s, 0, &handle, 1, 0), 0);
+	inproc_pump_all(stage->world);
+	row = resource_row(stage, s->client, 0, &n);
+	assert_int_equal(n, 2);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(row[i].state, WIRE_STATE_PINNED);
+		assert_int_equal(row[i].bytes, 0);
+		assert_int_equal(row[i].handle, i == 0 ? resource : handle);
+		table_unpin(slots[i]);
+	}
+	inproc_advance_ns(stage->world, PINNED_PERIOD_NS);
+	inproc_pump_all(stage->world);
+	resource_row(stage, s->client, 0, &n);
+	assert_int_equal(n, 0);
+}
+
 /* An opening that others outlive keeps nothing from then on. */
 static void an_opening_that_has_let_go(void **state)
 {
@@ -574,6 +609,7 @@ int main(void)
 		staged(private_and_device_owned),
 		staged(shared_opened_and_kept_by_a_token),
 		staged(retired_things),
+		staged(pinned_things),
 		staged(an_opening_that_has_let_go),
 		staged(what_a_removed_device_holds),
 		staged(limits_of_principals_and_clients),

@@ -90,6 +90,14 @@ enum {
 #define PAGE_BYTES UINT64_C(4096)
 
 /*
+ * Destroyed slots that stay pinned: looks in vain at the front of a session's
+ * stream after which one is set aside, how many of them are looked at in a
+ * row, and the seconds after which people are told.
+ */
+enum { PINNED_LOOKS = 256, PINNED_AT_ONCE = 64, PINNED_TOLD_S = 1 };
+#define PINNED_PERIOD_NS UINT64_C(100000000)
+
+/*
  * What one release job of allocations gives back. Slots: some twenty
  * microseconds of cache misses, which is what a turn cannot divide. Bytes,
  * but for one allocation that has more: some milliseconds, so that whoever

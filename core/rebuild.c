@@ -112,6 +112,7 @@ static void reset_session(struct session *s)
 	s->account = (struct account){ 0 };
 	s->stream = (struct stream){ 0 };
 	s->job = (struct job){ 0 };
+	s->pinned_looks = s->n_pinned = 0;
 	s->next_ready = s->next_ended = 0;
 	s->is_ready = 0;
 }
@@ -179,6 +180,9 @@ static void begin_state(struct state *state)
 	state->n_resources = state->n_allocations = 0;
 	state->n_stores = state->n_objects = state->n_tokens = 0;
 	state->store_bytes = 0;
+	state->pinned = (struct stream){ 0 };
+	state->pinned_due_ns = 0;
+	state->pinned_report = (struct pinned_report){ 0 };
 }
 
 static void link_pools(struct rebuild *r)

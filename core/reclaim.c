@@ -32,7 +32,8 @@
  * takes a step (core/teardown.c), which may refill the stream.
  *
  * A job that fails changes nothing, is counted, and is handed out again
- * (A84). A slot that somebody pins stays at the front and is tried again.
+ * (A84). A slot that somebody pins stays at the front and is tried again, and
+ * is set aside when that does not end (core/pinned.c).
  *
  * Guarantees, cited by the tests:
  *
@@ -45,6 +46,7 @@
 
 #include "core/defer.h"
 #include "core/object.h"
+#include "core/pinned.h"
 #include "core/retire.h"
 #include "core/session.h"
 #include "core/teardown.h"
@@ -315,7 +317,8 @@ static bool serve(struct env *env, uint32_t session, uint64_t now_ns,
 		if (s->job.kind != JOB_NONE)
 			return false;
 		if (s->stream.count > 0) {
-			if (!reclaim_front(env, session, quantum))
+			if (!reclaim_front(env, session, quantum) &&
+			    !pinned_set_aside(env, session, now_ns))
 				return true;
 		} else if (!teardown_step(env, session, now_ns, quantum)) {
 			return false;
@@ -328,6 +331,7 @@ bool reclaim_tick(struct env *env, uint64_t now_ns, uint32_t *budget)
 {
 	int64_t left = *budget;
 
+	pinned_look(env, now_ns, &left);
 	while (left > 0) {
 		uint32_t session = session_next_ready(env);
 		int64_t quantum = left < QUANTUM ? left : QUANTUM;

@@ -99,6 +99,7 @@ static void g1_a_pinned_slot_waits(void **state)
 	assert_int_equal(checking_stores(backend_of(s)), 0);
 	table_unpin(slot);
 	inproc_pump_by_itself(s->world, true);
+	inproc_advance_ns(s->world, PINNED_PERIOD_NS);
 	inproc_pump_all(s->world);
 	assert_int_equal(seat_session(s)->n_retired, 0);
 	inproc_check(s->world);

@@ -12,6 +12,8 @@
 #define ITEM_OBJECT (UINT32_C(1) << 31)
 /* On a timeline: look again when it is reached, others may use it, too. */
 #define ITEM_AGAIN (UINT32_C(1) << 30)
+/* Among those set aside (core/pinned.c): it has been reported. */
+#define ITEM_TOLD (UINT32_C(1) << 30)
 
 static_assert(HANDLE_INDEX_BITS < 30, "an item has room for its marks");
 

@@ -188,6 +188,7 @@ void session_end(struct env *env, uint32_t session, uint64_t now_ns)
 		assert(s->account.used[kind] == 0);
 	assert(s->first_waiter == 0 && s->n_parked == 0);
 	assert(s->n_quiescing == 0 && s->n_fence_waits == 0);
+	assert(s->n_pinned == 0);
 	words_deinit(region, &s->words);
 	stream_deinit(region, &s->stream);
 	s->phase = SESSION_ENDED;

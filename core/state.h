@@ -31,7 +31,7 @@
  *			  session's ring
  *	store_refs()   == allocations in it that have not been released
  *	owner.live     == slots of that owner that are LIVE or RETIRED
- *	stream.count + the counts of the session's timelines
+ *	stream.count + the counts of the session's timelines + n_pinned
  *	               == RETIRED resources and stand-alone or listed allocations
  */
 #ifndef CORE_STATE_H
@@ -179,6 +179,8 @@ struct session {
 	uint64_t held_tokens, held_bytes;
 	/* A job of it was out when the process that had it died. */
 	uint8_t again;
+	uint32_t pinned_looks; /* in vain, since one was set aside */
+	uint32_t n_pinned; /* items that are set aside: core/pinned.c */
 };
 
 enum context_state {
@@ -397,6 +399,15 @@ struct call_at_work {
 	uint32_t port; /* enum broker_port */
 };
 
+/* A destroyed slot that somebody keeps pinned, for people. */
+struct pinned_report {
+	uint64_t handle; /* as its client knows it; 0: no report */
+	uint32_t client, device, uid;
+	int32_t pid;
+	uint32_t pins; /* of the slot and its children */
+	uint32_t seconds; /* since it was set aside */
+};
+
 struct adapter_state {
 	uint8_t stopped;
 };
@@ -426,6 +437,11 @@ struct state {
 	uint64_t store_bytes; /* of all allocations not yet given back */
 	uint64_t clients_total, created_total, destroyed_total, refused_total;
 	uint64_t released_bytes_total, release_failures_total;
+	/* Slots that stay pinned, of all sessions; no stream without any. */
+	struct stream pinned;
+	uint64_t pinned_due_ns; /* when they are looked at; 0: not at all */
+	uint64_t pinned_total; /* that were ever set aside */
+	struct pinned_report pinned_report;
 };
 
 static inline struct state *region_state(const struct region *region)

@@ -188,6 +188,12 @@ bool teardown_is_quiet(const struct region *region, const struct device *d)
 	return true;
 }
 
+bool teardown_waits_for_pins(const struct region *region,
+			     const struct device *d)
+{
+	return d->owner.live > 0 && session_at(region, d->session)->n_pinned;
+}
+
 /* A quiet context: what belongs to it first, in a later step itself. */
 static void end_context(struct env *env, uint32_t context, int64_t *budget)
 {
@@ -257,6 +263,8 @@ static bool sweep_device(struct env *env, uint32_t device, int64_t *budget)
 			d->sweep = d->n_fences > 0 ? SWEEP_FENCES : SWEEP_DRAIN;
 		return true;
 	case SWEEP_DRAIN:
+		if (teardown_waits_for_pins(&env->region, d))
+			return false;
 		session_abandon_slots(env, d->session, &d->owner);
 		d->sweep = SWEEP_DONE;
 		return true;
@@ -327,13 +335,13 @@ bool teardown_step(struct env *env, uint32_t session, uint64_t now_ns,
 		*budget -= 1;
 		return true;
 	}
-	if (s->phase != SESSION_ENDING)
+	/* A device stays as long as a slot of it is pinned. */
+	if (s->phase != SESSION_ENDING || s->n_devices > 0)
 		return false;
 	if (s->first_token != 0) {
 		sweep_tokens(env, session, budget);
 		return true;
 	}
-	assert(s->n_devices == 0);
 	free_adapters(env, session, budget);
 	session_end(env, session, now_ns);
 	return false;

@@ -12,6 +12,11 @@ void teardown_begin(struct env *env, uint32_t session);
 /* Whether every context of a device is quiet. */
 bool teardown_is_quiet(const struct region *region, const struct device *d);
 
+/* Whether a drained device has to wait: not all of its slots are free, and
+ * some of its session's are set aside, since somebody pins them. */
+bool teardown_waits_for_pins(const struct region *region,
+			     const struct device *d);
+
 /*
  * One step for a session whose stream is empty and which has no job: sweeps
  * its removed devices and, if it is ENDING, the rest. Spends *budget; returns

@@ -185,6 +185,18 @@ static void log_failure(const struct releaser_result *failure)
 		  failure->bytes, failure->client, strerror(-failure->status));
 }
 
+static void log_pinned(const struct pinned_report *pinned)
+{
+	log_write(LOG_LEVEL_ERROR, LOG_PINNED,
+		  "handle %#" PRIx64 " of client %" PRIu32
+		  " (pid %d, uid %" PRIu32 "), device %" PRIu32
+		  ", was destroyed and its memory given back, but something in "
+		  "the daemon has kept it pinned for %" PRIu32
+		  " seconds (pins: %" PRIu32 "); it has been set aside",
+		  pinned->handle, pinned->client, (int)pinned->pid, pinned->uid,
+		  pinned->device, pinned->seconds, pinned->pins);
+}
+
 /* Ends it in the engine: from then on nothing of it is executed. */
 static void disconnect(struct client *client, struct obituary *ret_held)
 {
@@ -737,6 +749,9 @@ static void read_mail(struct clients *clients)
 			break;
 		case ENGINE_NOTICE:
 			send_notice(clients, mail.noticed);
+			break;
+		case ENGINE_PINNED:
+			log_pinned(&mail.pinned);
 			break;
 		}
 	}

@@ -39,6 +39,8 @@
  *      more releases, nor gives back more bytes, than its budgets say.
  *  G7  What requests have retired and nothing holds up is paid for when
  *      engine_pump returns, and a backlog goes meanwhile.
+ *  G8  A slot that stays pinned keeps nobody awake: the pump says when it
+ *      wants to look again, and the loop hears of it once.
  */
 #include "daemon/engine.h"
 
@@ -298,6 +300,25 @@ static void sort_notices(struct engine *engine)
 		mail_put(engine, ENGINE_NOTICE);
 }
 
+static void sort_pinned(struct engine *engine)
+{
+	struct engine_mail *room;
+
+	while ((room = mail_room(engine)) &&
+	       broker_next_pinned(&engine->broker, &room->pinned))
+		mail_put(engine, ENGINE_PINNED);
+}
+
+static uint64_t due_ns(const struct engine *engine)
+{
+	uint64_t release_ns = releaser_rest_until(engine->releaser);
+	uint64_t broker_ns = broker_due_ns(&engine->broker);
+
+	if (release_ns == 0 || broker_ns == 0)
+		return release_ns + broker_ns;
+	return min_u64(release_ns, broker_ns);
+}
+
 /*
  * Results, releases, reclaim and teardown, as far as the turn goes: what is
  * furthest on its way comes first, so no flood of new work keeps it from its
@@ -328,10 +349,11 @@ struct engine_rest engine_pump_locked(struct engine *engine, uint64_t now_ns)
 	rest.behind = turn_end(&turn, &engine->pace, rest.more, load.destroyed);
 	sort_replies(engine);
 	sort_notices(engine);
+	sort_pinned(engine);
 	sort_obituaries(engine);
 	rest.mail = engine->mail_count > 0;
 	rest.jobs = engine->jobs > 0;
-	rest.due_ns = releaser_rest_until(engine->releaser);
+	rest.due_ns = due_ns(engine);
 	return rest;
 }
 

@@ -40,6 +40,7 @@ enum engine_mail_kind {
 	ENGINE_OBITUARY,
 	ENGINE_FAILURE, /* of a release, which will be tried again */
 	ENGINE_NOTICE, /* a device of that client was removed */
+	ENGINE_PINNED, /* a destroyed slot stays pinned */
 };
 
 /* What only the loop thread can deal with. */
@@ -50,6 +51,7 @@ struct engine_mail {
 		struct obituary obituary;
 		struct releaser_result failure;
 		uint32_t noticed; /* a client */
+		struct pinned_report pinned;
 	};
 };
 
@@ -105,7 +107,9 @@ struct engine_rest {
 	bool behind; /* ... and shall be, before any new request */
 	bool mail; /* engine_next_mail has something */
 	bool jobs; /* the releaser is at work */
-	uint64_t due_ns; /* 0, or when a failed release is to be retried */
+	/* 0, or when to pump again although there is no more: a failed release
+	 * is to be retried, or a pinned slot to be looked at. */
+	uint64_t due_ns;
 };
 
 /* One bounded turn (daemon/turn.h): takes results, tears down, reclaims, issues

@@ -93,6 +93,49 @@ static void test_socket_replies_g2(void **state)
 	engine_seat_bury(&seat, 1);
 }
 
+/* A pin that nobody gives back, until the end. */
+static void test_leaked_pin_g8(void **state)
+{
+	struct region *region = &seat.engine.broker.env.region;
+	uint64_t device, wire, now_ns = 5 * NS_PER_S;
+	uint32_t client = engine_seat_join(&seat, &device), owner, told = 0;
+	struct wire_request head = engine_seat_destroy(0, 0, 1);
+	struct broker_reply reply;
+	struct engine_rest rest;
+	struct engine_mail mail;
+	struct handle handle;
+	struct slot *slot;
+
+	(void)state;
+	head.device = device;
+	wire = engine_seat_create(&seat, client, device);
+	handle = handle_from_wire(wire, session_at(region, client)->secret);
+	owner = table_owner(region, handle);
+	slot = table_pin(region, owner, handle);
+	assert_non_null(slot);
+	assert_int_equal(engine_seat_ask(&seat, client, head, &wire, &reply),
+			 BROKER_REPLY);
+	engine_seat_settle(&seat);
+	for (int i = 0; i < 30; i++, now_ns += PINNED_PERIOD_NS) {
+		rest = engine_pump(&seat.engine, now_ns);
+		assert_false(rest.more);
+		assert_true(rest.due_ns > now_ns);
+		assert_true(rest.due_ns <= now_ns + PINNED_PERIOD_NS);
+		while (engine_next_mail(&seat.engine, &mail)) {
+			assert_int_equal(mail.kind, ENGINE_PINNED);
+			assert_int_equal(mail.pinned.handle, wire);
+			assert_int_equal(mail.pinned.client, client);
+			told++;
+		}
+	}
+	assert_int_equal(told, 1);
+	table_unpin(slot);
+	assert_int_equal(engine_pump(&seat.engine, now_ns).due_ns, 0);
+	assert_int_equal(slot_state(slot), SLOT_FREE);
+	engine_seat_leave(&seat, client);
+	engine_seat_bury(&seat, 1);
+}
+
 /* A ring with little room. */
 static struct {
 	struct engine_sink sink;
@@ -497,6 +540,7 @@ int main(void)
 		COUNTED(test_turns_are_bounded_g6),
 		COUNTED(test_deaths_are_bounded_g6),
 		COUNTED(test_no_backlog_of_requests_g7),
+		TEST(test_leaked_pin_g8),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

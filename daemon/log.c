@@ -63,6 +63,7 @@ static const char *const topic_names[LOG_TOPICS] = {
 	[LOG_CLIENT_REFUSED] = "refused clients",
 	[LOG_ACCEPT_FAILED] = "failing accepts",
 	[LOG_RELEASE_FAILED] = "failing releases",
+	[LOG_PINNED] = "slots that stay pinned",
 };
 
 static uint64_t monotonic_ns(void)

@@ -341,9 +341,10 @@ static void dump(struct server *server)
 	log_write(LOG_LEVEL_INFO, LOG_DAEMON,
 		  "stores %" PRIu64 " in %" PRIu64
 		  " descriptors, bytes %" PRIu64 ", releases pending %" PRIu64
-		  ", failed %" PRIu64 ", released bytes %" PRIu64,
+		  ", failed %" PRIu64 ", released bytes %" PRIu64
+		  ", pinned %" PRIu64,
 		  s.stores, stat.descriptors, s.bytes, s.releases_pending,
-		  s.release_failures_total, s.released_bytes_total);
+		  s.release_failures_total, s.released_bytes_total, s.pinned);
 	log_write(LOG_LEVEL_INFO, LOG_DAEMON,
 		  "own heap %s: allocated bytes %" PRIu64
 		  ", resident bytes %" PRIu64,

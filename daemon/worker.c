@@ -110,6 +110,7 @@ struct worker {
 	uint32_t done;
 	uint64_t pumped_ns;
 	bool pump_soon, pump_later;
+	uint64_t due_told_ns; /* when the loop has been told to pump */
 	/* Late replies came while this very thread was inside the gate. */
 	bool late_here;
 	struct epoll_event events[WORKER_EVENTS];
@@ -536,8 +537,9 @@ static void pump(struct worker *worker)
 	worker->pump_later = rest.jobs;
 	worker->now_ns = monotonic_ns();
 	worker->pumped_ns = worker->now_ns;
-	if (rest.mail || rest.due_ns)
+	if (rest.mail || rest.due_ns != worker->due_told_ns)
 		worker->config.notify(worker->config.context);
+	worker->due_told_ns = rest.due_ns;
 	if (worker->late_here)
 		read_boxes(worker);
 }

@@ -313,12 +313,14 @@ struct wire_status {
 	uint64_t objects, tokens, stores;
 	uint64_t bytes; /* of all allocations not yet given back */
 	uint64_t releases_pending;
+	uint64_t pinned; /* destroyed, and kept by a pin: a defect of tenured */
 	uint64_t clients_total, created_total, destroyed_total;
 	uint64_t refused_total, released_bytes_total, release_failures_total;
+	uint64_t pinned_total;
 	uint64_t page_bytes; /* of the daemon's table of handles, when large */
 };
 
-static_assert(sizeof(struct wire_status) == 144, "layout");
+static_assert(sizeof(struct wire_status) == 160, "layout");
 
 /*
  * Inspection. All of it is answered to root and to the daemon's own user
@@ -379,6 +381,9 @@ enum wire_resource_state {
 	WIRE_STATE_LIVE = 1,
 	WIRE_STATE_RETIRED = 2, /* destroyed, not yet given back */
 	WIRE_STATE_ENDING = 3, /* its device or client has gone, it follows */
+	/* Destroyed, its memory is back, and something in the daemon keeps the
+	 * handle's place; the age says for how long. */
+	WIRE_STATE_PINNED = 4,
 };
 
 /*

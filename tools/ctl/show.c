@@ -56,6 +56,7 @@ static const char *const states[] = {
 	[WIRE_STATE_LIVE] = "live",
 	[WIRE_STATE_RETIRED] = "retired",
 	[WIRE_STATE_ENDING] = "ending",
+	[WIRE_STATE_PINNED] = "pinned",
 };
 static const char *const quotas[WIRE_QUOTAS] = {
 	[WIRE_QUOTA_BYTES] = "bytes",	    [WIRE_QUOTA_HANDLES] = "handles",
@@ -740,12 +741,14 @@ static const struct {
 	TOTAL(stores, false),
 	TOTAL(bytes, true),
 	TOTAL(releases_pending, false),
+	TOTAL(pinned, false),
 	TOTAL(clients_total, false),
 	TOTAL(created_total, false),
 	TOTAL(destroyed_total, false),
 	TOTAL(refused_total, false),
 	TOTAL(released_bytes_total, true),
 	TOTAL(release_failures_total, false),
+	TOTAL(pinned_total, false),
 	TOTAL(page_bytes, true),
 #undef TOTAL
 };
