@@ -110,9 +110,11 @@ int broker_adopt(struct broker *broker, const struct pages *pages, void *start,
 	if (r != 0)
 		return r;
 	r = region_adopt(&env->region, pages, start, size_bytes);
-	if (r == 0)
-		table_adopt(&env->region);
-	return r;
+	if (r != 0)
+		return r;
+	table_adopt(&env->region);
+	session_recall_notices(env);
+	return 0;
 }
 
 void broker_deinit(struct broker *broker)
@@ -685,6 +687,11 @@ bool broker_next_notice(struct broker *broker, uint32_t *ret_client)
 		return false;
 	*ret_client = client;
 	return true;
+}
+
+void broker_notice_sent(struct broker *broker, uint32_t client)
+{
+	session_notice_sent(&broker->env, client);
 }
 
 bool broker_next_reply(struct broker *broker, struct broker_reply *ret)

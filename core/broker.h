@@ -141,8 +141,10 @@ enum broker_verdict broker_descriptor_failed(struct broker *broker,
 					     struct broker_reply *reply,
 					     int status);
 
-/* A client that is to be told, by a NOTICE, that a device of it was removed. */
+/* A client that is to be told, by a NOTICE, that a device of it was removed.
+ * Whoever adopts the state tells it again unless it has been said to be sent. */
 bool broker_next_notice(struct broker *broker, uint32_t *ret_client);
+void broker_notice_sent(struct broker *broker, uint32_t client);
 
 /* Nobody reads the descriptor of that FENCE_WATCH any more. Its late reply is
  * still to come, for nobody. */

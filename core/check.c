@@ -348,7 +348,7 @@ static void compare_sessions(struct check *c)
 		s = session_at(c->region, i);
 		n++;
 		ending += s->phase == SESSION_ENDING;
-		noticed += s->is_noticed;
+		noticed += s->notice == NOTICE_DUE;
 		resources += t->resources;
 		allocations += t->allocations;
 		for (int k = 0; k < CHARGE_KINDS; k++)

@@ -104,8 +104,9 @@ static void reset_session(struct session *s)
 	s->n_resources = s->n_allocations = s->n_retired = 0;
 	s->n_parked = s->n_quiescing = s->n_fence_waits = 0;
 	s->n_watches = s->n_users = 0;
-	if (s->phase != SESSION_ACTIVE)
-		s->is_noticed = 0;
+	if (s->notice != NOTICE_NONE)
+		s->notice = s->phase == SESSION_ACTIVE ? NOTICE_DUE :
+							 NOTICE_NONE;
 	s->reached = s->quiet = (struct queue){ 0 };
 	memset(s->adapter_opens, 0, sizeof(s->adapter_opens));
 	owner_reset(&s->owner);
@@ -141,7 +142,7 @@ static void begin_session(struct rebuild *r, uint32_t session)
 	principal_at(r->region, s->principal)->record.in_use = 1;
 	principal_ref(r->env, s->principal);
 	r->state->n_sessions++;
-	r->state->n_noticed += s->is_noticed;
+	r->state->n_noticed += s->notice == NOTICE_DUE;
 	if (s->phase == SESSION_ENDED) {
 		queue_ended(r, session);
 		return;

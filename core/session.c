@@ -31,7 +31,9 @@
  *  G2  session_end asserts that every account of the session is at zero.
  *  G3  A waiter is answered exactly once, or never if its session ended.
  *  G4  Who has asked to be told of removals is told after each, and once of
- *      those that come before it is told; nobody else is.
+ *      those that come before it is told; nobody else is. What was handed out
+ *      to be told and has not been sent when the process dies is told by the
+ *      next one.
  */
 #include "core/session.h"
 
@@ -224,9 +226,10 @@ void session_notice(struct env *env, uint32_t session)
 {
 	struct session *s = session_at(&env->region, session);
 
-	if (!s->wants_notices || s->is_noticed || s->phase != SESSION_ACTIVE)
+	if (!s->wants_notices || s->notice == NOTICE_DUE ||
+	    s->phase != SESSION_ACTIVE)
 		return;
-	s->is_noticed = 1;
+	s->notice = NOTICE_DUE;
 	region_state(&env->region)->n_noticed++;
 }
 
@@ -234,8 +237,29 @@ void session_forget_notice(struct env *env, uint32_t session)
 {
 	struct session *s = session_at(&env->region, session);
 
-	region_state(&env->region)->n_noticed -= s->is_noticed;
-	s->is_noticed = 0;
+	region_state(&env->region)->n_noticed -= s->notice == NOTICE_DUE;
+	s->notice = NOTICE_NONE;
+}
+
+void session_notice_sent(struct env *env, uint32_t session)
+{
+	struct session *s = session_at(&env->region, session);
+
+	/* After another removal it is due again. */
+	if (s->notice == NOTICE_HANDED)
+		s->notice = NOTICE_NONE;
+}
+
+void session_recall_notices(struct env *env)
+{
+	uint32_t used = region_area(&env->region, AREA_SESSIONS)->used;
+
+	for (uint32_t i = 1; i < used; i++) {
+		struct session *s = session_at(&env->region, i);
+
+		if (s->record.in_use && s->notice == NOTICE_HANDED)
+			session_notice(env, i);
+	}
 }
 
 uint32_t session_take_noticed(struct env *env)
@@ -248,9 +272,10 @@ uint32_t session_take_noticed(struct env *env)
 		return 0;
 	do
 		session = session + 1 < used ? session + 1 : 1;
-	while (!session_at(&env->region, session)->is_noticed);
+	while (session_at(&env->region, session)->notice != NOTICE_DUE);
 	state->last_noticed = session;
-	session_forget_notice(env, session);
+	session_at(&env->region, session)->notice = NOTICE_HANDED;
+	state->n_noticed--;
 	return session;
 }
 

@@ -61,9 +61,15 @@ bool session_is_awaited(const struct session *session);
 void session_notice(struct env *env, uint32_t session);
 void session_forget_notice(struct env *env, uint32_t session);
 
-/* One that is to be told now, and then no more; or 0. Goes once round all of
- * them for each removal. */
+/* One that is to be told now, or 0. Goes once round all of them for each
+ * removal. */
 uint32_t session_take_noticed(struct env *env);
+
+/* It has been told, and then is told no more of what was before. */
+void session_notice_sent(struct env *env, uint32_t session);
+
+/* Whoever had notices to send is gone: they are to be told again. */
+void session_recall_notices(struct env *env);
 
 /* Somebody is about to wait for it: one of its three counts will rise. */
 void session_await(struct env *env, uint32_t session);

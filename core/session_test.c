@@ -436,7 +436,7 @@ static void g4_who_has_asked_is_told_once(void **state)
 	const struct wire_request ask = { .opcode = WIRE_OP_NOTICES };
 	struct wire_request stop = { .opcode = WIRE_OP_TEST_EVENT };
 	struct seat seats[4];
-	uint32_t told = 0;
+	uint32_t told = 0, first, second;
 
 	(void)state;
 	for (int i = 0; i < 4; i++)
@@ -456,7 +456,25 @@ static void g4_who_has_asked_is_told_once(void **state)
 		if (round == 0) {
 			assert_true(told == seats[1].client ||
 				    told == seats[3].client);
+			broker_notice_sent(broker, told);
+			first = told;
 			assert_true(broker_next_notice(broker, &told));
+			assert_false(broker_next_notice(broker, &told));
+			/* The second was not sent before the process ended. */
+			for (int again = 0; again < 2; again++) {
+				second = told;
+				if (again == 0)
+					inproc_move(world);
+				else
+					inproc_recover(world, true);
+				inproc_check(world);
+				assert_true(broker_next_notice(broker, &told));
+				assert_int_equal(told, second);
+				assert_int_not_equal(told, first);
+				assert_false(broker_next_notice(broker, &told));
+			}
+			broker_notice_sent(broker, told);
+			inproc_move(world);
 			assert_false(broker_next_notice(broker, &told));
 		}
 		stop.flags = WIRE_TEST_ADAPTER_START;

@@ -51,6 +51,13 @@ enum {
 	CHUNK_ITEMS = 252,
 };
 
+/* How far the news of a removal has come. */
+enum notice {
+	NOTICE_NONE,
+	NOTICE_DUE, /* counts in state.n_noticed */
+	NOTICE_HANDED, /* the caller has it and has not said that it is sent */
+};
+
 enum session_phase {
 	SESSION_HELLO, /* connected, has not said hello */
 	SESSION_ACTIVE,
@@ -170,7 +177,7 @@ struct session {
 	uint64_t page_serial; /* of that page, or 0; what clients see */
 	uint8_t doorbell; /* it has that, too */
 	uint8_t wants_notices; /* it has asked to be told of removals */
-	uint8_t is_noticed; /* it is to be told of one: state.n_noticed */
+	uint8_t notice; /* enum notice: of one that it is to be told */
 	struct refusal refusals[REFUSALS_KEPT]; /* a ring */
 	uint32_t n_refusals; /* ever */
 	/* for the obituary */

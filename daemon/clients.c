@@ -570,7 +570,20 @@ static void on_blocked(struct conn *conn)
 	client_of(conn)->clients->is_blocked = true;
 }
 
+static void on_noticed(struct conn *conn, uint64_t about)
+{
+	const struct client *client = client_of(conn);
+	struct engine *engine = client->clients->config.engine;
+
+	if (!(about & WIRE_NOTICE_REMOVED))
+		return;
+	engine_lock(engine);
+	broker_notice_sent(&engine->broker, client->id);
+	engine_unlock(engine);
+}
+
 static const struct conn_ops conn_ops = {
+	.noticed = on_noticed,
 	.message = on_message,
 	.over = on_over,
 	.detach = on_detach,

@@ -5,6 +5,7 @@
  */
 #include "daemon/clients.h"
 
+#include "core/device.h"
 #include "core/ring/ring_shared.h"
 #include "daemon/pages.h"
 #include "tests/support/raw_ring.h"
@@ -252,6 +253,21 @@ static uint64_t create(int fd, uint64_t device)
 		.value[0];
 }
 
+/* Asks for the descriptor of an allocation, and is granted it. */
+static void map(int fd, uint64_t device, uint64_t allocation)
+{
+	const struct wire_request head = {
+		.opcode = WIRE_OP_MAP,
+		.device = device,
+		.object = allocation,
+		.flags = WIRE_MAP_WANT_FD,
+	};
+	struct wire_reply reply = call(fd, head, NULL);
+
+	assert_int_equal(reply.status, 0);
+	assert_int_equal(reply.fds, 1);
+}
+
 static void test_a_whole_life(void **state)
 {
 	struct backend_system_stat stat;
@@ -266,16 +282,7 @@ static void test_a_whole_life(void **state)
 	assert_int_equal(reply.id, 11);
 	device = device_of(fd);
 	assert_int_not_equal(create(fd, device), 0);
-	reply = call(fd,
-		     (struct wire_request){
-			     .opcode = WIRE_OP_MAP,
-			     .device = device,
-			     .object = reply_data[0],
-			     .flags = WIRE_MAP_WANT_FD,
-		     },
-		     NULL);
-	assert_int_equal(reply.status, 0);
-	assert_int_equal(reply.fds, 1);
+	map(fd, device, reply_data[0]);
 	backend_system_stat(backend, &stat);
 	assert_int_equal(stat.stores, 1);
 	close(fd);
@@ -311,7 +318,6 @@ static void test_g4_freed_while_it_is_sent(void **state)
 {
 	const struct wire_allocation allocation = { .size_bytes = 4096 };
 	struct backend_system_stat stat;
-	struct wire_reply reply;
 	int fd = join();
 	uint64_t device;
 
@@ -328,19 +334,40 @@ static void test_g4_freed_while_it_is_sent(void **state)
 	     &allocation);
 	victim = reply_data[0];
 	between = free_the_victim;
-	reply = call(fd,
-		     (struct wire_request){
-			     .opcode = WIRE_OP_MAP,
-			     .device = device,
-			     .object = victim,
-			     .flags = WIRE_MAP_WANT_FD,
-		     },
-		     NULL);
+	map(fd, device, victim);
 	assert_null(between);
-	assert_int_equal(reply.status, 0);
-	assert_int_equal(reply.fds, 1);
 	backend_system_stat(backend, &stat);
 	assert_int_equal(stat.stores, 0);
+	close(fd);
+	turn();
+	turn();
+}
+
+/* The broker keeps a notice until it is in the client's socket. */
+static void test_notice_is_sent(void **state)
+{
+	const struct wire_request ask_to_be_told = {
+		.opcode = WIRE_OP_NOTICES,
+	};
+	const struct session *session;
+	struct wire_reply reply;
+	int fd = join();
+
+	(void)state;
+	call(fd, hello, NULL);
+	device_of(fd);
+	assert_int_equal(call(fd, ask_to_be_told, NULL).status, 0);
+	session = session_at(&engine.broker.env.region, FIRST_CLIENT);
+	adapter_stop(&engine.broker.env, 0);
+	assert_int_equal(session->notice, NOTICE_DUE);
+	engine_pump_locked(&engine, clock_ns);
+	assert_int_equal(session->notice, NOTICE_HANDED);
+	assert_int_equal(hear(fd, &reply), -EAGAIN);
+	clients_settle(&clients);
+	assert_int_equal(session->notice, NOTICE_NONE);
+	assert_int_equal(hear(fd, &reply), 1);
+	assert_int_equal(reply.opcode, WIRE_OP_NOTICE);
+	assert_int_equal(reply.value[0], WIRE_NOTICE_REMOVED);
 	close(fd);
 	turn();
 	turn();
@@ -681,6 +708,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_a_whole_life),
 		TEST(test_g4_freed_while_it_is_sent),
+		TEST(test_notice_is_sent),
 		TEST(test_late_reply),
 		TEST(test_a_ring_and_its_fault),
 		TEST(test_g3_no_descriptor_for_a_ring),

@@ -286,9 +286,24 @@ int conn_notice(struct conn *conn, const struct wire_reply *head)
 		return 0;
 	}
 	r = conn_send(conn, head, NULL, NULL);
-	if (r == 0 && conn_is_open(conn) && conn->last != last)
+	if (r < 0 || !conn_is_open(conn))
+		return r;
+	if (conn->last != last)
 		conn->notice = conn->last;
-	return r;
+	else
+		conn->ops->noticed(conn, head->value[0]);
+	return 0;
+}
+
+/* The first message has been sent. */
+static void say_if_notice(struct conn *conn)
+{
+	struct wire_reply head;
+
+	if (conn->notice != conn->first)
+		return;
+	memcpy(&head, conn->first->bytes, sizeof(head));
+	conn->ops->noticed(conn, head.value[0]);
 }
 
 static void drop_first(struct conn *conn)
@@ -321,6 +336,7 @@ static void flush(struct conn *conn)
 			over(conn, CONN_END_OF_FILE);
 			return;
 		}
+		say_if_notice(conn);
 		drop_first(conn);
 	}
 	block(conn, by_itself);

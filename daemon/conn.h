@@ -56,6 +56,8 @@ struct conn_ops {
 	void (*over)(struct conn *conn, enum conn_end end);
 	/* The attachment has been sent, or never will be: let go of it. */
 	void (*detach)(struct conn *conn, const struct conn_attachment *a);
+	/* The NOTICE that says this is in the socket, where it is the client's. */
+	void (*noticed)(struct conn *conn, uint64_t about);
 	/* conn_retry is wanted in CONN_RETRY_MS. */
 	void (*blocked)(struct conn *conn);
 };

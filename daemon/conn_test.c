@@ -90,7 +90,19 @@ static void on_blocked(struct conn *c)
 	blocked++;
 }
 
+/* Notices that have been sent, and what all of them said. */
+static unsigned int noticed;
+static uint64_t noticed_about;
+
+static void on_noticed(struct conn *c, uint64_t about)
+{
+	assert_ptr_equal(c, &conn);
+	noticed++;
+	noticed_about |= about;
+}
+
 static const struct conn_ops ops = {
+	.noticed = on_noticed,
 	.message = on_message,
 	.over = on_over,
 	.detach = on_detach,
@@ -338,19 +350,26 @@ static void test_g4_notices(void **state)
 {
 	const struct conn_message *kept;
 	struct wire_reply head;
-	unsigned int n = 0;
+	unsigned int n = 0, sent;
 
 	(void)state;
 	for (int round = 0; round < 2; round++) {
+		noticed = 0;
+		noticed_about = 0;
 		while (!conn.first) {
+			assert_int_equal(noticed, n);
 			assert_int_equal(notify(1), 0);
 			n++;
 		}
+		/* The one that is kept has not been sent. */
+		assert_int_equal(noticed, n - 1);
+		sent = n;
 		kept = conn.last;
 		assert_int_equal(answer(9, NULL), 0);
 		for (int i = 0; i < 1000; i++)
 			assert_int_equal(notify(i == 500 ? 2 : 1), 0);
 		assert_ptr_equal(conn.notice, kept);
+		assert_int_equal(noticed_about, 1);
 		for (; n > 0; n--) {
 			assert_int_equal(recv(peer, &head, sizeof(head), 0),
 					 sizeof(head));
@@ -361,6 +380,8 @@ static void test_g4_notices(void **state)
 		assert_int_equal(hear(NULL), 9);
 		assert_null(conn.first);
 		assert_null(conn.notice);
+		assert_int_equal(noticed, sent);
+		assert_int_equal(noticed_about, 3);
 	}
 	/* The last word of one who does not read. */
 	while (!conn.first)
