@@ -426,33 +426,33 @@ int seat_fence_value(struct seat *seat, uint64_t fence, uint64_t *ret_value)
 	return status;
 }
 
-enum broker_verdict seat_fence_wait(struct seat *seat, uint32_t flags,
-				    const struct wire_fence_wait *list,
-				    uint32_t count)
+static enum broker_verdict send_fence_wait(struct seat *seat, uint32_t flags,
+					   const struct wire_fence_wait *list,
+					   uint32_t count, uint64_t only_looks)
 {
 	const struct wire_request r = {
 		.opcode = WIRE_OP_FENCE_WAIT,
 		.device = seat->device,
 		.flags = flags,
 		.count = count,
+		.value = { only_looks },
 	};
 
 	return seat_send(seat, r, list, count * sizeof(*list));
+}
+
+enum broker_verdict seat_fence_wait(struct seat *seat, uint32_t flags,
+				    const struct wire_fence_wait *list,
+				    uint32_t count)
+{
+	return send_fence_wait(seat, flags, list, count, 0);
 }
 
 enum broker_verdict seat_fence_look(struct seat *seat, uint32_t flags,
 				    const struct wire_fence_wait *list,
 				    uint32_t count)
 {
-	const struct wire_request r = {
-		.opcode = WIRE_OP_FENCE_WAIT,
-		.device = seat->device,
-		.flags = flags,
-		.count = count,
-		.value = { 1 },
-	};
-
-	return seat_send(seat, r, list, count * sizeof(*list));
+	return send_fence_wait(seat, flags, list, count, 1);
 }
 
 int seat_fence_wait_cancel(struct seat *seat, uint64_t id)
