@@ -445,10 +445,10 @@ static void compare_lists(struct check *c)
 static void walk(struct check *c)
 {
 	static const enum area pools[] = {
-		AREA_SESSIONS, AREA_PRINCIPALS, AREA_DEVICES, AREA_STORES,
-		AREA_OBJECTS,  AREA_HOLDINGS,	AREA_TOKENS,  AREA_WAITERS,
-		AREA_CHUNKS,   AREA_CONTEXTS,	AREA_USERS,   AREA_FENCES,
-		AREA_WAITS,    AREA_WARM_POOLS,
+		AREA_SESSIONS, AREA_PRINCIPALS, AREA_DEVICES,	 AREA_STORES,
+		AREA_OBJECTS,  AREA_HOLDINGS,	AREA_TOKENS,	 AREA_WAITERS,
+		AREA_CHUNKS,   AREA_CONTEXTS,	AREA_USERS,	 AREA_FENCES,
+		AREA_WAITS,    AREA_CROWDS,	AREA_WARM_POOLS,
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(pools); i++)
@@ -488,6 +488,7 @@ static size_t lay_out(struct check *c, uintptr_t base)
 	CARVE(c->store_session, AREA_STORES);
 	CARVE(c->waiter_refs, AREA_WAITERS);
 	CARVE(c->fence_refs, AREA_FENCES);
+	CARVE(c->crowd_waits, AREA_CROWDS);
 	CARVE(c->object_refs, AREA_OBJECTS);
 	CARVE(c->object_tokens, AREA_OBJECTS);
 	CARVE(c->holding_refs, AREA_OBJECTS);

@@ -29,6 +29,7 @@ struct check {
 	uint32_t *store_session; /* who pays for a private store */
 	uint32_t *waiter_refs; /* who tells a waiter */
 	uint32_t *fence_refs; /* openings and tokens */
+	uint32_t *crowd_waits;
 	uint64_t block_units, chunks, items, streams, users;
 	uint64_t fence_openings;
 	uint64_t bytes; /* of memory not yet given back */

@@ -19,6 +19,7 @@
 #include "core/check_work.h"
 
 #include "core/context.h"
+#include "core/crowd.h"
 #include "core/retire.h"
 #include "core/timeline.h"
 #include "core/uses.h"
@@ -170,6 +171,25 @@ void check_tally_fence(struct check *c, uint32_t fence)
 		check_expect(c, "fence of an opening or token", fence, 0, 1);
 }
 
+/* A wait counts with its client's crowd and with its principal's. */
+static void tally_crowd(struct check *c, const struct wait *w)
+{
+	uint32_t session = waiter_at(c->region, w->waiter)->session;
+	uint32_t principal = session_at(c->region, session)->principal;
+	uint32_t crowds[2] = {
+		crowd_find(c->region, w->fence, session),
+		crowd_find(c->region, w->fence, principal | CROWD_PRINCIPAL),
+	};
+
+	for (int i = 0; i < 2; i++) {
+		if (check_is_used(c, AREA_CROWDS, crowds[i]))
+			c->crowd_waits[crowds[i]]++;
+		else
+			check_expect(c, "crowd of a wait for fence", w->fence,
+				     crowds[i], 1);
+	}
+}
+
 /* The waits on a fence: whole, in time, and each known to its waiter. */
 static void walk_waits(struct check *c, uint32_t fence)
 {
@@ -190,6 +210,8 @@ static void walk_waits(struct check *c, uint32_t fence)
 		check_expect(c, "wait that should have ended", index,
 			     w->value <= f->value, 0);
 		check_tally_waiter(c, w->waiter);
+		if (check_is_used(c, AREA_WAITERS, w->waiter))
+			tally_crowd(c, w);
 		previous = index;
 		index = w->next;
 		n++;
@@ -254,6 +276,11 @@ void check_fences(struct check *c)
 		check_fence(c, i);
 	}
 	check_expect(c, "fences in all", 0, c->state->n_fences, n);
+	for (uint32_t i = 1; i < check_used(c, AREA_CROWDS); i++)
+		if (check_is_used(c, AREA_CROWDS, i))
+			check_expect(c, "waits of crowd", i,
+				     crowd_at(c->region, i)->n_waits,
+				     c->crowd_waits[i]);
 	for (uint32_t i = 1; i < check_used(c, AREA_WAITERS); i++)
 		if (check_is_used(c, AREA_WAITERS, i))
 			walk_waits_of(c, i);

@@ -22,8 +22,8 @@
  * So one client cannot fill a list that others need, nor can one principal: the
  * maker has room of its own, the rest is for several principals, and that of
  * one principal for several clients. A wait that names a fence twice counts
- * twice. Nobody keeps these counts. They are taken by a walk, as long as that of
- * a signal, and only where there are more waits than one client may have.
+ * twice. Who has how many is counted as they come and go (core/crowd.c), so to
+ * look costs no walk, however many wait for the fences that a request names.
  *
  * Guarantees, cited by the tests:
  *
@@ -33,9 +33,12 @@
  *  G4  However many waits others have on a fence, its maker finds room for
  *      its own; and however many one client or one principal has, so does
  *      another client or principal.
+ *  G5  What a wait costs depends on the fences that it names, and not on how
+ *      many others wait for them.
  */
 #include "core/fence_wait.h"
 
+#include "core/crowd.h"
 #include "core/fence.h"
 #include "core/rules.h"
 #include "core/session.h"
@@ -54,6 +57,7 @@ static void remove_wait(struct env *env, uint32_t index)
 	else
 		f->first_wait = w->next;
 	f->n_waits--;
+	crowd_leave(region, w->fence, waiter_at(region, w->waiter)->session);
 	session_at(region, f->session)->n_fence_waits--;
 	pool_give(region, AREA_WAITS, index);
 }
@@ -289,19 +293,14 @@ static struct outcome check_fence(const struct env *env, uint32_t session,
 	const struct region *region = &env->region;
 	const struct fence *f = fence_at(region, fence);
 	uint32_t principal = session_at(region, session)->principal;
-	uint32_t own = 0, of_principal = 0, others = 0, next;
+	uint32_t own = crowd_of_client(region, fence, session);
+	uint32_t of_maker = crowd_of_client(region, fence, f->session);
+	uint32_t others = f->n_waits - of_maker;
+	uint32_t of_principal = crowd_of_principal(region, fence, principal);
 
-	for (uint32_t i = f->first_wait; i != 0; i = next) {
-		const struct wait *w = wait_at(region, i);
-		uint32_t who = waiter_at(region, w->waiter)->session;
-
-		next = w->next;
-		own += who == session;
-		if (who == f->session)
-			continue;
-		others++;
-		of_principal += session_at(region, who)->principal == principal;
-	}
+	/* The maker's own have room of their own. */
+	if (session_at(region, f->session)->principal == principal)
+		of_principal -= of_maker;
 	if (own + more > WAITS_PER_FENCE_CLIENT_MAX)
 		return refuse(-EDQUOT, TENURE_REASON_CLIENT_FENCE_WAITS);
 	if (session == f->session)
@@ -357,6 +356,7 @@ static void add_wait(struct env *env, uint32_t waiter, uint32_t slot,
 		wait_at(region, w->next)->previous = index;
 	f->first_wait = index;
 	f->n_waits++;
+	crowd_join(region, w->fence, waiter_at(region, waiter)->session);
 	session_await(env, f->session);
 	session_at(region, f->session)->n_fence_waits++;
 	w->next_own = waiter_at(region, waiter)->first_wait;
@@ -374,7 +374,8 @@ static struct outcome begin(struct env *env, uint32_t session,
 
 	if (outcome.status != 0)
 		return outcome;
-	if (pool_reserve(region, AREA_WAITS, missing) != 0)
+	if (pool_reserve(region, AREA_WAITS, missing) != 0 ||
+	    crowd_reserve(region, missing) != 0)
 		return refuse_memory();
 	waiter = waiter_new_for(env, session, ticket, WIRE_OP_FENCE_WAIT,
 				missing, &outcome);

@@ -69,6 +69,7 @@ enum {
 	USERS_MAX = 1 << 22,
 	FENCES_MAX = 1 << 22,
 	WAITS_MAX = 1 << 22,
+	CROWDS_MAX = 2 * WAITS_MAX, /* each wait is of two */
 
 	/* Pools of warm memory that one client may have. */
 	POOLS_PER_CLIENT_MAX = 64,

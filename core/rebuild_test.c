@@ -36,6 +36,7 @@ static void spoil_pools(struct region *region)
 		AREA_STORES,  AREA_HOLDINGS, AREA_CHUNKS,   AREA_USERS,
 		AREA_WAITERS, AREA_CONTEXTS, AREA_DEVICES,  AREA_FENCES,
 		AREA_OBJECTS, AREA_TOKENS,   AREA_SESSIONS, AREA_PRINCIPALS,
+		AREA_CROWDS,
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(pools); i++) {

@@ -15,6 +15,7 @@
  */
 #include "core/rebuild_part.h"
 
+#include "core/crowd.h"
 #include "core/session.h"
 
 /* Whether it answers the request that was cut short. */
@@ -172,6 +173,7 @@ static void link_wait(struct rebuild *r, uint32_t index)
 		wait_at(r->region, w->next)->previous = index;
 	f->first_wait = index;
 	f->n_waits++;
+	crowd_join(r->region, w->fence, waiter->session);
 	session_at(r->region, f->session)->n_fence_waits++;
 	w->next_own = waiter->first_wait;
 	waiter->first_wait = index;
@@ -183,6 +185,9 @@ static void find_waits(struct rebuild *r)
 	uint32_t used = region_area(r->region, AREA_WAITS)->used;
 
 	decide_waits(r);
+	crowd_clear(r->region);
+	rebuild_clear(r, AREA_CROWDS);
+	rebuild_free_list(r, AREA_CROWDS);
 	for (uint32_t i = 1; i < used; i++) {
 		struct wait *w = wait_at(r->region, i);
 

@@ -67,6 +67,8 @@ static const struct {
 	[AREA_USERS] = { sizeof(struct users), USERS_MAX },
 	[AREA_FENCES] = { sizeof(struct fence), FENCES_MAX },
 	[AREA_WAITS] = { sizeof(struct wait), WAITS_MAX },
+	[AREA_CROWDS] = { sizeof(struct crowd), CROWDS_MAX },
+	[AREA_CROWD_BUCKETS] = { sizeof(uint32_t), CROWD_BUCKETS },
 	[AREA_WARM_POOLS] = { sizeof(struct warm_pool), WARM_POOLS_MAX },
 	[AREA_BLOCKS] = { BLOCK_UNIT_BYTES, BLOCK_UNITS_MAX },
 };

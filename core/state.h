@@ -46,6 +46,7 @@
 
 enum {
 	TOKEN_BUCKETS = 1 << 16,
+	CROWD_BUCKETS = 1 << 16,
 	BLOCK_UNIT_BYTES = 64,
 	BLOCK_UNITS_MAX = 1 << 27,
 	CHUNK_ITEMS = 252,
@@ -378,6 +379,17 @@ struct wait {
 	uint32_t next_own; /* of the waiter */
 };
 
+/* The waits of one client or one principal on one fence: core/crowd.c. */
+struct crowd {
+	struct record record;
+	uint32_t fence;
+	uint32_t who; /* a session, or CROWD_PRINCIPAL | a principal */
+	uint32_t n_waits;
+	uint32_t next; /* in its bucket */
+};
+
+#define CROWD_PRINCIPAL (UINT32_C(1) << 31)
+
 /* A pool of warm memory, as its client says: core/warm.c. */
 struct warm_pool {
 	struct record record;
@@ -538,6 +550,12 @@ static inline struct users *users_at(const struct region *region,
 				     uint32_t index)
 {
 	return pool_at(region, AREA_USERS, index);
+}
+
+static inline struct crowd *crowd_at(const struct region *region,
+				     uint32_t index)
+{
+	return pool_at(region, AREA_CROWDS, index);
 }
 
 static inline struct warm_pool *warm_pool_at(const struct region *region,
