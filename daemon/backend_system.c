@@ -27,9 +27,11 @@
  * punches everything and then, when nothing can fail any more, strikes the
  * allocations out. A retry (A84) finds all of them as they were.
  *
- * A call for no more than QUICK_BYTES that no client can have mapped takes a few
- * microseconds, and is made by whoever has it to make; others are left to the
- * releaser's thread.
+ * Allocations that lie one behind the other are one hole, so a client's million
+ * of pages takes a few thousand calls when it dies. A store that no client has
+ * ever had a descriptor of has no pages, and nothing is punched in it. A call
+ * for few such stores takes some microseconds, and is made by whoever has it to
+ * make; others are left to the releaser's thread.
  *
  *	value           high 32 bits   low 32 bits
  *	hAllocation     store          index in the store, plus 1
@@ -47,7 +49,8 @@
  *  G4  A descriptor that was acquired stays open until it is released.
  *  G5  An allocation or resource that is destroyed twice, or a resource that
  *      goes before its allocations, is caught by an assert.
- *  G6  What is_quick says yes to has few pages, and no client has mapped it.
+ *  G6  What is_quick says yes to has no pages, and is in few stores.
+ *  G7  Neighbours are one hole.
  */
 #include "daemon/backend_system.h"
 
@@ -60,8 +63,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* What a quick release gives back at most. */
-enum { QUICK_ALLOCATIONS = 2, QUICK_BYTES = 64 * 1024 };
+/* How many files a quick release touches at most. */
+enum { QUICK_STORES = 2 };
 
 #define SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
 
@@ -401,17 +404,38 @@ static int punch(int fd, uint64_t start, uint64_t end, uint64_t slice_bytes)
 	return 0;
 }
 
-static struct store *allocation_find(struct backend_system *system,
-				     uint64_t value, uint32_t *ret_index)
+/* Pages of one file. */
+struct hole {
+	int fd;
+	uint64_t start, end;
+};
+
+/*
+ * The hole that the entries from position i on are, as many as lie one behind
+ * the other in one store: how many these are. It is none when nobody can have
+ * written there.
+ */
+static uint32_t next_hole(struct backend_system *system,
+			  const struct backend_destroy *destroy, uint32_t i,
+			  struct hole *ret)
 {
-	struct store *store;
+	uint64_t first = destroy->allocations[i];
+	uint32_t index = (uint32_t)first - 1, n = 0;
+	const struct store *store;
 
 	pthread_mutex_lock(&system->lock);
-	store = store_find(system, (uint32_t)(value >> 32));
-	*ret_index = (uint32_t)value - 1;
-	assert(*ret_index < store->count && !store->dead[*ret_index]);
+	store = store_find(system, (uint32_t)(first >> 32));
+	do
+		assert(index + n < store->count && !store->dead[index + n]);
+	while (++n < destroy->count - i &&
+	       destroy->allocations[i + n] == first + n);
+	*ret = (struct hole){ .fd = store->fd,
+			      .start = store->start[index],
+			      .end = store->start[index + n] };
+	if (!store->lent)
+		ret->end = ret->start;
 	pthread_mutex_unlock(&system->lock);
-	return store;
+	return n;
 }
 
 static void strike_out_locked(struct backend_system *system, uint64_t value,
@@ -429,17 +453,16 @@ static void strike_out_locked(struct backend_system *system, uint64_t value,
 static int destroy_allocation(void *state, struct backend_destroy *destroy)
 {
 	struct backend_system *system = state;
-	struct store *store, *gone = NULL;
-	uint32_t index;
+	struct store *gone = NULL;
+	struct hole hole;
 	int r;
 
 	assert(!(destroy->flags & ~BACKEND_DESTROY_RESOURCE));
 	assert(destroy->count || destroy->flags);
-	for (uint32_t i = 0; i < destroy->count; i++) {
-		store = allocation_find(system, destroy->allocations[i],
-					&index);
-		r = punch(store->fd, store->start[index],
-			  store->start[index + 1], system->config.slice_bytes);
+	for (uint32_t i = 0; i < destroy->count;) {
+		i += next_hole(system, destroy, i, &hole);
+		r = punch(hole.fd, hole.start, hole.end,
+			  system->config.slice_bytes);
 		if (r < 0)
 			return r;
 	}
@@ -463,31 +486,27 @@ static int destroy_allocation(void *state, struct backend_destroy *destroy)
 }
 
 /*
- * Few pages that nobody has ever had a descriptor of are as quick to give back
- * as a request is, and a thread that had to be woken for them would take
- * longer to come. A client that has one may have mapped it sixty thousand
+ * What nobody has ever had a descriptor of has no pages, so all that there is
+ * to do is to close the file, and a thread that had to be woken for that would
+ * take longer to come. A client that has one may have mapped it sixty thousand
  * times, and then a hole of one page takes milliseconds.
  */
 static bool is_quick(void *state, const struct backend_destroy *destroy)
 {
 	struct backend_system *system = state;
-	uint64_t bytes = 0;
-	bool lent = false;
+	uint32_t id = 0, stores = 0;
+	bool quick = true;
 
-	if (destroy->count > QUICK_ALLOCATIONS)
-		return false;
 	pthread_mutex_lock(&system->lock);
-	for (uint32_t i = 0; i < destroy->count; i++) {
-		uint64_t value = destroy->allocations[i];
-		uint32_t index = (uint32_t)value - 1;
-		const struct store *store =
-			store_find(system, (uint32_t)(value >> 32));
-
-		bytes += store->start[index + 1] - store->start[index];
-		lent |= store->lent;
+	for (uint32_t i = 0; quick && i < destroy->count; i++) {
+		if (id == destroy->allocations[i] >> 32)
+			continue;
+		id = (uint32_t)(destroy->allocations[i] >> 32);
+		quick = !store_find(system, id)->lent &&
+			++stores <= QUICK_STORES;
 	}
 	pthread_mutex_unlock(&system->lock);
-	return !lent && bytes <= QUICK_BYTES;
+	return quick;
 }
 
 const struct backend_ops backend_system_ops = {

@@ -49,6 +49,17 @@ int __wrap_close(int fd)
 	return __real_close(fd);
 }
 
+static unsigned int holes; /* punched */
+
+int __real_fallocate(int fd, int mode, off_t start, off_t length);
+int __wrap_fallocate(int fd, int mode, off_t start, off_t length);
+
+int __wrap_fallocate(int fd, int mode, off_t start, off_t length)
+{
+	holes++;
+	return __real_fallocate(fd, mode, start, length);
+}
+
 #define KIB UINT64_C(1024)
 #define MIB (KIB * 1024)
 
@@ -543,30 +554,77 @@ static bool quick(const uint64_t *values, uint32_t count)
 
 static void test_quick_g6(void **state)
 {
-	struct backend_allocation few[3] = {
-		{ .size_bytes = PAGE_BYTES },
-		{ .size_bytes = 15 * PAGE_BYTES },
-		{ .size_bytes = PAGE_BYTES },
-	};
-	uint64_t values[3];
-	uint32_t store;
+	struct backend_allocation many[3][2] = { 0 };
+	uint64_t values[6];
+	uint32_t store = 0;
 
 	(void)state;
-	store = make(few, 3, false).store;
+	for (int i = 0; i < 6; i++)
+		many[i / 2][i % 2].size_bytes = MIB;
 	for (int i = 0; i < 3; i++)
-		values[i] = few[i].allocation;
-	assert_true(quick(values, 1));
-	assert_true(quick(values, 2)); /* 64 KiB */
-	assert_false(quick(values, 3));
-	assert_true(quick(&values[2], 1));
+		store = make(many[i], 2, false).store;
+	for (int i = 0; i < 6; i++)
+		values[i] = many[i / 2][i % 2].allocation;
+	assert_true(quick(values, 4));
+	assert_true(quick(&values[4], 2));
+	assert_false(quick(values, 5)); /* the third store */
 	assert_true(backend_system_acquire(backend, store, false) >= 0);
 	backend_system_release(backend, store, false);
-	assert_false(quick(&values[2], 1)); /* it may be mapped for ever */
-	destroy(values, 3, 0, 0);
-	few[0].size_bytes = 17 * PAGE_BYTES;
-	make(few, 1, false);
-	assert_false(quick(&few[0].allocation, 1));
-	destroy(&few[0].allocation, 1, 0, 0);
+	assert_false(quick(&values[4], 1)); /* it may be mapped for ever */
+	assert_false(quick(&values[3], 2));
+	assert_true(quick(&values[3], 1));
+	destroy(values, 6, 0, 0);
+}
+
+/* Allocations of one page each, which is written, in a store of its own. */
+static int make_written(uint64_t values[6])
+{
+	struct backend_allocation a[6] = { 0 };
+	uint32_t store;
+	int fd;
+
+	for (int i = 0; i < 6; i++)
+		a[i].size_bytes = PAGE_BYTES;
+	store = make(a, 6, false).store;
+	fd = dup(store_fd(store, false));
+	for (int i = 0; i < 6; i++) {
+		values[i] = a[i].allocation;
+		assert_int_equal(pwrite(fd, "x", 1, i * (off_t)PAGE_BYTES), 1);
+	}
+	assert_int_equal(file_bytes(fd), 6 * PAGE_BYTES);
+	return fd;
+}
+
+static void test_neighbours_are_one_hole_g7(void **state)
+{
+	struct backend_allocation unlent[2] = {
+		{ .size_bytes = PAGE_BYTES },
+		{ .size_bytes = PAGE_BYTES },
+	};
+	uint64_t v[6], w[6];
+	int fds[2] = { make_written(v), make_written(w) };
+
+	(void)state;
+	holes = 0;
+	destroy((uint64_t[]){ v[1], v[2], v[4], w[4], w[3] }, 5, 0, 0);
+	/* 1 and 2; 4; 4 of the other; 3, which does not lie behind it. */
+	assert_int_equal(holes, 4);
+	assert_int_equal(file_bytes(fds[0]), 3 * PAGE_BYTES);
+	assert_int_equal(file_bytes(fds[1]), 4 * PAGE_BYTES);
+	destroy((uint64_t[]){ v[5], w[0] }, 2, 0, 0);
+	assert_int_equal(file_bytes(fds[0]), 2 * PAGE_BYTES);
+	assert_int_equal(file_bytes(fds[1]), 3 * PAGE_BYTES);
+	destroy((uint64_t[]){ v[0], v[3], w[1], w[2], w[5] }, 5, 0, 0);
+	assert_int_equal(file_bytes(fds[0]) + file_bytes(fds[1]), 0);
+	assert_int_equal(stores(), 0);
+	close(fds[0]);
+	close(fds[1]);
+	/* Nobody can have written to it. */
+	make(unlent, 2, false);
+	holes = 0;
+	destroy(&unlent[1].allocation, 1, 0, 0);
+	destroy(&unlent[0].allocation, 1, 0, 0);
+	assert_int_equal(holes, 0);
 }
 
 int main(void)
@@ -587,6 +645,7 @@ int main(void)
 		TEST(test_descriptors_are_limited),
 		TEST(test_g5_broken_contracts),
 		TEST(test_quick_g6),
+		TEST(test_neighbours_are_one_hole_g7),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
