@@ -97,6 +97,18 @@ static inline uint32_t control_pins(uint64_t control)
 	return (uint32_t)(control & SLOT_PIN_MASK);
 }
 
+/* Whether a word is of that state and kind, whatever else it says. */
+static inline bool control_is(uint64_t control, enum slot_state state,
+			      enum kind kind)
+{
+	uint64_t wanted = control_make(0, state) | (uint64_t)kind
+							   << SLOT_KIND_SHIFT;
+	uint64_t mask = ((UINT64_C(1) << SLOT_GENERATION_SHIFT) - 1) &
+			~SLOT_PIN_MASK;
+
+	return (control & mask) == wanted;
+}
+
 /* LIVE, of the handle's generation and kind, whatever the pins. */
 static inline bool control_matches(uint64_t control, struct handle handle)
 {
@@ -201,18 +213,17 @@ static inline void control_retire(atomic_u64 *word)
 	(void)before;
 }
 
-/*
- * RETIRED to FREE with the next generation, or to DEAD after the last one.
- * Whoever holds the retire record, and nobody else.
- */
-static inline enum reclaimed control_try_reclaim(atomic_u64 *word)
+/* From a state to FREE with the next generation, or to DEAD after the last. */
+static inline enum reclaimed control_leave(atomic_u64 *word,
+					   enum slot_state from)
 {
 	/* relaxed: the compare-and-swap below decides */
 	uint64_t control = load_relaxed_u64(word);
 	uint32_t next = control_generation(control) + 1;
 	bool last = next == SLOT_GENERATION_MAX;
 
-	assert(control_state(control) == SLOT_RETIRED);
+	assert(control_state(control) == from);
+	(void)from;
 	if (control_pins(control) != 0)
 		return RECLAIM_PINNED;
 	/* order UNPIN: pairs with the release in control_unpin() */
@@ -221,6 +232,19 @@ static inline enum reclaimed control_try_reclaim(atomic_u64 *word)
 						 last ? SLOT_DEAD : SLOT_FREE)))
 		return RECLAIM_PINNED;
 	return last ? RECLAIM_DEAD : RECLAIM_FREE;
+}
+
+/* RETIRED to FREE or DEAD. Whoever holds the retire record, and nobody else. */
+static inline enum reclaimed control_try_reclaim(atomic_u64 *word)
+{
+	return control_leave(word, SLOT_RETIRED);
+}
+
+/* LIVE to FREE or DEAD, for what needs no reclaim of its own: the retire and
+ * the reclaim in one. The owner's thread only. */
+static inline enum reclaimed control_try_end(atomic_u64 *word)
+{
+	return control_leave(word, SLOT_LIVE);
 }
 
 #endif

@@ -10,7 +10,8 @@
  *
  * A backend's own tables die with its process. After a death it goes by this:
  * what is named is there, what is not named goes, and what is to be released
- * may be gone. An allocation that was destroyed out of its resource has left
+ * may be gone: what is RETIRED, and what a removed device has that need not be
+ * (core/sweep.c). An allocation that was destroyed out of its resource has left
  * the opening of that one.
  *
  * Guarantees, cited by the tests:
@@ -21,6 +22,7 @@
 
 #include "core/destroy.h"
 #include "core/state.h"
+#include "core/sweep.h"
 
 struct walk {
 	const struct env *env;
@@ -55,6 +57,18 @@ static void each_slot(struct walk *w, visit_slot *visit)
 static bool is_retired(const struct slot *slot)
 {
 	return slot_state(slot) == SLOT_RETIRED;
+}
+
+/*
+ * Whether a slot goes straight from LIVE to FREE, because its device has been
+ * removed (core/sweep.c): until then its memory may be back at any moment, and
+ * nobody is told that it closes.
+ */
+static bool is_swept(const struct walk *w, uint32_t device,
+		     const struct slot *slot)
+{
+	return device_at(w->region, device)->state == DEVICE_REMOVED &&
+	       sweep_takes(slot) && device_retires_plainly(w->env, device);
 }
 
 static void visit_resource(struct walk *w, uint32_t device, uint32_t index,
@@ -96,7 +110,6 @@ static void visit_allocation(struct walk *w, uint32_t device, uint32_t index,
 	const struct slot_resource *r = NULL;
 	struct inventory_allocation told;
 
-	(void)device;
 	if ((slot_kind(slot) != KIND_ALLOCATION &&
 	     slot_kind(slot) != KIND_CONTEXT_ALLOCATION) ||
 	    a->store == 0)
@@ -112,7 +125,7 @@ static void visit_allocation(struct walk *w, uint32_t device, uint32_t index,
 		.store = store_at(w->region, a->store)->backing,
 		.size_bytes = a->size_bytes,
 		.offset = a->offset,
-		.retired = is_retired(slot),
+		.retired = is_retired(slot) || is_swept(w, device, slot),
 		.closed_alone = is_orphan(w, index, slot),
 	};
 	w->visitor->allocation(w->visitor->context, &told);
@@ -124,7 +137,7 @@ static void visit_opening(struct walk *w, uint32_t device, uint32_t index,
 	const struct device *d = device_at(w->region, device);
 	struct backend_opening o;
 
-	if (is_retired(slot))
+	if (is_retired(slot) || is_swept(w, device, slot))
 		return;
 	if (slot_kind(slot) != KIND_RESOURCE &&
 	    slot_kind(slot) != KIND_CONTEXT_ALLOCATION &&

@@ -29,7 +29,8 @@
  *
  * Sessions with work stand in a ring and get a quantum in turn: garbage
  * delays only whoever made it. When its stream is empty a session's teardown
- * takes a step (core/teardown.c), which may refill the stream.
+ * takes a step (core/teardown.c), which may refill the stream, or start a job
+ * past it (core/sweep.c).
  *
  * A job that fails changes nothing, is counted, and is handed out again
  * (A84). A slot that somebody pins stays at the front and is tried again, and
@@ -49,6 +50,7 @@
 #include "core/pinned.h"
 #include "core/retire.h"
 #include "core/session.h"
+#include "core/sweep.h"
 #include "core/teardown.h"
 #include "core/uses.h"
 
@@ -58,27 +60,6 @@ enum { QUANTUM = 256, SET_ASIDE = 1 };
 static bool has_orphans(const struct slot *resource)
 {
 	return resource->resource.object == 0 && resource->use_value > 0;
-}
-
-static void job_ready(struct env *env, uint32_t session)
-{
-	struct state *state = region_state(&env->region);
-	struct session *s = session_at(&env->region, session);
-
-	s->job.phase = JOB_READY;
-	s->job.next = 0;
-	if (state->jobs.tail != 0)
-		session_at(&env->region, state->jobs.tail)->job.next = session;
-	else
-		state->jobs.head = session;
-	state->jobs.tail = session;
-}
-
-static void job_start(struct env *env, uint32_t session, struct job job)
-{
-	assert(session_at(&env->region, session)->job.kind == JOB_NONE);
-	session_at(&env->region, session)->job = job;
-	job_ready(env, session);
 }
 
 static bool is_allocation(const struct slot *slot)
@@ -99,12 +80,12 @@ static void start_allocations(struct env *env, uint32_t session)
 {
 	const struct session *s = session_at(&env->region, session);
 
-	job_start(env, session,
-		  (struct job){
-			  .kind = JOB_ALLOCATIONS,
-			  .slots = (uint32_t)min_u64(s->stream.count,
-						     JOB_SLOTS_MAX),
-		  });
+	session_start_job(env, session,
+			  &(struct job){
+				  .kind = JOB_ALLOCATIONS,
+				  .slots = (uint32_t)min_u64(s->stream.count,
+							     JOB_SLOTS_MAX),
+			  });
 }
 
 static void start_resource(struct env *env, uint32_t session,
@@ -123,7 +104,7 @@ static void start_resource(struct env *env, uint32_t session,
 	for (uint32_t i = 0; i < slot->resource.count; i++)
 		job.bytes +=
 			slot_at(&env->region, run[i])->allocation.size_bytes;
-	job_start(env, session, job);
+	session_start_job(env, session, &job);
 }
 
 static void start_object(struct env *env, uint32_t session, uint32_t object)
@@ -136,7 +117,7 @@ static void start_object(struct env *env, uint32_t session, uint32_t object)
 		.bytes = object_at(&env->region, object)->size_bytes,
 	};
 
-	job_start(env, session, job);
+	session_start_job(env, session, &job);
 }
 
 /* Frees one slot and what it charged; false while somebody pins it. */
@@ -429,18 +410,12 @@ static void tell_object(const struct env *env, const struct session *s,
 
 bool reclaim_next_job(struct env *env, struct release *ret)
 {
-	struct state *state = region_state(&env->region);
-	uint32_t session = state->jobs.head;
+	uint32_t session = session_next_job(env);
 	struct session *s;
 
 	if (session == 0)
 		return false;
 	s = session_at(&env->region, session);
-	state->jobs.head = s->job.next;
-	if (state->jobs.head == 0)
-		state->jobs.tail = 0;
-	assert(s->job.phase == JOB_READY);
-	s->job.phase = JOB_OUT;
 	ret->args = (struct backend_destroy){
 		.allocations = ret->allocations,
 		.client = session,
@@ -449,6 +424,8 @@ bool reclaim_next_job(struct env *env, struct release *ret)
 		tell_allocations(env, s, ret);
 	else if (s->job.kind == JOB_RESOURCE || s->job.kind == JOB_CHILDREN)
 		tell_resource(env, s, ret);
+	else if (s->job.kind == JOB_SWEEP)
+		sweep_tell(env, s, ret);
 	else
 		tell_object(env, s, ret);
 	ret->bytes = s->job.bytes;
@@ -615,7 +592,7 @@ void reclaim_job_done(struct env *env, uint32_t session, int status,
 	assert(s->job.phase == JOB_OUT);
 	if (status != 0) {
 		state->release_failures_total++;
-		job_ready(env, session);
+		session_retry_job(env, session);
 		return;
 	}
 	state->released_bytes_total += s->job.bytes;
@@ -625,6 +602,8 @@ void reclaim_job_done(struct env *env, uint32_t session, int status,
 		object_released(env, s);
 	else if (s->job.kind == JOB_RESOURCE || s->job.kind == JOB_CHILDREN)
 		resource_released(env, session, resource);
+	else if (s->job.kind == JOB_SWEEP)
+		sweep_released(env, session);
 	else
 		allocations_released(env, session, resource);
 	s->job = (struct job){ 0 };

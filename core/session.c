@@ -352,6 +352,46 @@ void session_served(struct env *env, uint32_t session, bool more)
 		session_wake(env, session);
 }
 
+void session_retry_job(struct env *env, uint32_t session)
+{
+	struct state *state = region_state(&env->region);
+	struct session *s = session_at(&env->region, session);
+
+	s->job.phase = JOB_READY;
+	s->job.next = 0;
+	if (state->jobs.tail != 0)
+		session_at(&env->region, state->jobs.tail)->job.next = session;
+	else
+		state->jobs.head = session;
+	state->jobs.tail = session;
+}
+
+void session_start_job(struct env *env, uint32_t session, const struct job *job)
+{
+	struct session *s = session_at(&env->region, session);
+
+	assert(s->job.kind == JOB_NONE);
+	s->job = *job;
+	session_retry_job(env, session);
+}
+
+uint32_t session_next_job(struct env *env)
+{
+	struct state *state = region_state(&env->region);
+	uint32_t session = state->jobs.head;
+	struct session *s;
+
+	if (session == 0)
+		return 0;
+	s = session_at(&env->region, session);
+	state->jobs.head = s->job.next;
+	if (state->jobs.head == 0)
+		state->jobs.tail = 0;
+	assert(s->job.phase == JOB_READY);
+	s->job.phase = JOB_OUT;
+	return session;
+}
+
 struct outcome session_afford(const struct env *env, uint32_t session,
 			      const struct bill *client,
 			      const struct bill *principal)

@@ -85,6 +85,15 @@ uint32_t session_next_ready(struct env *env);
 void session_served(struct env *env, uint32_t session, bool more);
 
 /*
+ * A session has at most one job. Starting one puts it into the queue, from
+ * which the first is taken; one that failed goes back to the end. 0: no job.
+ */
+void session_start_job(struct env *env, uint32_t session,
+		       const struct job *job);
+void session_retry_job(struct env *env, uint32_t session);
+uint32_t session_next_job(struct env *env);
+
+/*
  * Whether the session can pay client at its own level and principal at that
  * of its principal; the outcome names the first limit that is in the way.
  */

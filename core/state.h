@@ -115,6 +115,7 @@ enum job_kind {
 	JOB_RESOURCE, /* the first item: a private resource, or its shell */
 	JOB_CHILDREN, /* the first item: what is in it, but not the shell */
 	JOB_OBJECT, /* the first item: the last opening or a token's hold */
+	JOB_SWEEP, /* none: allocations that go with their device */
 };
 
 enum job_phase {
@@ -128,7 +129,7 @@ struct job {
 	uint8_t kind; /* enum job_kind */
 	uint8_t phase; /* enum job_phase */
 	uint16_t items; /* of the stream that it covers */
-	uint32_t object; /* JOB_OBJECT */
+	uint32_t object; /* JOB_OBJECT; of JOB_SWEEP the device */
 	uint32_t next; /* session behind this one in the queue of jobs */
 	uint32_t slots; /* that were looked at to start it */
 	uint64_t bytes; /* that it gives back */

@@ -81,6 +81,7 @@ static void init_segment(const struct region *region, uint32_t segment)
 	struct slot *slots = slot_at(region, segment << SEGMENT_SLOTS_LOG2);
 
 	s->bare = 0;
+	s->mixed = 0;
 	s->free = SEGMENT_SLOTS;
 	memset(map->bits, 0xff, sizeof(map->bits));
 	for (uint32_t i = 0; i < SEGMENT_SLOTS; i++)
@@ -267,12 +268,32 @@ static void regain(struct region *region, struct owner *owner, uint32_t index,
 	struct segment *s = segment_at(region, segment);
 
 	owner->live--;
+	s->mixed = 1;
 	if (is_dead) {
 		s->dead++;
 		return;
 	}
 	table_gain(owner, s, free_map_at(region, segment), index);
 	owner->free++;
+}
+
+void table_gain_word(struct region *region, struct owner *owner, uint32_t first,
+		     const struct gained *gained)
+{
+	uint32_t segment = first >> SEGMENT_SLOTS_LOG2;
+	uint64_t *bits =
+		&free_map_at(region, segment)->bits[first % SEGMENT_SLOTS / 64];
+	struct segment *s = segment_at(region, segment);
+
+	assert((*bits & gained->bits) == 0);
+	*bits |= gained->bits;
+	s->free = (uint16_t)(s->free + gained->freed);
+	s->dead = (uint16_t)(s->dead + gained->dead);
+	s->generation = (uint32_t)max_u64(s->generation, gained->most);
+	owner->free += gained->freed;
+	owner->live -= gained->freed + gained->dead;
+	if (gained->freed > 0 && !s->roomy)
+		table_has_room(owner, s, segment);
 }
 
 bool table_try_reclaim(struct region *region, struct owner *owner,
@@ -358,15 +379,54 @@ static uint32_t generation_beyond(const struct region *region, uint32_t segment)
 {
 	const struct slot *slots =
 		slot_at(region, segment << SEGMENT_SLOTS_LOG2);
-	uint32_t most = 0;
+	const struct segment *s = segment_at(region, segment);
+	uint32_t most = s->mixed ? 0 : s->generation;
 
-	for (uint32_t i = 0; i < SEGMENT_SLOTS; i++) {
+	for (uint32_t i = 0; s->mixed && i < SEGMENT_SLOTS; i++) {
 		/* relaxed: it is FREE and nobody's, so it stays */
 		uint64_t control = load_relaxed_u64(&slots[i].control);
 
 		most = (uint32_t)max_u64(most, control_generation(control));
 	}
 	return most + 1 < SLOT_GENERATION_MAX ? most + 1 : 0;
+}
+
+/* Segments in a row that are bare, and still have their memory. */
+struct bare_run {
+	uint32_t first, count;
+};
+
+/* Takes their memory away, and then they can be found. */
+static void clear_run(struct region *region, struct bare_run *run)
+{
+	struct state *state = region_state(region);
+
+	if (run->count > 0)
+		region->pages.clear(
+			region->pages.context,
+			slot_at(region, run->first << SEGMENT_SLOTS_LOG2),
+			run->count * SEGMENT_SLOTS * sizeof(struct slot));
+	for (; run->count > 0; run->count--)
+		depot_push(&state->depots[DEPOT_BARE], segment_links(region),
+			   run->first + run->count - 1);
+}
+
+/* One more: those that lie beside each other lose their memory at once, which
+ * splits a huge page once. */
+static void add_to_run(struct region *region, struct bare_run *run,
+		       uint32_t segment)
+{
+	if (run->count > 0 && segment == run->first + run->count) {
+		run->count++;
+		return;
+	}
+	if (run->count > 0 && segment + 1 == run->first) {
+		run->first--;
+		run->count++;
+		return;
+	}
+	clear_run(region, run);
+	*run = (struct bare_run){ segment, 1 };
 }
 
 /* False when the segment has to keep its memory. */
@@ -382,9 +442,6 @@ static bool strip(struct region *region, uint32_t segment)
 	s->bare = 1;
 	s->free = 0;
 	memset(map->bits, 0, sizeof(map->bits));
-	region->pages.clear(region->pages.context,
-			    slot_at(region, segment << SEGMENT_SLOTS_LOG2),
-			    SEGMENT_SLOTS * sizeof(struct slot));
 	return true;
 }
 
@@ -392,23 +449,25 @@ uint32_t table_trim(struct region *region, uint32_t count)
 {
 	struct state *state = region_state(region);
 	atomic_u32 *links = segment_links(region);
+	struct bare_run run = { 0 };
 	uint32_t n = 0;
 
 	/* relaxed: about so many */
 	while (n < count &&
 	       load_relaxed_u32(&state->depot_count) > DEPOT_KEEP) {
 		uint32_t segment = depot_pop(&state->depots[DEPOT_WARM], links);
-		enum depot_kind kind = DEPOT_WORN;
 
 		if (segment == 0)
 			break;
 		/* relaxed: as in into_depot() */
 		fetch_add_relaxed_u32(&state->depot_count, UINT32_MAX);
 		if (strip(region, segment))
-			kind = DEPOT_BARE;
-		depot_push(&state->depots[kind], links, segment);
+			add_to_run(region, &run, segment);
+		else
+			depot_push(&state->depots[DEPOT_WORN], links, segment);
 		n++;
 	}
+	clear_run(region, &run);
 	return n;
 }
 
@@ -470,6 +529,7 @@ static void recount(const struct region *region, uint32_t segment,
 	struct free_map *map = free_map_at(region, segment);
 	struct slot *slots = slot_at(region, segment << SEGMENT_SLOTS_LOG2);
 
+	s->mixed = 1;
 	for (uint32_t i = 0; i < SEGMENT_SLOTS; i++) {
 		/* relaxed: there is one thread */
 		uint64_t word = load_relaxed_u64(&slots[i].control);

@@ -122,12 +122,13 @@ void owner_reset(struct owner *owner);
 struct segment {
 	uint32_t next; /* of the owner's segments */
 	uint32_t next_roomy;
-	uint32_t generation; /* beyond all of its slots' before they went */
+	uint32_t generation; /* unless it is mixed: no slot's is beyond it */
 	uint16_t free; /* bits set in its free map */
 	uint16_t dead; /* slots that are used up for ever */
 	uint8_t roomy; /* is on the owner's roomy list */
 	uint8_t bare; /* its slots' memory has been given back */
-	uint8_t spare[2]; /* zero */
+	uint8_t mixed; /* its generation may not be beyond all of its slots' */
+	uint8_t spare; /* zero */
 };
 
 static_assert(sizeof(struct segment) == 20, "three in a line");
@@ -194,10 +195,24 @@ static inline enum slot_state slot_state(const struct slot *slot)
 	return control_state(load_relaxed_u64(&slot->control));
 }
 
+static inline uint32_t slot_generation(const struct slot *slot)
+{
+	/* relaxed: as above */
+	return control_generation(load_relaxed_u64(&slot->control));
+}
+
 static inline enum kind slot_kind(const struct slot *slot)
 {
 	/* relaxed: as above */
 	return control_kind(load_relaxed_u64(&slot->control));
+}
+
+/* Both at once. */
+static ALWAYS_INLINE bool slot_is(const struct slot *slot,
+				  enum slot_state state, enum kind kind)
+{
+	/* relaxed: as above */
+	return control_is(load_relaxed_u64(&slot->control), state, kind);
 }
 
 static inline uint32_t slot_pins(const struct slot *slot)
@@ -381,6 +396,7 @@ static ALWAYS_INLINE void table_gain(struct owner *owner, struct segment *s,
 	assert((*bits & bit) == 0);
 	*bits |= bit;
 	s->free++;
+	s->mixed = 1;
 	if (UNLIKELY(!s->roomy))
 		table_has_room(owner, s, index >> SEGMENT_SLOTS_LOG2);
 }
@@ -397,6 +413,7 @@ static ALWAYS_INLINE bool table_reclaim(struct reclaimer *r, uint32_t index)
 		if (reclaimed == RECLAIM_PINNED)
 			return false;
 		s->dead++;
+		s->mixed = 1;
 		r->dead++;
 		return true;
 	}
@@ -404,6 +421,30 @@ static ALWAYS_INLINE bool table_reclaim(struct reclaimer *r, uint32_t index)
 	r->freed++;
 	return true;
 }
+
+/* The slots of one word of a free map, from an index on, that may be in use:
+ * a bit for each, as they lie in the word. */
+static ALWAYS_INLINE uint64_t table_taken(const struct region *region,
+					  uint32_t index)
+{
+	const struct free_map *map =
+		free_map_at(region, index >> SEGMENT_SLOTS_LOG2);
+
+	return ~map->bits[index % SEGMENT_SLOTS / 64] & UINT64_MAX
+								<< (index % 64);
+}
+
+/* Slots of one word that have gone straight from LIVE to FREE, a bit for each,
+ * or to DEAD. */
+struct gained {
+	uint64_t bits;
+	uint32_t freed, dead;
+	uint32_t most; /* no generation of theirs is beyond it */
+};
+
+/* Their owner has them back; first is the first slot of the word. */
+void table_gain_word(struct region *region, struct owner *owner, uint32_t first,
+		     const struct gained *gained);
 
 static inline void table_reclaim_end(struct reclaimer *r)
 {

@@ -22,9 +22,9 @@
  * the work of one tick is bounded however much a client held. The sweep walks
  * the device's segments with a cursor, a million slots in as many ticks as
  * their number asks for, while everybody else is served. Nearly all that a
- * client has is plain: allocations of which only the stream has to hear. Those
- * go as a list, and a segment that one pass has emptied is not looked at by the
- * later ones.
+ * client has is plain: allocations of which only the backend has to hear. Those
+ * go straight from the table (core/sweep.c), and a segment that one pass has
+ * emptied is not looked at by the later ones.
  *
  * Guarantees, cited by the tests:
  *
@@ -42,6 +42,7 @@
 #include "core/object.h"
 #include "core/retire.h"
 #include "core/session.h"
+#include "core/sweep.h"
 #include "core/uses.h"
 #include "core/warm.h"
 
@@ -94,34 +95,6 @@ static void retire_due(struct env *env, const struct device *d, uint32_t index,
 	*budget -= cost;
 }
 
-/*
- * The same over allocations of a device whose backend need not be told that
- * they close: nearly all that a client has. They go as a list.
- */
-static void sweep_plain(struct env *env, struct device *d, int64_t *budget)
-{
-	struct region *region = &env->region;
-	uint32_t first = d->cursor_segment << SEGMENT_SLOTS_LOG2, n = 0;
-	uint32_t room =
-		stream_room(region, &session_at(region, d->session)->stream);
-	uint32_t list[CHUNK_ITEMS];
-
-	for (; *budget > 0 && d->cursor_slot < SEGMENT_SLOTS && n < room;
-	     d->cursor_slot++) {
-		uint32_t index = first + d->cursor_slot;
-		struct slot *slot = slot_at(region, index);
-
-		if (is_due(d, slot)) {
-			if (slot_kind(slot) != KIND_ALLOCATION)
-				break;
-			table_retire(slot);
-			list[n++] = index;
-		}
-		--*budget;
-	}
-	allocations_retired(env, d->session, list, n, false);
-}
-
 /* Whether every slot of a segment is known to be free, or used up. */
 static bool is_empty(const struct segment *segment)
 {
@@ -147,9 +120,6 @@ static void sweep_segment(struct env *env, struct device *d, int64_t *budget)
 		leave_segment(region, d);
 		return;
 	}
-	if (d->sweep == SWEEP_ALLOCATIONS &&
-	    device_retires_plainly(env, table_device(region, first)))
-		sweep_plain(env, d, budget);
 	while (*budget > 0 && d->cursor_slot < SEGMENT_SLOTS &&
 	       stream_room(region, stream) > 0) {
 		uint32_t index = first + d->cursor_slot++;
@@ -163,10 +133,31 @@ static void sweep_segment(struct env *env, struct device *d, int64_t *budget)
 		leave_segment(region, d);
 }
 
+/*
+ * The same over allocations of a device whose backend need not be told that
+ * they close: nearly all that a client has. They make a job by themselves.
+ */
+static void sweep_plain(struct env *env, struct device *d, int64_t *budget)
+{
+	struct region *region = &env->region;
+	uint32_t index = sweep_find(region, d, budget);
+
+	if (index == 0)
+		return;
+	if (sweep_takes(slot_at(region, index)))
+		sweep_start(env, table_device(region, index), budget);
+	else
+		retire_due(env, d, index, budget);
+}
+
 static void sweep_pass(struct env *env, struct device *d, int64_t *budget)
 {
 	if (d->cursor_segment != 0) {
-		sweep_segment(env, d, budget);
+		if (d->sweep == SWEEP_ALLOCATIONS &&
+		    device_retires_plainly(env, owner_device(d->owner.id)))
+			sweep_plain(env, d, budget);
+		else
+			sweep_segment(env, d, budget);
 		return;
 	}
 	if (d->sweep == SWEEP_ALLOCATIONS)

@@ -593,6 +593,29 @@ static void tell_fences(struct story *s)
 	     assert_int_equal(seat_fence_destroy(two, s->fence_opened), 0));
 }
 
+/*
+ * What a device of the other adapter has, whose backend hears of readers only,
+ * and will lose in the next step: allocations, with a resource and what is in
+ * it in between.
+ */
+static void make_plain(struct story *s, int seat, uint64_t device)
+{
+	struct seat *one = &s->seats[seat];
+	uint64_t first = one->device, made[6], resource;
+
+	one->device = device;
+	assert_int_equal(seat_create(one, 0, 0, 2, NULL, made), 0);
+	assert_int_equal(seat_create(one, 0, TENURE_CREATE_RESOURCE, 1,
+				     &resource, made + 2),
+			 0);
+	assert_int_equal(seat_create(one, 0, 0, 3, NULL, made + 3), 0);
+	one->device = first;
+	know(s, seat, resource);
+	know_all(s, seat, made, 6);
+	doom_all(s, made, 6, DYING);
+	doom(s, resource, DYING);
+}
+
 /* Clients of an adapter that stops under them. */
 static void tell_removal(struct story *s)
 {
@@ -606,6 +629,7 @@ static void tell_removal(struct story *s)
 	assert_int_equal(seat_device_create(two, theirs, &device), 0);
 	know(s, 1, device);
 	STEP(s, "notices", assert_int_equal(seat_ask(two, ask, NULL, 0), 0));
+	make_plain(s, 1, device);
 	s->removed = device;
 	STEP(s, "adapter_stop",
 	     assert_int_equal(seat_event(one, WIRE_TEST_ADAPTER_STOP, 0, mine),
@@ -627,6 +651,7 @@ static void tell_ends(struct story *s)
 {
 	struct seat *one = &s->seats[0], *two = &s->seats[1];
 	uint64_t first = one->device, second, made[4], token[2], shared, part;
+	uint64_t other, plain;
 
 	assert_int_equal(seat_device_create(one, one->adapter, &second), 0);
 	one->device = second;
@@ -655,6 +680,16 @@ static void tell_ends(struct story *s)
 	STEP(s, "adapter_close",
 	     assert_int_equal(
 		     seat_adapter_close(&s->seats[2], s->seats[2].adapter), 0));
+	assert_int_equal(seat_adapter_open(one, "other", &other), 0);
+	assert_int_equal(seat_device_create(one, other, &plain), 0);
+	know(s, 0, plain);
+	make_plain(s, 0, plain);
+	doom(s, plain, DYING);
+	STEP(s, "plain_device_destroy",
+	     assert_int_equal(seat_device_destroy(one, plain), 0));
+	assert_int_equal(seat_device_create(one, other, &plain), 0);
+	know(s, 0, plain);
+	make_plain(s, 0, plain);
 	doom_seat(s, 0);
 	STEP(s, "client_dies", inproc_kill(s->world, one->client));
 	doom_seat(s, 1);
