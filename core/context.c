@@ -112,12 +112,16 @@ static void link_context(struct env *env, uint32_t context)
 
 static void unlink_context(struct env *env, const struct context *c)
 {
+	struct device *d = device_at(&env->region, c->device);
+
+	if (d->unquiet != 0 && context_at(&env->region, d->unquiet) == c)
+		d->unquiet = c->next;
 	if (c->next != 0)
 		context_at(&env->region, c->next)->previous = c->previous;
 	if (c->previous != 0)
 		context_at(&env->region, c->previous)->next = c->next;
 	else
-		device_at(&env->region, c->device)->first_context = c->next;
+		d->first_context = c->next;
 	region_state(&env->region)->n_contexts--;
 	region_state(&env->region)->n_streams--;
 }

@@ -109,6 +109,7 @@ static void device_remove(struct env *env, uint32_t device, bool terminate)
 	if (d->state != DEVICE_REMOVED) {
 		d->state = DEVICE_REMOVED;
 		d->sweep = SWEEP_QUIESCE;
+		d->unquiet = d->first_context;
 		waiter_fail_all(env, d->session, device, -ENODEV,
 				TENURE_REASON_DEVICE_REMOVED);
 		end_contexts(env, d, terminate);

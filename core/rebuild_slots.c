@@ -112,7 +112,7 @@ static void link_device(struct rebuild *r, uint32_t device)
 	s->first_device = device;
 	s->n_devices++;
 	r->state->n_devices++;
-	d->first_context = d->n_fences = 0;
+	d->first_context = d->unquiet = d->n_fences = 0;
 	d->cursor_segment = d->cursor_slot = 0;
 	d->sweep = d->state == DEVICE_REMOVED ? SWEEP_QUIESCE : SWEEP_NONE;
 	d->owner.id = owner_of_device(device);

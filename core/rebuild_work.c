@@ -76,7 +76,7 @@ static void link_context(struct rebuild *r, uint32_t index)
 	c->next = d->first_context;
 	if (c->next != 0)
 		context_at(r->region, c->next)->previous = index;
-	d->first_context = index;
+	d->first_context = d->unquiet = index;
 	c->timeline = (struct timeline){ 0 };
 	c->is_reached = c->is_quiet = c->is_awaited = 0;
 	c->next_reached = c->next_quiet = 0;

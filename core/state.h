@@ -273,6 +273,7 @@ struct device {
 	uint32_t next, previous; /* of the session's devices */
 	uint32_t cursor_segment, cursor_slot; /* where the sweep stands */
 	uint32_t first_context;
+	uint32_t unquiet; /* when removed: those before it are quiet */
 	uint32_t n_fences; /* openings of fences among its slots */
 	struct owner owner; /* resources and allocations */
 };

@@ -13,8 +13,8 @@
  * dead before a backend is told: removing a device and ending a session make
  * every request fail at once.
  *
- * A device waits in QUIESCE until every context of it is quiet; nothing is
- * swept before, so no memory goes while work uses it. When the work is
+ * A device waits in QUIESCE until every context of it is quiet, and looks at
+ * each once; nothing is swept before, so no memory goes while work uses it. When the work is
  * terminated, or its client is dead, it counts as done at once.
  *
  * A step retires no more than fits into the chunk that a stream always has,
@@ -31,6 +31,8 @@
  *  G1  A step never fails and never allocates.
  *  G2  After DRAIN no slot of the device is left (asserted).
  *  G3  A session becomes ENDED when nothing that it charged is left.
+ *  G4  A step visits about as much as it takes from its budget, and as little
+ *      however many contexts are quiet already.
  */
 #include "core/teardown.h"
 
@@ -45,6 +47,14 @@
 #include "core/sweep.h"
 #include "core/uses.h"
 #include "core/warm.h"
+
+/* Lines that are visited for the end of one. */
+enum {
+	CONTEXT_VISITS = 8, /* its word, slot, segment, map, neighbours, run */
+	DEVICE_VISITS = 8,
+	FENCE_VISITS = 4,
+	TOKEN_VISITS = 4,
+};
 
 void teardown_begin(struct env *env, uint32_t session)
 {
@@ -85,6 +95,7 @@ static void retire_due(struct env *env, const struct device *d, uint32_t index,
 	uint32_t cost = 1;
 
 	if (d->sweep == SWEEP_FENCES) {
+		cost = FENCE_VISITS;
 		fence_close(env, d->session, index);
 	} else if (d->sweep == SWEEP_RESOURCES) {
 		cost += slot_at(&env->region, index)->resource.count;
@@ -185,6 +196,21 @@ bool teardown_waits_for_pins(const struct region *region,
 	return d->owner.live > 0 && session_at(region, d->session)->n_pinned;
 }
 
+/*
+ * The same, from where the last look stopped, as far as the budget goes: a
+ * context that is quiet stays so, since a removed device takes no more work.
+ */
+static bool quiesce(const struct region *region, struct device *d,
+		    int64_t *budget)
+{
+	while (d->unquiet != 0 && *budget > 0 &&
+	       context_is_quiet(context_at(region, d->unquiet))) {
+		d->unquiet = context_at(region, d->unquiet)->next;
+		*budget -= 1;
+	}
+	return d->unquiet == 0;
+}
+
 /* A quiet context: what belongs to it first, in a later step itself. */
 static void end_context(struct env *env, uint32_t context, int64_t *budget)
 {
@@ -194,6 +220,7 @@ static void end_context(struct env *env, uint32_t context, int64_t *budget)
 
 	if (c->count == 0) {
 		context_free(env, context);
+		*budget -= CONTEXT_VISITS;
 		return;
 	}
 	while (c->count > 0 && *budget > 0 && stream_room(region, stream) > 0) {
@@ -224,6 +251,7 @@ static bool end_quiet_context(struct env *env, uint32_t session,
 		s->quiet.tail = 0;
 	c->is_quiet = 0;
 	context_free(env, context);
+	*budget -= CONTEXT_VISITS;
 	return true;
 }
 
@@ -236,8 +264,8 @@ static bool sweep_device(struct env *env, uint32_t device, int64_t *budget)
 	case SWEEP_NONE:
 		return false;
 	case SWEEP_QUIESCE:
-		if (!teardown_is_quiet(&env->region, d))
-			return false;
+		if (!quiesce(&env->region, d, budget))
+			return *budget <= 0;
 		d->sweep = SWEEP_ALLOCATIONS;
 		d->cursor_segment = d->owner.segments;
 		d->cursor_slot = 0;
@@ -263,23 +291,29 @@ static bool sweep_device(struct env *env, uint32_t device, int64_t *budget)
 		if (!d->closing)
 			return false;
 		device_free(env, device);
+		*budget -= DEVICE_VISITS;
 		return true;
 	}
 	return false;
 }
 
+/* A step of the first device that has one to make. What it takes to find it
+ * is paid afterwards: a step begins with something to spend. */
 static bool sweep_devices(struct env *env, uint32_t session, int64_t *budget)
 {
 	uint32_t device = session_at(&env->region, session)->first_device;
+	uint32_t looked = 0;
+	bool any = false;
 
-	while (device != 0) {
+	while (device != 0 && !any) {
 		uint32_t next = device_at(&env->region, device)->next;
 
-		if (sweep_device(env, device, budget))
-			return true;
+		any = sweep_device(env, device, budget);
 		device = next;
+		looked++;
 	}
-	return false;
+	*budget -= looked;
+	return any;
 }
 
 static void sweep_tokens(struct env *env, uint32_t session, int64_t *budget)
@@ -293,7 +327,7 @@ static void sweep_tokens(struct env *env, uint32_t session, int64_t *budget)
 
 		if (token_free(env, s->first_token))
 			stream_append(region, &s->stream, object | ITEM_OBJECT);
-		--*budget;
+		*budget -= TOKEN_VISITS;
 	}
 }
 

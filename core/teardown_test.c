@@ -381,6 +381,118 @@ static void death_at_every_step(void **state)
 	inproc_pump_by_itself(stage->world, true);
 }
 
+/* What one tick takes from a budget. */
+static int64_t spent(const struct seat *s, uint32_t budget)
+{
+	uint32_t left = budget;
+
+	broker_tick_budget(inproc_broker(s->world), 1, &left);
+	return (int64_t)budget - left;
+}
+
+/*
+ * A device with many contexts, of which one still works: the others are looked
+ * at once, in ticks that take no more than their budget, and not again whenever
+ * the client has something to do. When it has ended, they are freed by ticks
+ * that pay for the lines of each.
+ */
+static void g4_contexts_are_looked_at_once(void **state)
+{
+	enum { CONTEXTS = 600, BUDGET = 100 };
+	struct seat *s = *state;
+	const struct state *totals = world_state(s->world);
+	uint64_t working, handle;
+	int64_t sum = 0;
+
+	assert_int_equal(seat_create(s, 0, 0, 1, NULL, &handle), 0);
+	/* The last one that a walk comes to. */
+	assert_int_equal(seat_context_create(s, &working, NULL), 0);
+	assert_int_equal(seat_submit(s, working, 5, &handle, 1), 0);
+	for (int i = 1; i < CONTEXTS; i++)
+		assert_int_equal(seat_context_create(s, &handle, NULL), 0);
+	inproc_pump_by_itself(s->world, false);
+	assert_int_equal(seat_send_device_destroy(s, s->device, 0),
+			 BROKER_LATER);
+	while (totals->ready.head != 0) {
+		int64_t cost = spent(s, BUDGET);
+
+		assert_in_range(cost, 1, BUDGET);
+		sum += cost;
+	}
+	assert_in_range(sum, CONTEXTS - 1, CONTEXTS + 20);
+	for (int i = 0; i < 10; i++) {
+		session_wake(world_env(s->world), s->client);
+		assert_in_range(spent(s, BUDGET), 1, 3);
+		assert_int_equal(totals->ready.head, 0);
+	}
+	inproc_check(s->world);
+	assert_int_equal(seat_progress(s, working, 5), 0);
+	while (totals->n_contexts > 0) {
+		uint32_t before = totals->n_contexts;
+
+		spent(s, BUDGET);
+		assert_in_range(before - totals->n_contexts, 0, BUDGET / 8 + 1);
+		inproc_pump(s->world);
+	}
+	inproc_pump_by_itself(s->world, true);
+	inproc_pump_all(s->world);
+	assert_int_equal(seat_session(s)->n_devices, 0);
+	inproc_check(s->world);
+}
+
+/* Contexts that were destroyed alone and go while the others are looked at. */
+static void g4_contexts_that_go_meanwhile(void **state)
+{
+	enum { CONTEXTS = 20 };
+	struct seat *s = *state;
+	uint64_t contexts[CONTEXTS];
+
+	for (int i = 0; i < CONTEXTS; i++) {
+		assert_int_equal(seat_context_create(s, &contexts[i], NULL), 0);
+		assert_int_equal(seat_submit(s, contexts[i], 5, NULL, 0), 0);
+	}
+	inproc_pump_by_itself(s->world, false);
+	/* Both orders: these are in the queue of quiet ones. */
+	for (int i = 0; i < CONTEXTS; i += 2) {
+		assert_int_equal(seat_send_context_destroy(s, contexts[i], 0),
+				 BROKER_LATER);
+		assert_int_equal(seat_progress(s, contexts[i], 5), 0);
+	}
+	assert_int_equal(seat_send_device_destroy(s, s->device, 0),
+			 BROKER_LATER);
+	for (int i = CONTEXTS - 1; i > 0; i -= 2) {
+		spent(s, 1);
+		inproc_check(s->world);
+		assert_int_equal(seat_progress(s, contexts[i], 5), 0);
+	}
+	inproc_pump_by_itself(s->world, true);
+	inproc_pump_all(s->world);
+	assert_int_equal(seat_session(s)->n_devices, 0);
+	assert_int_equal(world_state(s->world)->n_contexts, 0);
+	inproc_check(s->world);
+}
+
+/* The last of many devices goes, by ticks that cannot look at all of them. */
+static void g4_many_devices(void **state)
+{
+	struct seat *s = *state;
+	uint64_t device = s->device;
+
+	for (int i = 0; i < 100; i++)
+		assert_int_equal(seat_device_create(s, s->adapter, &device), 0);
+	assert_int_equal(seat_create(s, 0, 0, 500, NULL, NULL), 0);
+	inproc_pump_by_itself(s->world, false);
+	assert_int_equal(seat_send_device_destroy(s, s->device, 0),
+			 BROKER_LATER);
+	for (int i = 0; seat_session(s)->n_devices > 100; i++) {
+		assert_in_range(i, 0, 2000);
+		spent(s, 10);
+		inproc_pump(s->world);
+	}
+	inproc_pump_by_itself(s->world, true);
+	inproc_check(s->world);
+}
+
 #define seated(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
@@ -393,6 +505,9 @@ int main(void)
 		seated(g3_ended_means_nothing_is_charged),
 		seated(g3_ends_of_every_kind),
 		seated(g3_answers_go_with_the_client),
+		seated(g4_contexts_are_looked_at_once),
+		seated(g4_contexts_that_go_meanwhile),
+		seated(g4_many_devices),
 		cmocka_unit_test(bounded_work_of_large_resources),
 		cmocka_unit_test(bounded_work_in_steps_of_any_size),
 		seated(death_at_every_step),
