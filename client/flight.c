@@ -30,11 +30,6 @@ static uint32_t place_of(uint64_t id)
 	return (uint32_t)(id % FLIGHT_CALLS_MAX);
 }
 
-bool flight_is_full(const struct flight *flight)
-{
-	return flight->count == FLIGHT_CALLS_MAX;
-}
-
 void flight_launch(struct flight *flight, struct flight_call *call)
 {
 	uint64_t launched = ++flight->launched;

@@ -29,7 +29,10 @@ struct flight {
 	uint32_t count;
 };
 
-bool flight_is_full(const struct flight *flight);
+static inline bool flight_is_full(const struct flight *flight)
+{
+	return flight->count == FLIGHT_CALLS_MAX;
+}
 
 /* Enters a call, which needs opcode and capacity, and gives it an id; the
  * table is not full. */

@@ -52,12 +52,17 @@ enum {
 	LOOKS = 64,
 };
 
-/* One thread that waits, on its stack. */
+/* What a thread waits for. */
+struct wait {
+	bool (*is_over)(const struct ringside *side, const void *context);
+	const void *context;
+};
+
+/* One that waits while another leads, on its stack. */
 struct ring_waiter {
 	struct ring_waiter *next, **link;
 	pthread_cond_t wake;
-	bool (*is_over)(const struct ringside *side, const void *context);
-	const void *context;
+	const struct wait *wait;
 	bool woken;
 };
 
@@ -167,10 +172,10 @@ void ringside_reap(struct tenure *connection)
 /* ---- Waiting ---- */
 
 static bool wait_is_over(const struct tenure *connection,
-			 const struct ring_waiter *waiter)
+			 const struct wait *wait)
 {
 	return connection->dead_status != 0 ||
-	       waiter->is_over(connection->ringside, waiter->context);
+	       wait->is_over(connection->ringside, wait->context);
 }
 
 static void wake(struct ring_waiter *waiter)
@@ -184,29 +189,35 @@ static void wake_followers(struct tenure *connection)
 {
 	struct ringside *side = connection->ringside;
 
+	if (LIKELY(!side->waiters))
+		return;
 	for (struct ring_waiter *w = side->waiters; w; w = w->next) {
-		if (!w->woken && wait_is_over(connection, w))
+		if (!w->woken && wait_is_over(connection, w->wait))
 			wake(w);
 	}
-	if (!side->led && side->waiters && !side->waiters->woken)
+	if (!side->led && !side->waiters->woken)
 		wake(side->waiters);
 }
 
-static void follow(struct tenure *connection, struct ring_waiter *waiter)
+static void follow(struct tenure *connection, const struct wait *wait)
 {
 	struct ringside *side = connection->ringside;
+	struct ring_waiter waiter = {
+		.next = side->waiters,
+		.link = &side->waiters,
+		.wake = PTHREAD_COND_INITIALIZER,
+		.wait = wait,
+	};
 
-	waiter->woken = false;
-	waiter->link = &side->waiters;
-	waiter->next = side->waiters;
-	if (waiter->next)
-		waiter->next->link = &waiter->next;
-	side->waiters = waiter;
-	while (!waiter->woken)
-		pthread_cond_wait(&waiter->wake, &connection->lock);
-	*waiter->link = waiter->next;
-	if (waiter->next)
-		waiter->next->link = waiter->link;
+	if (waiter.next)
+		waiter.next->link = &waiter.next;
+	side->waiters = &waiter;
+	while (!waiter.woken)
+		pthread_cond_wait(&waiter.wake, &connection->lock);
+	*waiter.link = waiter.next;
+	if (waiter.next)
+		waiter.next->link = waiter.link;
+	pthread_cond_destroy(&waiter.wake);
 }
 
 static void relax(void)
@@ -296,36 +307,35 @@ static void step_down(struct tenure *connection)
 	wake_followers(connection);
 }
 
-/* Waits until is_over; 0, or the status of a dead connection. */
-static int wait_until(struct tenure *connection,
-		      bool (*is_over)(const struct ringside *, const void *),
-		      const void *context)
+/* Leads or follows until the wait is over. */
+static void wait_out(struct tenure *connection, const struct wait *wait)
 {
 	struct ringside *side = connection->ringside;
-	struct ring_waiter waiter = {
-		.wake = PTHREAD_COND_INITIALIZER,
-		.is_over = is_over,
-		.context = context,
-	};
-	struct pace pace = { 0 };
+	struct pace pace = { .budget_ns = spin_budget_ns(&side->spin) };
 
-	if (wait_is_over(connection, &waiter))
-		goto out;
-	pace.budget_ns = spin_budget_ns(&side->spin);
-	while (!wait_is_over(connection, &waiter)) {
+	while (!wait_is_over(connection, wait)) {
 		if (side->led) {
-			follow(connection, &waiter);
+			follow(connection, wait);
 			continue;
 		}
-		while (!wait_is_over(connection, &waiter))
+		while (!wait_is_over(connection, wait))
 			lead(connection, &pace);
 		spin_learn(&side->spin, pace.budget_ns,
 			   pace.began_ns ? now_ns() - pace.began_ns : 0);
 		step_down(connection);
 	}
-out:
-	pthread_cond_destroy(&waiter.wake);
-	if (connection->dead_status == 0)
+}
+
+/* Waits until is_over; 0, or the status of a dead connection. */
+static int wait_until(struct tenure *connection,
+		      bool (*is_over)(const struct ringside *, const void *),
+		      const void *context)
+{
+	const struct wait wait = { is_over, context };
+
+	if (!wait_is_over(connection, &wait))
+		wait_out(connection, &wait);
+	if (LIKELY(connection->dead_status == 0))
 		return 0;
 	return refusal_set(connection->dead_status, connection->dead_reason);
 }
@@ -347,6 +357,9 @@ static bool has_room(const struct ringside *side, const void *context)
 
 int ringside_prepare_waits(struct tenure *connection)
 {
+	if (LIKELY(connection->dead_status == 0 &&
+		   has_room(connection->ringside, NULL)))
+		return 0;
 	return wait_until(connection, has_room, NULL);
 }
 
