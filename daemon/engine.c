@@ -19,6 +19,11 @@
  * box for it. When the box is full the rest stays in the broker, in order, until
  * there is room.
  *
+ * A destroy that is waited for may be done as soon as it has had its turn. So
+ * where there is little to do, whoever has executed it makes that turn before
+ * he leaves the gate, and takes the answer with him; a backlog is for the pump,
+ * or else each of many requests would pay for the garbage of others.
+ *
  * A busy worker pumps all the time, so it would be waste to wake the loop for
  * every finished release. It says that it watches; the releaser's thread
  * notifies the loop only while nobody does. To stop watching and to ask
@@ -41,6 +46,7 @@
  *      engine_pump returns, and a backlog goes meanwhile.
  *  G8  A slot that stays pinned keeps nobody awake: the pump says when it
  *      wants to look again, and the loop hears of it once.
+ *  G9  A turn is made beside a request only where there is little to do.
  */
 #include "daemon/engine.h"
 
@@ -355,6 +361,17 @@ struct engine_rest engine_pump_locked(struct engine *engine, uint64_t now_ns)
 	rest.jobs = engine->jobs > 0;
 	rest.due_ns = due_ns(engine);
 	return rest;
+}
+
+bool engine_try_settle_locked(struct engine *engine, uint64_t now_ns,
+			      struct engine_rest *ret_rest)
+{
+	struct turn_load load = turn_load_of(&engine->broker);
+
+	if (!turn_is_short(&load))
+		return false;
+	*ret_rest = engine_pump_locked(engine, now_ns);
+	return true;
 }
 
 struct engine_rest engine_pump(struct engine *engine, uint64_t now_ns)

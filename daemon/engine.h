@@ -116,6 +116,14 @@ struct engine_rest {
  * releases, sorts late replies and obituaries. Any thread. */
 struct engine_rest engine_pump_locked(struct engine *engine, uint64_t now_ns);
 
+/*
+ * The same for a request that was just executed and is to be answered later, if
+ * there is little else to do: it may be done at once. False: there is more, the
+ * turn is for the pump.
+ */
+bool engine_try_settle_locked(struct engine *engine, uint64_t now_ns,
+			      struct engine_rest *ret_rest);
+
 /* Turns, with the gate open in between, until none is to come before the next
  * request: what there is left to be done. Outside the gate. */
 struct engine_rest engine_pump(struct engine *engine, uint64_t now_ns);

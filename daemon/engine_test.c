@@ -523,6 +523,39 @@ static void test_no_backlog_of_requests_g7(void **state)
 	engine_seat_bury(&seat, CLIENTS);
 }
 
+static bool settles(void)
+{
+	struct engine_rest rest;
+	bool done;
+
+	engine_lock(&seat.engine);
+	done = engine_try_settle_locked(&seat.engine, 1, &rest);
+	engine_unlock(&seat.engine);
+	return done;
+}
+
+static void test_few_are_settled_g9(void **state)
+{
+	uint64_t device;
+	uint32_t client = engine_seat_join(&seat, &device);
+	struct engine_mail mail;
+
+	(void)state;
+	make(client, device, TURN_FEW_ITEMS, true);
+	assert_true(settles());
+	assert_int_equal(totals()->store_bytes, 0);
+	make(client, device, TURN_FEW_ITEMS + 1, true);
+	assert_false(settles());
+	assert_int_equal(totals()->n_items, TURN_FEW_ITEMS + 1);
+	engine_pump(&seat.engine, 1);
+	/* Nobody has counted what the dead have. */
+	engine_seat_leave(&seat, client);
+	assert_false(settles());
+	engine_pump(&seat.engine, 1);
+	assert_true(engine_next_mail(&seat.engine, &mail));
+	assert_true(settles());
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -541,6 +574,7 @@ int main(void)
 		COUNTED(test_deaths_are_bounded_g6),
 		COUNTED(test_no_backlog_of_requests_g7),
 		TEST(test_leaked_pin_g8),
+		COUNTED(test_few_are_settled_g9),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

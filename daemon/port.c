@@ -28,7 +28,10 @@
  *
  * Late replies come from whichever thread made the broker say them. They wait
  * in a small box inside the gate and the worker, the only one to touch the
- * ring, fetches them. Completions were reserved for all of them.
+ * ring, fetches them. Completions were reserved for all of them. A request that
+ * is to be answered late may wait for no more than a turn of the engine, which
+ * is then made before the gate is left, if it is a short one; its reply goes
+ * with the others.
  *
  * Offers (core/ring/offers.c) whose time has come are taken like frees, in a
  * turn of their own.
@@ -44,6 +47,8 @@
  *  G3  Each request is answered once in the ring, or the client ends.
  *  G4  No client can change the length of its ring.
  *  G5  A failed port_new leaves nothing behind.
+ *  G6  What a short turn of the engine finishes is answered by the turn that
+ *      executed it, and nobody is woken for that.
  */
 #include "daemon/port.h"
 
@@ -104,7 +109,8 @@ static bool take_late(struct engine_sink *sink,
 		.head = reply->head,
 		.quiet = reply->quiet,
 	};
-	port_poke_locked(port);
+	if (!port->is_settling)
+		port_poke_locked(port);
 	return true;
 }
 
@@ -386,6 +392,19 @@ static void find_fault(struct port *port, const struct port_job *job)
 	}
 }
 
+static void complete_late(struct port *port, const struct port_bench *bench)
+{
+	if (port->is_faulty)
+		return;
+	for (uint32_t i = 0; i < bench->n_late; i++) {
+		if (bench->late[i].quiet)
+			ring_server_forgo(&port->server);
+		else
+			ring_server_complete(&port->server,
+					     &bench->late[i].head, NULL, 0);
+	}
+}
+
 static void complete(struct port *port, struct port_bench *bench, uint32_t n)
 {
 	for (uint32_t i = 0; i < n && !port->is_faulty; i++) {
@@ -399,7 +418,31 @@ static void complete(struct port *port, struct port_bench *bench, uint32_t n)
 		else
 			complete_frees(port, job);
 	}
+	complete_late(port, bench);
 	publish(port);
+}
+
+/* Empties the box. */
+static void fetch_late_locked(struct port *port, struct port_bench *bench)
+{
+	bench->n_late = port->ended ? 0 : port->late_count;
+	memcpy(bench->late, port->late, bench->n_late * sizeof(port->late[0]));
+	port->late_count = 0;
+}
+
+/* A turn of the engine for what was executed just now, if it is a short one. */
+static void settle_locked(struct port *port, struct port_bench *bench,
+			  uint64_t now_ns)
+{
+	port->is_settling = true;
+	bench->has_settled =
+		engine_try_settle_locked(port->engine, now_ns, &bench->rest);
+	port->is_settling = false;
+	if (!bench->has_settled)
+		return;
+	fetch_late_locked(port, bench);
+	/* The engine may have held one back for want of room. */
+	bench->rest.more |= bench->n_late == PORT_LATE;
 }
 
 enum port_served port_serve(struct port *port, struct port_bench *bench,
@@ -407,10 +450,14 @@ enum port_served port_serve(struct port *port, struct port_bench *bench,
 {
 	uint32_t n = take(port, bench);
 
+	bench->any_later = bench->has_settled = false;
+	bench->n_late = 0;
 	if (n == 0)
 		return PORT_IDLE;
 	engine_lock(port->engine);
 	*ret_done += execute_locked(port, bench, n, now_ns);
+	if (bench->any_later)
+		settle_locked(port, bench, now_ns);
 	engine_unlock(port->engine);
 	complete(port, bench, n);
 	return port->is_faulty ? PORT_FAULT : PORT_BUSY;
@@ -438,33 +485,14 @@ void port_take_offers(struct port *port, struct port_bench *bench,
 	engine_unlock(port->engine);
 }
 
-/* Fetches the late replies; the next one is told again. */
-static uint32_t fetch_late(struct port *port, struct port_bench *bench)
-{
-	uint32_t n;
-
-	engine_lock(port->engine);
-	n = port->ended ? 0 : port->late_count;
-	memcpy(bench->late, port->late, n * sizeof(port->late[0]));
-	port->late_count = 0;
-	port->late_told = false;
-	engine_unlock(port->engine);
-	return n;
-}
-
 void port_serve_late(struct port *port, struct port_bench *bench)
 {
-	uint32_t n = fetch_late(port, bench);
-
-	if (port->is_faulty)
-		return;
-	for (uint32_t i = 0; i < n; i++) {
-		if (bench->late[i].quiet)
-			ring_server_forgo(&port->server);
-		else
-			ring_server_complete(&port->server,
-					     &bench->late[i].head, NULL, 0);
-	}
-	if (n)
+	engine_lock(port->engine);
+	fetch_late_locked(port, bench);
+	/* The next one is told again. */
+	port->late_told = false;
+	engine_unlock(port->engine);
+	complete_late(port, bench);
+	if (bench->n_late && !port->is_faulty)
 		publish(port);
 }

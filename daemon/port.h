@@ -58,6 +58,7 @@ struct port {
 	/* Inside the gate. */
 	bool ended; /* the session has gone: execute nothing more */
 	bool late_told;
+	bool is_settling; /* who fetches the late replies is inside himself */
 	bool asks; /* its client rings after progress, or the worker knows */
 	struct fencepage *page; /* of its client's fences, or NULL */
 	uint32_t late_count;
@@ -126,9 +127,13 @@ struct port_job {
 struct port_bench {
 	struct port_job jobs[PORT_REQUESTS];
 	struct port_late late[PORT_LATE];
+	uint32_t n_late;
 	/* Set when a request is to be answered later: a turn of the engine may
-	 * be all that it waits for. The worker clears it. */
+	 * be all that it waits for. */
 	bool any_later;
+	/* That turn has been made, and this is what it has left. */
+	bool has_settled;
+	struct engine_rest rest;
 };
 
 enum port_served {

@@ -236,6 +236,23 @@ static void test_nothing_after_the_end_g2(void **state)
 	assert_int_equal(ring_client_reap(&ring.end, &reply), 0);
 }
 
+/* So much that turns of the engine are the pump's. */
+static void retire_many(void)
+{
+	struct broker *broker = &seat.engine.broker;
+	struct wire_reply refusals[1];
+
+	for (int i = 0; i <= TURN_FEW_ITEMS; i++) {
+		uint64_t handle = engine_seat_create(&seat, client, device);
+
+		engine_lock(&seat.engine);
+		assert_int_equal(broker_free(broker, client, &handle, 1, 1,
+					     refusals),
+				 0);
+		engine_unlock(&seat.engine);
+	}
+}
+
 static void test_late_replies_g3(void **state)
 {
 	const struct wire_request destroy =
@@ -247,6 +264,7 @@ static void test_late_replies_g3(void **state)
 
 	(void)state;
 	quiet.form |= WIRE_FORM_QUIET;
+	retire_many();
 	for (int i = 0; i < MANY; i++) {
 		uint64_t handle = engine_seat_create(&seat, client, device);
 
@@ -272,6 +290,101 @@ static void test_late_replies_g3(void **state)
 		assert_int_equal(reply.id, i + 1);
 	}
 	assert_int_equal(ring_client_reap(&ring.end, &reply), 0);
+}
+
+static bool is_quick(void *state, const struct backend_destroy *destroy)
+{
+	(void)state;
+	(void)destroy;
+	return true;
+}
+
+static int setup_quick(void **state)
+{
+	seat.ops.is_quick = is_quick;
+	return setup(state);
+}
+
+static int teardown_quick(void **state)
+{
+	int r = teardown(state);
+
+	seat.ops.is_quick = NULL;
+	return r;
+}
+
+/* Puts a destroy that is waited for, and serves. */
+static void destroy_one(unsigned int form)
+{
+	struct wire_request destroy =
+		engine_seat_destroy(device, TENURE_DESTROY_SYNCHRONOUS, 0);
+	uint64_t handle = engine_seat_create(&seat, client, device);
+	uint32_t done;
+
+	destroy.form |= (uint8_t)form;
+	put(destroy, &handle, sizeof(handle));
+	assert_int_equal(serve(&done), PORT_BUSY);
+	assert_int_equal(done, 1);
+	ring_client_block_free(&ring.end, 0);
+}
+
+static void test_answered_at_once_g6(void **state)
+{
+	struct wire_reply reply;
+	uint32_t done;
+
+	(void)state;
+	destroy_one(0);
+	assert_true(bench.has_settled);
+	assert_false(bench.rest.more);
+	assert_int_equal(ring_client_reap(&ring.end, &reply), 1);
+	assert_int_equal(reply.id, 1);
+	assert_int_equal(reply.status, 0);
+	destroy_one(WIRE_FORM_QUIET);
+	assert_int_equal(ring_client_reap(&ring.end, &reply), 0);
+	assert_int_equal(port->server.reserved, 0);
+	assert_int_equal(told, 0);
+	assert_int_equal(serve(&done), PORT_IDLE);
+	assert_false(bench.any_later || bench.has_settled);
+	retire_many();
+	destroy_one(0);
+	assert_true(bench.any_later && !bench.has_settled);
+	assert_int_equal(ring_client_reap(&ring.end, &reply), 0);
+	engine_seat_settle(&seat);
+	assert_int_equal(told, 1);
+	port_serve_late(port, &bench);
+	assert_int_equal(ring_client_reap(&ring.end, &reply), 1);
+	assert_int_equal(reply.id, 3);
+}
+
+/* What a turn finds for others is theirs to fetch, and they are told. */
+static void test_others_are_told_g6(void **state)
+{
+	const struct wire_request destroy =
+		engine_seat_destroy(device, TENURE_DESTROY_SYNCHRONOUS, 0);
+	uint64_t handle = engine_seat_create(&seat, client, device);
+	struct wire_reply reply;
+	uint32_t done;
+
+	(void)state;
+	retire_many();
+	put(destroy, &handle, sizeof(handle));
+	assert_int_equal(serve(&done), PORT_BUSY);
+	engine_lock(&seat.engine);
+	while (turn_load_of(&seat.engine.broker).items > 0)
+		engine_pump_locked(&seat.engine, 1);
+	engine_unlock(&seat.engine);
+	assert_int_equal(told, 1);
+	assert_int_equal(port->late_count, 1);
+	ring_client_block_free(&ring.end, 0);
+	/* One that settles takes with it what had come before. */
+	destroy_one(0);
+	assert_int_equal(port->late_count, 0);
+	assert_int_equal(ring_client_reap(&ring.end, &reply), 1);
+	assert_int_equal(ring_client_reap(&ring.end, &reply), 1);
+	port_serve_late(port, &bench);
+	assert_int_equal(bench.n_late, 0);
+	assert_false(port->late_told);
 }
 
 static void test_faults_g3(void **state)
@@ -365,12 +478,16 @@ static void test_failures_g5(void **state)
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define QUICK(name) \
+	cmocka_unit_test_setup_teardown(name, setup_quick, teardown_quick)
 	const struct CMUnitTest tests[] = {
 		TEST(test_requests_are_bounded_g1_g3),
 		TEST(test_frees_are_bounded_g1),
 		TEST(test_data_and_silence_g3),
 		TEST(test_nothing_after_the_end_g2),
 		TEST(test_late_replies_g3),
+		QUICK(test_answered_at_once_g6),
+		QUICK(test_others_are_told_g6),
 		TEST(test_faults_g3),
 		TEST(test_malformed_g3),
 		TEST(test_memory_g4),

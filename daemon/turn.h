@@ -23,6 +23,8 @@ enum {
 	 * all but the last of them give back. */
 	TURN_RELEASES_MAX = 8,
 	TURN_RELEASE_BYTES_MAX = 256 * 1024,
+	/* With so few retired slots any turn is short. */
+	TURN_FEW_ITEMS = 64,
 };
 
 /* What there is to do. */
@@ -33,6 +35,12 @@ struct turn_load {
 };
 
 struct turn_load turn_load_of(const struct broker *broker);
+
+/* Whether a turn could find so little that it need not wait for its time. */
+static inline bool turn_is_short(const struct turn_load *load)
+{
+	return load->items <= TURN_FEW_ITEMS && !load->ending;
+}
 
 /* From turn to turn. */
 struct pace {

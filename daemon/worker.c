@@ -364,6 +364,18 @@ static void park_if_idle(struct worker *worker, struct port *port)
 		timer_start(worker, port);
 }
 
+/* A turn of the engine has been made, with the work of all before it. */
+static void pumped(struct worker *worker, const struct engine_rest *rest)
+{
+	worker->done = 0;
+	worker->pump_soon = rest->more;
+	worker->pump_later = rest->jobs;
+	worker->pumped_ns = worker->now_ns;
+	if (rest->mail || rest->due_ns != worker->due_told_ns)
+		worker->config.notify(worker->config.context);
+	worker->due_told_ns = rest->due_ns;
+}
+
 static enum port_served serve(struct worker *worker, struct port *port)
 {
 	enum port_served served;
@@ -375,9 +387,10 @@ static enum port_served serve(struct worker *worker, struct port *port)
 		look_at_offers(worker, port);
 	served =
 		port_serve(port, &worker->bench, worker->now_ns, &worker->done);
-	if (worker->bench.any_later)
+	if (worker->bench.has_settled)
+		pumped(worker, &worker->bench.rest);
+	else if (worker->bench.any_later)
 		worker->pump_soon = true;
-	worker->bench.any_later = false;
 	if (served == PORT_FAULT)
 		give_up(worker, port);
 	return served;
@@ -532,16 +545,8 @@ static void pump(struct worker *worker)
 	struct engine_rest rest =
 		engine_pump(worker->config.engine, worker->now_ns);
 
-	worker->done = 0;
-	worker->pump_soon = rest.more;
-	worker->pump_later = rest.jobs;
 	worker->now_ns = monotonic_ns();
-	worker->pumped_ns = worker->now_ns;
-	if (rest.mail || rest.due_ns != worker->due_told_ns)
-		worker->config.notify(worker->config.context);
-	worker->due_told_ns = rest.due_ns;
-	if (worker->late_here)
-		read_boxes(worker);
+	pumped(worker, &rest);
 }
 
 static int wait_events(struct worker *worker, const struct timespec *timeout)
@@ -650,6 +655,9 @@ static void *run(void *argument)
 	struct worker *worker = argument;
 
 	while (!worker->stopping) {
+		/* Nobody wakes this thread for what it has put there itself. */
+		if (worker->late_here)
+			read_boxes(worker);
 		if (worker->active.first)
 			work(worker);
 		else
