@@ -64,6 +64,42 @@ if(TENURE_COVERAGE)
 	add_link_options(-fprofile-instr-generate -fcoverage-mapping)
 endif()
 
+# What ships, and what measures it, is optimized as one program: a request goes
+# through many small functions of many files, and calls were a quarter of what it
+# cost. The archives hold ordinary code as well, for the tests: they put functions
+# of their own in the place of others, which needs calls.
+set(whole_program OFF)
+if(CMAKE_C_COMPILER_ID STREQUAL "GNU" AND NOT TENURE_SANITIZE
+		AND NOT TENURE_COVERAGE AND NOT CMAKE_BUILD_TYPE STREQUAL "Debug")
+	set(whole_program ON)
+endif()
+option(TENURE_WHOLE_PROGRAM "Optimize across files (gcc)" ${whole_program})
+if(TENURE_WHOLE_PROGRAM)
+	add_link_options(-fno-lto)
+endif()
+
+# tenure_whole_objects(LIBRARY...): their code may be part of a whole program.
+function(tenure_whole_objects)
+	if(NOT TENURE_WHOLE_PROGRAM)
+		return()
+	endif()
+	foreach(library ${ARGN})
+		target_compile_options(${library} PRIVATE
+			-flto=auto -ffat-lto-objects)
+	endforeach()
+endfunction()
+
+# tenure_whole_program(TARGET...): programs, and libraries that are shared.
+function(tenure_whole_program)
+	if(NOT TENURE_WHOLE_PROGRAM)
+		return()
+	endif()
+	tenure_whole_objects(${ARGN})
+	foreach(program ${ARGN})
+		target_link_options(${program} PRIVATE -flto=auto)
+	endforeach()
+endfunction()
+
 add_library(tenure_dialect INTERFACE)
 target_include_directories(tenure_dialect INTERFACE
 	"${PROJECT_SOURCE_DIR}"
