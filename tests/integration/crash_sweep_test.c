@@ -13,8 +13,8 @@
  *
  * After each fate: what the daemon holds and its descriptors are back where
  * they were, the daemon's own walk over its state finds nothing wrong, and a
- * canary that worked beside it has noticed nothing. After each sweep the
- * machine's Shmem is back too.
+ * canary that worked beside it has noticed nothing. After each sweep all
+ * memory is back too.
  */
 #include <setjmp.h>
 #include <signal.h>

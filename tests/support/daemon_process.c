@@ -11,6 +11,7 @@
 #include "tests/support/daemon_process.h"
 
 #include "tests/support/raw.h"
+#include "tests/support/shmem.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -40,7 +41,7 @@ struct daemon_process {
 	char log[PATH_BYTES];
 	struct wire_status base;
 	unsigned int base_descriptors;
-	uint64_t base_shmem;
+	struct shmem base_shmem;
 };
 
 static uint64_t now_ms(void)
@@ -223,7 +224,7 @@ static void take_base(struct daemon_process *daemon)
 			 strerror(-daemon->monitor));
 	daemon_status(daemon, &daemon->base);
 	daemon->base_descriptors = daemon_descriptors(daemon);
-	daemon->base_shmem = shmem_bytes();
+	shmem_look(&daemon->base_shmem);
 }
 
 struct daemon_process *daemon_start(const struct daemon_options *options)
@@ -309,20 +310,6 @@ unsigned int daemon_descriptors(const struct daemon_process *daemon)
 	return count;
 }
 
-uint64_t shmem_bytes(void)
-{
-	FILE *file = fopen("/proc/meminfo", "re");
-	unsigned long long kib = 0;
-	char line[128];
-
-	assert_non_null(file);
-	while (fgets(line, sizeof(line), file))
-		if (sscanf(line, "Shmem: %llu", &kib) == 1)
-			break;
-	fclose(file);
-	return kib * 1024;
-}
-
 void daemon_freeze(const struct daemon_process *daemon)
 {
 	int status;
@@ -370,7 +357,6 @@ static bool left_over(struct daemon_process *daemon, char *text, size_t size)
 {
 	const struct wire_status *base = &daemon->base;
 	unsigned int descriptors = daemon_descriptors(daemon);
-	uint64_t shmem = shmem_bytes();
 	struct wire_status now;
 
 	daemon_status(daemon, &now);
@@ -378,7 +364,7 @@ static bool left_over(struct daemon_process *daemon, char *text, size_t size)
 		 "left over: clients %+lld, ending %+lld, devices %+lld, "
 		 "resources %+lld, allocations %+lld, handles %+lld, "
 		 "objects %+lld, tokens %+lld, stores %+lld, bytes %+lld, "
-		 "releases %+lld, descriptors %+d, Shmem %+lld",
+		 "releases %+lld, descriptors %+d",
 		 (long long)(now.clients - base->clients),
 		 (long long)(now.clients_ending - base->clients_ending),
 		 (long long)(now.devices - base->devices),
@@ -390,8 +376,7 @@ static bool left_over(struct daemon_process *daemon, char *text, size_t size)
 		 (long long)(now.stores - base->stores),
 		 (long long)(now.bytes - base->bytes),
 		 (long long)(now.releases_pending - base->releases_pending),
-		 (int)(descriptors - daemon->base_descriptors),
-		 (long long)(shmem - daemon->base_shmem));
+		 (int)(descriptors - daemon->base_descriptors));
 	return now.clients != base->clients ||
 	       now.clients_ending != base->clients_ending ||
 	       now.devices != base->devices ||
@@ -404,20 +389,40 @@ static bool left_over(struct daemon_process *daemon, char *text, size_t size)
 	       descriptors != daemon->base_descriptors;
 }
 
-/* It is the whole machine's: what others take for a while, they give back;
- * what we have lost stays. */
+/* Whether memory is back, or what is not as a sentence. What others than the
+ * processes of this test take in other ways than as memfds they give back after
+ * a while; what we have lost stays. */
+static bool is_back(const struct daemon_process *daemon, char *text,
+		    size_t size)
+{
+	const struct shmem *base = &daemon->base_shmem;
+	struct shmem now;
+
+	shmem_look(&now);
+	if (now.own_bytes > base->own_bytes) {
+		snprintf(text, size,
+			 "%llu bytes of memfds are held by this test's "
+			 "processes, and %llu were at the start",
+			 (unsigned long long)now.own_bytes,
+			 (unsigned long long)base->own_bytes);
+		return false;
+	}
+	snprintf(text, size,
+		 "Shmem, without what others hold, stays %lld bytes above its "
+		 "base, and the daemon holds nothing",
+		 (long long)(now.rest_bytes - base->rest_bytes));
+	return !now.all_seen || !base->all_seen ||
+	       now.rest_bytes <= base->rest_bytes + SHMEM_TOLERANCE_BYTES;
+}
+
 static void require_base_shmem(const struct daemon_process *daemon)
 {
-	uint64_t most = daemon->base_shmem + SHMEM_TOLERANCE_BYTES;
 	uint64_t end = now_ms() + SHMEM_WAIT_MS;
-	uint64_t shmem;
+	char text[256];
 
-	while ((shmem = shmem_bytes()) > most) {
+	while (!is_back(daemon, text, sizeof(text))) {
 		if (now_ms() > end)
-			complain(daemon,
-				 "Shmem stays %lld bytes above its base, and "
-				 "the daemon holds nothing",
-				 (long long)(shmem - daemon->base_shmem));
+			complain(daemon, "%s", text);
 		nap();
 	}
 }

@@ -6,8 +6,10 @@
  * The oracle: when the clients of a test have gone, the daemon must be back
  * where it was when it had just started. Live handles, objects, tokens,
  * stores, bytes and pending releases (asked by STATUS), the descriptors in
- * /proc/PID/fd, and for tests that ask for it the machine's Shmem, which also
- * sees memory that only a descriptor in flight holds.
+ * /proc/PID/fd, and for tests that ask for it the memfds that the test's own
+ * processes hold and, as far as it can be told from what others hold, the
+ * machine's Shmem, which also sees memory that only a descriptor in flight
+ * holds (tests/support/shmem.h).
  *
  * A helper that fails prints the daemon's log and fails the running cmocka
  * test. A daemon that no test has stopped is killed at the end of the program.
@@ -45,17 +47,14 @@ void daemon_check(struct daemon_process *daemon);
 /* Entries in /proc/PID/fd. */
 unsigned int daemon_descriptors(const struct daemon_process *daemon);
 
-/* Shmem of the whole machine, in bytes. */
-uint64_t shmem_bytes(void);
-
-/* How much of Shmem may be other people's: tests that ask about it must have
- * touched several times as much. */
+/* How much of Shmem may be other people's who have no memfd for it: tests that
+ * ask about it must have touched several times as much. */
 enum { SHMEM_TOLERANCE_BYTES = 48 << 20 };
 
 /*
  * Waits up to 10 s until the daemon is back at its base, and checks it; fails
- * with a sentence about what is left or broken. check_shmem: that too, and for
- * up to 60 s, since others on the machine may be using some for a while.
+ * with a sentence about what is left or broken. check_shmem: memory, too, for up
+ * to 60 s, since others on the machine may be using some for a while.
  */
 void daemon_require_base(struct daemon_process *daemon, bool check_shmem);
 
