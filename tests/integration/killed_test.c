@@ -616,6 +616,53 @@ static void make_plain(struct story *s, int seat, uint64_t device)
 	doom(s, resource, DYING);
 }
 
+static struct slot *pin(struct seat *seat, uint64_t wire)
+{
+	struct slot *slot =
+		table_pin(world_region(seat->world),
+			  seat_device(seat, seat->device)->owner.id,
+			  handle_from_wire(wire, seat_session(seat)->secret));
+
+	assert_non_null(slot);
+	return slot;
+}
+
+/* Slots that stay pinned are set aside, and come back. Who dies takes the pins
+ * along. */
+static void tell_pins(struct story *s)
+{
+	struct seat *one = &s->seats[0];
+	uint64_t lone, resource, children[2];
+	struct slot *pinned[2];
+
+	assert_int_equal(seat_create(one, 0, 0, 1, NULL, &lone), 0);
+	assert_int_equal(seat_create(one, 0, TENURE_CREATE_RESOURCE, 2,
+				     &resource, children),
+			 0);
+	know(s, 0, lone);
+	know(s, 0, resource);
+	know_all(s, 0, children, 2);
+	pinned[0] = pin(one, lone);
+	pinned[1] = pin(one, children[0]);
+	doom(s, lone, DYING);
+	STEP(s, "destroy_pinned",
+	     assert_int_equal(seat_destroy(one, 0, &lone, 1, 0), 0));
+	doom(s, resource, DYING_TOGETHER);
+	doom_all(s, children, 2, DYING_TOGETHER);
+	STEP_WHOLE(s, "destroy_with_pinned", -3,
+		   assert_int_equal(seat_destroy(one, resource, NULL, 0, 0),
+				    0));
+	assert_int_equal(seat_session(one)->n_pinned, 2);
+	inproc_advance_ns(s->world, PINNED_PERIOD_NS);
+	STEP(s, "look_at_pinned", inproc_pump_all(s->world));
+	assert_int_equal(seat_session(one)->n_pinned, 2);
+	table_unpin(pinned[0]);
+	table_unpin(pinned[1]);
+	inproc_advance_ns(s->world, PINNED_PERIOD_NS);
+	STEP(s, "pinned_go_back", inproc_pump_all(s->world));
+	assert_int_equal(seat_session(one)->n_pinned, 0);
+}
+
 /* Clients of an adapter that stops under them. */
 static void tell_removal(struct story *s)
 {
@@ -710,6 +757,7 @@ static void g1_to_g6_the_whole_story(void **state)
 	tell_work(&s);
 	tell_fences(&s);
 	tell_removal(&s);
+	tell_pins(&s);
 	tell_ends(&s);
 	story_end(&s);
 }
