@@ -36,8 +36,9 @@ void *__wrap_calloc(size_t n, size_t size)
 	return no_memory ? NULL : __real_calloc(n, size);
 }
 
-/* What happens once the gate is left the next time: a turn of a worker. */
-static void (*between)(void);
+/* What happens once this thread has left the gate the next time: a turn of a
+ * worker. */
+static _Thread_local void (*between)(void);
 
 void __real_gate_unlock(struct gate *gate);
 void __wrap_gate_unlock(struct gate *gate);
