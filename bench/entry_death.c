@@ -8,8 +8,12 @@
  * on the releaser is not in it: there is no arena to give a slice back to.
  *
  * S9-whole: the same through the real daemon, from the kill of a process until
- * the last of its memfds is closed, each with 1024 allocations that were never
- * written.
+ * the last of its memfds is closed, each with 1024 allocations of which it has
+ * never had a descriptor. The floor: to close as many empty memfds.
+ *
+ * S9-mapped: it has mapped one allocation of each memfd, so that nobody knows
+ * what was written. The floor punches as many holes, each of as many pages as
+ * one release may give back.
  *
  * S9-other: what another client notices of it: the p99 of a question and its
  * answer in that time, where p50 stands, and then p99.9 and the slowest. The
@@ -29,8 +33,10 @@
 #include "daemon/turn.h"
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <tenure/tenure.h>
 #include <unistd.h>
@@ -231,7 +237,12 @@ bool entry_tick(struct bench *bench)
 
 /* ---- The daemon: S9-whole and S9-other ---- */
 
-enum { LIST = 1024, LOOK_EVERY = 64, QUIET_QUESTIONS = 20000 };
+enum {
+	LIST = 1024,
+	LOOK_EVERY = 64,
+	QUIET_QUESTIONS = 20000,
+	HOLES = LIST / JOB_SLOTS_MAX, /* in each memfd */
+};
 
 struct member {
 	struct tenure *connection;
@@ -247,8 +258,20 @@ static bool join(struct member *m, const struct service *service)
 	       tenure_device_create(m->connection, adapter, &m->device) == 0;
 }
 
+/* After it the daemon must suppose that there are pages. */
+static bool look_into(const struct member *m, struct tenure_allocation a)
+{
+	void *pointer;
+	size_t size;
+
+	return tenure_map(m->connection, m->device, a, TENURE_MAP_READ,
+			  &pointer, &size) == 0 &&
+	       tenure_unmap(m->connection, m->device, a) == 0;
+}
+
 /* A process that holds n allocations, says so, and waits to be killed. */
-static void live(const struct service *service, size_t n, int ready)
+static void live(const struct service *service, size_t n, bool mapped,
+		 int ready)
 {
 	static struct tenure_allocation handles[LIST];
 	static size_t sizes[LIST];
@@ -259,14 +282,15 @@ static void live(const struct service *service, size_t n, int ready)
 		sizes[i] = 4096;
 	for (size_t made = 0; good && made < n; made += LIST)
 		good = tenure_allocation_create(m.connection, m.device, sizes,
-						LIST, handles) == 0;
+						LIST, handles) == 0 &&
+		       (!mapped || look_into(&m, handles[0]));
 	if (!good || write(ready, "+", 1) != 1)
 		_exit(1);
 	for (;;)
 		pause();
 }
 
-static pid_t start_victim(const struct service *service, size_t n)
+static pid_t start_victim(const struct service *service, size_t n, bool mapped)
 {
 	int ends[2];
 	pid_t pid;
@@ -278,7 +302,7 @@ static pid_t start_victim(const struct service *service, size_t n)
 	pid = fork();
 	if (pid == 0) {
 		close(ends[0]);
-		live(service, n, ends[1]);
+		live(service, n, mapped, ends[1]);
 	}
 	close(ends[1]);
 	good = pid > 0 && read(ends[0], &byte, 1) == 1;
@@ -342,8 +366,53 @@ static uint64_t ask_beside_death(const struct bench *bench, struct member *m,
 	return now_ns() - start;
 }
 
+/* What the kernel takes to close the memfds that n allocations are in, and to
+ * punch each in holes before; for each allocation. */
+static double kernel_floor(size_t n, bool punched)
+{
+	size_t files = n / LIST, bytes = (size_t)LIST * PAGE_BYTES;
+	int *fds = calloc(files, sizeof(*fds));
+	uint64_t took = UINT64_MAX;
+
+	for (int round = 0; fds && round < 5; round++) {
+		uint64_t start;
+
+		for (size_t i = 0; i < files; i++) {
+			fds[i] = memfd_create("floor", MFD_CLOEXEC);
+			if (fds[i] < 0 || ftruncate(fds[i], (off_t)bytes) != 0)
+				fprintf(stderr, "tenure-bench: no memfd\n");
+		}
+		start = now_ns();
+		for (size_t i = 0; i < files; i++) {
+			for (size_t at = 0; punched && at < bytes;
+			     at += bytes / HOLES)
+				fallocate(fds[i],
+					  FALLOC_FL_PUNCH_HOLE |
+						  FALLOC_FL_KEEP_SIZE,
+					  (off_t)at, (off_t)(bytes / HOLES));
+			close(fds[i]);
+		}
+		took = min_u64(took, now_ns() - start);
+	}
+	free(fds);
+	return (double)took / (double)n;
+}
+
+static struct result whole_result(const struct bench *bench, bool mapped)
+{
+	struct result result = { .unit = "ns",
+				 .floor = kernel_floor(dying(bench), mapped) };
+
+	snprintf(result.id, sizeof(result.id), "%s",
+		 mapped ? "S9-mapped" : "S9-whole");
+	snprintf(result.name, sizeof(result.name), "%s",
+		 mapped ? "the same, each memfd had been mapped" :
+			  "daemon: from the kill to the last memfd, each");
+	return result;
+}
+
 static bool measure_beside(struct bench *bench, const struct service *service,
-			   struct member *m)
+			   struct member *m, bool mapped)
 {
 	static struct histogram quiet, dying_time, whole;
 	struct result other = { .id = "S9-other",
@@ -352,18 +421,14 @@ static bool measure_beside(struct bench *bench, const struct service *service,
 				.unit = "ns",
 				.target_kind = TARGET_RATIO,
 				.target = OTHER_TARGET };
-	struct result result = { .id = "S9-whole",
-				 .name = "daemon: from the kill to the last "
-					 "memfd, each",
-				 .unit = "ns",
-				 .floor = NAN };
+	struct result result = whole_result(bench, mapped);
 	struct passes passes = { 0 };
 
 	histogram_init(&quiet);
 	histogram_init(&dying_time);
 	for (unsigned int pass = 0; pass < bench_passes(bench); pass++) {
 		unsigned int before = descriptors_of(service);
-		pid_t victim = start_victim(service, dying(bench));
+		pid_t victim = start_victim(service, dying(bench), mapped);
 		uint64_t took;
 
 		if (victim < 0 || !ask_quietly(bench, m, &quiet))
@@ -381,7 +446,8 @@ static bool measure_beside(struct bench *bench, const struct service *service,
 	other.q.p99 = (double)histogram_quantile(&dying_time, 0.999) / 1000;
 	other.floor = (double)histogram_quantile(&quiet, 0.99) / 1000;
 	report_add(bench->report, &result);
-	report_add(bench->report, &other);
+	if (!mapped)
+		report_add(bench->report, &other);
 	return true;
 }
 
@@ -390,7 +456,9 @@ static bool measure_daemon(struct bench *bench)
 	struct service service = { 0 };
 	struct member m = { 0 };
 	bool good = service_start(&service, bench->cpus.far) &&
-		    join(&m, &service) && measure_beside(bench, &service, &m);
+		    join(&m, &service) &&
+		    measure_beside(bench, &service, &m, false) &&
+		    measure_beside(bench, &service, &m, true);
 
 	tenure_disconnect(m.connection);
 	service_stop(&service);
