@@ -22,13 +22,15 @@
  * S10: how long is the worker away from everybody for one turn, ticks with the
  * release jobs that come of them? Thread CPU time, the p99.9 where p50 stands, and
  * then the slowest; while a million handles out of 10^7 are reclaimed that were
- * destroyed in random order, and (S10-death) in the death of S9. All belong to
- * one client.
+ * destroyed in random order, (S10-death) in the death of S9, and (S10-contexts)
+ * in that of a client with 4095 contexts, from its first moment on. All belong
+ * to one client.
  */
 #include "bench/bench.h"
 
 #include "bench/child.h"
 #include "bench/clock.h"
+#include "bench/contexts.h"
 #include "bench/world.h"
 #include "daemon/turn.h"
 
@@ -154,6 +156,27 @@ static void measure_death_turns(const struct bench *bench,
 	world_free(world);
 }
 
+/* The death of a client with as many contexts as one may have, all with work
+ * in flight. That it is told of the death is a sample, too. */
+static void measure_context_turns(const struct bench *bench,
+				  struct histogram *ticks)
+{
+	size_t n = bench->smoke ? WORLD_BATCH : 65536;
+	struct world *world = world_new(n, WORLD_BATCH, WORLD_PAGES_DAEMON);
+	struct contexts users;
+	uint64_t start;
+
+	contexts_init(&users, world, WORDS_PER_CLIENT_MAX - 1, 1);
+	contexts_use(&users, world->handles, n);
+	histogram_init(ticks);
+	start = thread_ns();
+	broker_disconnect(&world->broker, world->session, 0, NULL);
+	histogram_record(ticks, (thread_ns() - start) * 1000);
+	run_ticks(world, ticks);
+	contexts_deinit(&users);
+	world_free(world);
+}
+
 /* Each pass has a client of its own that dies. */
 static struct quantiles measure_deaths(const struct bench *bench,
 				       const char **ret_pages)
@@ -209,6 +232,9 @@ static bool measure_core_death(struct bench *bench)
 	measure_death_turns(bench, &ticks);
 	add_ticks(bench, "S10-death", "CPU time of a turn then, p99.9, slowest",
 		  &ticks);
+	measure_context_turns(bench, &ticks);
+	add_ticks(bench, "S10-contexts",
+		  "the same, one with 4095 contexts at work", &ticks);
 	return true;
 }
 
