@@ -8,8 +8,12 @@
  *	 parked ---------------------------------> active
  *	   ^                                         |
  *	   +-----------------------------------------+
- *	     nothing for as long as patience says; the client has been
- *	     asked to ring, and a last look has found nothing
+ *	     nothing from anybody for as long as patience says; the client has
+ *	     been asked to ring, and a last look has found nothing
+ *
+ * As long as one port keeps the worker awake the others cost a look each round,
+ * and being parked would cost their clients a doorbell and a wake-up at each
+ * return. So they stay, unless they are many: then each goes by its own time.
  *
  * Awake it goes round its active ports, one bounded turn each, in a circle.
  * Every now and then it asks the kernel, without waiting, whether one of the
@@ -60,6 +64,8 @@
  *      clients' are due, the active ports have their turns in between.
  *  G8  Between two looks of a port's timer lies a whole period, which begins
  *      when the first look has ended.
+ *  G9  A port is not parked while the worker is awake for another one, unless
+ *      more than WORKER_COMPANY are active.
  */
 #include "daemon/worker.h"
 
@@ -102,6 +108,8 @@ struct worker {
 	/* The worker's. */
 	bool stopping;
 	struct port_list active, timers; /* timers: the next one first */
+	uint32_t n_active;
+	uint64_t awake_until_ns; /* for the most patient of those with work */
 	struct agenda agenda; /* of looks at offers */
 	uint64_t now_ns;
 	uint64_t listened_ns;
@@ -157,6 +165,7 @@ static void active_put(struct worker *worker, struct port *port)
 
 	port->previous_active = list->last;
 	LIST_PUT(list, port, next_active);
+	worker->n_active++;
 	port->is_active = true;
 }
 
@@ -172,6 +181,7 @@ static void active_remove(struct worker *worker, struct port *port)
 		port->next_active->previous_active = port->previous_active;
 	else
 		list->last = port->previous_active;
+	worker->n_active--;
 	port->is_active = false;
 }
 
@@ -344,13 +354,23 @@ static void look_at_all_progress(struct worker *worker)
 	engine_unlock(worker->config.engine);
 }
 
+/* Whether it has had nothing to do for so long that the worker would rather
+ * sleep; but not while it is awake for others anyway, and they are few. */
+static bool has_idled(const struct worker *worker, const struct port *port)
+{
+	if (worker->n_active <= WORKER_COMPANY &&
+	    worker->now_ns < worker->awake_until_ns)
+		return false;
+	return worker->now_ns - port->worked_ns >=
+	       patience_window_ns(&port->patience);
+}
+
 /* Nothing was found; stops looking if that has lasted long enough. */
 static void park_if_idle(struct worker *worker, struct port *port)
 {
 	bool waits;
 
-	if (worker->now_ns - port->worked_ns <
-	    patience_window_ns(&port->patience))
+	if (!has_idled(worker, port))
 		return;
 	waits = waits_for_progress(worker, port);
 	if (!ring_server_park(&port->server, waits))
@@ -396,6 +416,21 @@ static enum port_served serve(struct worker *worker, struct port *port)
 	return served;
 }
 
+/* There was work. If it was waited for only because of others, that says nothing
+ * of how long to wait for it. */
+static void learn(struct worker *worker, struct port *port)
+{
+	uint64_t gap_ns = worker->now_ns - port->worked_ns;
+	uint64_t window_ns = patience_window_ns(&port->patience);
+
+	if (gap_ns <= window_ns)
+		patience_found(&port->patience, gap_ns);
+	worker->now_ns = monotonic_ns();
+	port->worked_ns = worker->now_ns;
+	worker->awake_until_ns =
+		max_u64(worker->awake_until_ns, worker->now_ns + window_ns);
+}
+
 /* Serves every active port once. Whether anything was done. */
 static bool go_round(struct worker *worker)
 {
@@ -406,10 +441,7 @@ static bool go_round(struct worker *worker)
 		next = port->next_active;
 		switch (serve(worker, port)) {
 		case PORT_BUSY:
-			patience_found(&port->patience,
-				       worker->now_ns - port->worked_ns);
-			worker->now_ns = monotonic_ns();
-			port->worked_ns = worker->now_ns;
+			learn(worker, port);
 			any = true;
 			break;
 		case PORT_IDLE:
@@ -490,6 +522,8 @@ static void serve_late(struct worker *worker, struct port_list late)
 
 static void forget(struct worker *worker, struct port_list closing)
 {
+	/* It may have been awake for one of them. */
+	worker->awake_until_ns = 0;
 	for (struct port *port = closing.first; port;
 	     port = port->next_closing) {
 		timer_stop(worker, port);

@@ -587,6 +587,56 @@ static void test_idle_g4(void **state)
 }
 
 /* Makes an offer as the library does. */
+static void ping_once(struct member *member)
+{
+	const struct wire_request head = { .opcode = WIRE_OP_PING };
+
+	assert_int_equal(raw_ring_call(&member->ring, &head, NULL, 0, NULL), 0);
+}
+
+static bool is_parked(const struct member *member)
+{
+	return (ring_daemon_need_look(member->ring.end.ring) &
+		RING_NEED_SUBMISSION) != 0;
+}
+
+static void wait_until_parked(const struct member *member)
+{
+	while (!is_parked(member))
+		usleep(1000);
+}
+
+/* One that is soon lost patience with, and the worker awake for another. */
+static void test_company_g9(void **state)
+{
+	const uint64_t long_ns = 100 * NS_PER_S;
+	struct member others[WORKER_COMPANY], one;
+
+	(void)state;
+	join(&one, 1000);
+	join(&others[0], long_ns);
+	ping_once(&others[0]);
+	ping_once(&one);
+	usleep(20000);
+	assert_false(is_parked(&one));
+	for (int i = 1; i < WORKER_COMPANY; i++) {
+		join(&others[i], long_ns);
+		ping_once(&others[i]);
+	}
+	ping_once(&one);
+	wait_until_parked(&one);
+	leave(&others[0]);
+	ping_once(&others[1]);
+	ping_once(&one);
+	usleep(20000);
+	assert_false(is_parked(&one));
+	for (int i = 1; i < WORKER_COMPANY; i++)
+		leave(&others[i]);
+	/* Nobody is left for whom it was awake. */
+	wait_until_parked(&one);
+	leave(&one);
+}
+
 static void offer(struct member *member, uint32_t entry, uint64_t handle,
 		  uint64_t until_ns)
 {
@@ -728,6 +778,7 @@ int main(void)
 		TEST(test_progress_of_the_parked_g6),
 		TEST(test_offers_g7),
 		TEST(test_many_offers_g7),
+		TEST(test_company_g9),
 		TEST(test_idle_g4),
 	};
 
