@@ -78,6 +78,7 @@ struct destroy_case {
 	/* So many contexts use them, per_value of them until the same value of
 	 * one; none: nobody does. */
 	uint32_t contexts, per_value;
+	bool alone; /* each by a free of its own, not by lists */
 };
 
 /* Figures for each handle: both steps together, and each of them. */

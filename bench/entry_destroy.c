@@ -11,6 +11,9 @@
  * A sample is one batch: its destroy and its reclaim, divided by 1024. Nobody
  * uses them, so there is one stream, the session's.
  *
+ * S0-free: the same handles by the free queue, 1024 at a time, each judged and
+ * retired by itself: a list that is all or nothing is gone through twice.
+ *
  * S0-64 and S0-4095: the same while work of so many contexts uses them, each
  * one that of one context, so that the entries of a list go to as many
  * timelines. 64 of them wait for each value of a context, or each has a value
@@ -37,18 +40,21 @@ static const double S0_TARGET = 1.25, DISTINCT_TARGET = 1.7;
 /* Picoseconds of each batch in one pass. */
 struct batches {
 	size_t count;
+	bool alone; /* see struct destroy_case */
 	uint64_t *retire, *reclaim;
 };
 
 static void retire_all(struct world *world, const uint64_t *handles,
 		       struct batches *b)
 {
+	void (*step)(struct world *, const uint64_t *, uint32_t) =
+		b->alone ? world_free_each : world_destroy;
 	uint64_t before = now_ns();
 
 	for (size_t i = 0; i < b->count; i++) {
 		uint64_t now;
 
-		world_destroy(world, handles + i * WORLD_BATCH, WORLD_BATCH);
+		step(world, handles + i * WORLD_BATCH, WORLD_BATCH);
 		now = now_ns();
 		b->retire[i] = (now - before) * 1000 / WORLD_BATCH;
 		before = now;
@@ -168,7 +174,8 @@ struct destroy_figures measure_destroy(const struct bench *bench,
 	struct world *world =
 		world_new(what->n, WORLD_BATCH,
 			  what->small ? WORLD_PAGES_SMALL : WORLD_PAGES_DAEMON);
-	struct batches b = { .count = pass_batches(what->n) };
+	struct batches b = { .count = pass_batches(what->n),
+			     .alone = what->alone };
 	struct destroy_figures figures = { .pages = world_page_name(world) };
 	struct contexts contexts;
 
@@ -249,8 +256,10 @@ static bool run(struct bench *bench, const char *id,
 bool entry_destroy(struct bench *bench)
 {
 	struct destroy_case what = { .n = bench_live(bench) };
+	const struct destroy_case alone = { .n = what.n, .alone = true };
 
-	if (!run(bench, "S0", &what, S0_TARGET))
+	if (!run(bench, "S0", &what, S0_TARGET) ||
+	    !run(bench, "S0-free", &alone, S0_TARGET))
 		return false;
 	what.n *= 10;
 	return !bench->full || run(bench, "S0-1e8", &what, 0);

@@ -73,6 +73,8 @@ static const struct visit {
 	{ "F-4k", "the same on 4 KiB pages", "4k", "add" },
 	{ "F-shm", "the same on shared pages", "shm", "add" },
 	{ "F-read", "one prefetched random read, huge pages", "thp", "read" },
+	{ "F-judge", "F-read, then F-thp, 1024 lines after 1024", "thp",
+	  "judge" },
 };
 
 static bool add_raw(struct bench *bench, const char *game, const char *id,

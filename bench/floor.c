@@ -9,12 +9,15 @@
  * it shares nothing with what it bounds.
  *
  *	tenure-floor [--lines N] [--distance N] [--pages thp|4k|shm]
- *		     [--operation add|read|sweep] [--passes N] [--visits N]
+ *		     [--operation add|read|sweep|judge] [--passes N]
+ *		     [--visits N]
  *	tenure-floor --spin CPU,CPU [--passes N] [--visits N]
  *
  * A visit is a locked addition to one word (add) or a load of it (read),
  * prefetched so many visits ahead. The order is a random permutation of the
  * lines, taken round and round; sweep is add in the order of their addresses.
+ * Who must have looked at all of a list before he changes any of it cannot do
+ * with one visit: judge reads 1024 lines, and then adds to each.
  * Samples are blocks of 1024 visits. One JSON object is printed, in
  * nanoseconds: p50, p99 and p999 are medians over the passes, and visit_ns is
  * the median of the passes' means.
@@ -37,7 +40,8 @@ struct job {
 	size_t lines, distance, visits;
 	unsigned int passes;
 	const char *pages;
-	bool reads, sweeps, spins;
+	const char *operation;
+	bool reads, sweeps, judges, spins;
 	int cpu[2];
 };
 
@@ -123,6 +127,13 @@ static void read_block(const struct ground *ground, size_t from,
 	sink = sum;
 }
 
+static void judge_block(const struct ground *ground, size_t from,
+			size_t distance)
+{
+	read_block(ground, from, distance);
+	add_block(ground, from, 0);
+}
+
 /* One pass over all visits; its samples go to the histogram. */
 static uint64_t gather(const struct job *job, const struct ground *ground,
 		       struct histogram *histogram)
@@ -135,6 +146,8 @@ static uint64_t gather(const struct job *job, const struct ground *ground,
 
 		if (job->reads)
 			read_block(ground, i, job->distance);
+		else if (job->judges)
+			judge_block(ground, i, job->distance);
 		else
 			add_block(ground, i, job->distance);
 		now = now_ns();
@@ -223,10 +236,7 @@ static void print(const struct job *job, const struct passes *passes)
 	else
 		printf("{\"lines\":%zu,\"pages\":\"%s\",\"distance\":%zu,"
 		       "\"operation\":\"%s\",\"visit_ns\":%.2f,",
-		       job->lines, job->pages, job->distance,
-		       job->reads  ? "read" :
-		       job->sweeps ? "sweep" :
-				     "add",
+		       job->lines, job->pages, job->distance, job->operation,
 		       1e9 / q.throughput);
 	printf("\"p50\":%.3f,\"p99\":%.3f,\"p999\":%.3f,"
 	       "\"throughput\":%.0f}\n",
@@ -266,9 +276,12 @@ static bool take(int option, const char *text, struct job *job)
 		return strcmp(text, "thp") == 0 || strcmp(text, "4k") == 0 ||
 		       strcmp(text, "shm") == 0;
 	case 'o':
+		job->operation = text;
 		job->reads = strcmp(text, "read") == 0;
 		job->sweeps = strcmp(text, "sweep") == 0;
-		return job->reads || job->sweeps || strcmp(text, "add") == 0;
+		job->judges = strcmp(text, "judge") == 0;
+		return job->reads || job->sweeps || job->judges ||
+		       strcmp(text, "add") == 0;
 	case 's':
 		job->spins = true;
 		return sscanf(text, "%d,%d", &job->cpu[0], &job->cpu[1]) == 2;
@@ -322,7 +335,8 @@ int main(int argc, char **argv)
 			   .distance = 24,
 			   .passes = 7,
 			   .visits = 4 << 20,
-			   .pages = "thp" };
+			   .pages = "thp",
+			   .operation = "add" };
 
 	if (!parse(argc, argv, &job)) {
 		fprintf(stderr, "tenure-floor: bad arguments\n");

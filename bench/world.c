@@ -259,6 +259,16 @@ void world_destroy(struct world *world, const uint64_t *handles, uint32_t count)
 		"a destroy is refused");
 }
 
+void world_free_each(struct world *world, const uint64_t *handles,
+		     uint32_t count)
+{
+	static struct wire_reply refusals[LIST_ENTRIES_MAX];
+
+	require(broker_free(&world->broker, world->session, handles, count, 0,
+			    refusals) == 0,
+		"a free is refused");
+}
+
 /* One job; how many it has given back. */
 static uint32_t reclaim_job(struct world *world)
 {

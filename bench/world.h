@@ -46,6 +46,8 @@ void world_free(struct world *world);
 void world_create(struct world *world, uint64_t *ret_handles, uint32_t count);
 
 /* One destroy of count handles, at most WORLD_BATCH. */
+void world_free_each(struct world *world, const uint64_t *handles,
+		     uint32_t count);
 void world_destroy(struct world *world, const uint64_t *handles,
 		   uint32_t count);
 
