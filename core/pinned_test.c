@@ -104,7 +104,7 @@ static void g1_the_end_waits(void **state)
 	struct seat *s = *state, dying;
 	uint64_t handle, device;
 	struct obituary obituary;
-	struct slot *leaked;
+	struct slot *leaked, *alive;
 
 	seat_take(&dying, s->world);
 	handle = create(&dying);
@@ -116,11 +116,18 @@ static void g1_the_end_waits(void **state)
 			 BROKER_LATER);
 	settle(s);
 	assert_false(seat_heard(&dying, dying.id));
+	/* Another device of it has one that is pinned while it lives. */
+	assert_int_equal(
+		seat_device_create(&dying, dying.adapter, &dying.device), 0);
+	alive = pin(&dying, create(&dying));
 	inproc_kill(s->world, dying.client);
 	settle(s);
 	assert_false(inproc_take_obituary(s->world, dying.client, &obituary));
 	assert_int_equal(world_state(s->world)->n_ending, 1);
 	table_unpin(leaked);
+	wait_a_period(s);
+	assert_int_equal(world_state(s->world)->n_ending, 1);
+	table_unpin(alive);
 	wait_a_period(s);
 	assert_true(inproc_take_obituary(s->world, dying.client, &obituary));
 	assert_int_equal(world_state(s->world)->n_ending, 0);
