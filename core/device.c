@@ -24,7 +24,6 @@
  */
 #include "core/device.h"
 
-#include "core/context.h"
 #include "core/rules.h"
 #include "core/session.h"
 
@@ -91,31 +90,24 @@ struct outcome adapter_find(struct env *env, uint32_t session, uint64_t adapter,
 	return outcome;
 }
 
-/* At most WORDS_PER_CLIENT_MAX contexts of a session. */
-static void end_contexts(struct env *env, const struct device *d,
-			 bool terminate)
-{
-	uint32_t context = d->first_context;
-
-	for (; context != 0; context = context_at(&env->region, context)->next)
-		context_end(env, context, terminate);
-}
-
-/* Waits for work end here; those for the release go on. */
+/* Waits for work end here; those for the release go on. That its contexts end
+ * is the first that its teardown does. */
 static void device_remove(struct env *env, uint32_t device, bool terminate)
 {
 	struct device *d = device_at(&env->region, device);
+	bool again = terminate && !d->terminate;
 
+	d->terminate |= terminate;
+	stored();
 	if (d->state != DEVICE_REMOVED) {
 		d->state = DEVICE_REMOVED;
-		d->sweep = SWEEP_QUIESCE;
-		d->unquiet = d->first_context;
 		waiter_fail_all(env, d->session, device, -ENODEV,
 				TENURE_REASON_DEVICE_REMOVED);
-		end_contexts(env, d, terminate);
-	} else if (terminate) {
-		end_contexts(env, d, terminate);
+	} else if (!again || d->sweep > SWEEP_QUIESCE) {
+		return;
 	}
+	d->sweep = SWEEP_END;
+	d->unquiet = d->first_context;
 }
 
 void device_close(struct env *env, uint32_t device, bool terminate)

@@ -308,7 +308,7 @@ static void finish_device(struct rebuild *r, uint32_t device)
 	for (; context != 0; context = context_at(r->region, context)->next)
 		if (context_at(r->region, context)->state == CONTEXT_ENDING)
 			context_end(r->env, context,
-				    s->phase == SESSION_ENDING);
+				    s->phase == SESSION_ENDING || d->terminate);
 }
 
 static void finish_sessions(struct rebuild *r)

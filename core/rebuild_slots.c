@@ -115,6 +115,7 @@ static void link_device(struct rebuild *r, uint32_t device)
 	d->first_context = d->unquiet = d->n_fences = 0;
 	d->cursor_segment = d->cursor_slot = 0;
 	d->sweep = d->state == DEVICE_REMOVED ? SWEEP_QUIESCE : SWEEP_NONE;
+	d->terminate &= d->state == DEVICE_REMOVED;
 	d->owner.id = owner_of_device(device);
 	owner_reset(&d->owner);
 }

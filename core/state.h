@@ -252,7 +252,8 @@ enum device_state {
 
 enum device_sweep {
 	SWEEP_NONE, /* not removed */
-	SWEEP_QUIESCE, /* waiting for the work of its contexts */
+	SWEEP_END, /* its contexts are told that they end */
+	SWEEP_QUIESCE, /* waiting for their work */
 	SWEEP_ALLOCATIONS, /* those that the device owns itself */
 	SWEEP_RESOURCES,
 	SWEEP_CONTEXTS, /* with the allocations that belong to them */
@@ -266,6 +267,7 @@ struct device {
 	uint8_t state; /* enum device_state */
 	uint8_t sweep; /* enum device_sweep */
 	uint8_t closing; /* the handle goes too, at the end */
+	uint8_t terminate; /* what its contexts have counts as done */
 	uint8_t adapter;
 	uint32_t session;
 	uint32_t slot;
@@ -273,7 +275,8 @@ struct device {
 	uint32_t next, previous; /* of the session's devices */
 	uint32_t cursor_segment, cursor_slot; /* where the sweep stands */
 	uint32_t first_context;
-	uint32_t unquiet; /* when removed: those before it are quiet */
+	/* When removed: those before it have been told, or are quiet. */
+	uint32_t unquiet;
 	uint32_t n_fences; /* openings of fences among its slots */
 	struct owner owner; /* resources and allocations */
 };

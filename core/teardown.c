@@ -2,7 +2,7 @@
 /*
  * Teardown: death in named phases.
  *
- *	device:   QUIESCE -> ALLOCATIONS -> RESOURCES -> CONTEXTS -> FENCES
+ *	device:   END -> QUIESCE -> ALLOCATIONS -> RESOURCES -> CONTEXTS -> FENCES
  *	                  -> DRAIN -> DONE -> handle, record
  *	session:  devices -> tokens -> adapter handles -> ENDED
  *	context:  quiet -> its allocations -> handle, record
@@ -13,9 +13,10 @@
  * dead before a backend is told: removing a device and ending a session make
  * every request fail at once.
  *
- * A device waits in QUIESCE until every context of it is quiet, and looks at
- * each once; nothing is swept before, so no memory goes while work uses it. When the work is
- * terminated, or its client is dead, it counts as done at once.
+ * A device tells its contexts that they end, and waits in QUIESCE until every
+ * one of them is quiet, and looks at each once; nothing is swept before, so no
+ * memory goes while work uses it. When the work is terminated, or its client is
+ * dead, it counts as done when the context is told.
  *
  * A step retires no more than fits into the chunk that a stream always has,
  * and runs only when the stream is empty: so teardown never needs memory, and
@@ -50,6 +51,7 @@
 
 /* Lines that are visited for the end of one. */
 enum {
+	END_VISITS = 2, /* it is told that it ends */
 	CONTEXT_VISITS = 8, /* its word, slot, segment, map, neighbours, run */
 	DEVICE_VISITS = 8,
 	FENCE_VISITS = 4,
@@ -196,6 +198,20 @@ bool teardown_waits_for_pins(const struct region *region,
 	return d->owner.live > 0 && session_at(region, d->session)->n_pinned;
 }
 
+/* Tells the contexts of a removed device that they end, as far as the budget
+ * goes; whether all know. */
+static bool tell_end(struct env *env, struct device *d, int64_t *budget)
+{
+	while (d->unquiet != 0 && *budget > 0) {
+		uint32_t context = d->unquiet;
+
+		d->unquiet = context_at(&env->region, context)->next;
+		context_end(env, context, d->terminate);
+		*budget -= END_VISITS;
+	}
+	return d->unquiet == 0;
+}
+
 /*
  * The same, from where the last look stopped, as far as the budget goes: a
  * context that is quiet stays so, since a removed device takes no more work.
@@ -263,6 +279,12 @@ static bool sweep_device(struct env *env, uint32_t device, int64_t *budget)
 	switch ((enum device_sweep)d->sweep) {
 	case SWEEP_NONE:
 		return false;
+	case SWEEP_END:
+		if (tell_end(env, d, budget)) {
+			d->sweep = SWEEP_QUIESCE;
+			d->unquiet = d->first_context;
+		}
+		return true;
 	case SWEEP_QUIESCE:
 		if (!quiesce(&env->region, d, budget))
 			return *budget <= 0;

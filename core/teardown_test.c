@@ -391,10 +391,11 @@ static int64_t spent(const struct seat *s, uint32_t budget)
 }
 
 /*
- * A device with many contexts, of which one still works: the others are looked
- * at once, in ticks that take no more than their budget, and not again whenever
- * the client has something to do. When it has ended, they are freed by ticks
- * that pay for the lines of each.
+ * A device with many contexts, of which one still works: the request only says
+ * that they end. They are told, and the others looked at, once, in ticks that
+ * take no more than their budget, and not again whenever the client has
+ * something to do. When the work has ended they are freed, by ticks that pay for
+ * the lines of each.
  */
 static void g4_contexts_are_looked_at_once(void **state)
 {
@@ -419,7 +420,8 @@ static void g4_contexts_are_looked_at_once(void **state)
 		assert_in_range(cost, 1, BUDGET);
 		sum += cost;
 	}
-	assert_in_range(sum, CONTEXTS - 1, CONTEXTS + 20);
+	/* Each is told that it ends, two visits, and looked at. */
+	assert_in_range(sum, 3 * CONTEXTS - 1, 3 * CONTEXTS + 20);
 	for (int i = 0; i < 10; i++) {
 		session_wake(world_env(s->world), s->client);
 		assert_in_range(spent(s, BUDGET), 1, 3);
@@ -437,6 +439,42 @@ static void g4_contexts_are_looked_at_once(void **state)
 	inproc_pump_by_itself(s->world, true);
 	inproc_pump_all(s->world);
 	assert_int_equal(seat_session(s)->n_devices, 0);
+	inproc_check(s->world);
+}
+
+/* Work that was left to end is terminated while contexts are being told. */
+static void g4_terminated_meanwhile(void **state)
+{
+	enum { CONTEXTS = 40 };
+	struct seat *s = *state;
+	const struct session *session = seat_session(s);
+	uint64_t contexts[CONTEXTS];
+
+	for (int i = 0; i < CONTEXTS; i++) {
+		assert_int_equal(seat_context_create(s, &contexts[i], NULL), 0);
+		assert_int_equal(seat_submit(s, contexts[i], 5, NULL, 0), 0);
+	}
+	inproc_pump_by_itself(s->world, false);
+	assert_int_equal(seat_event(s, WIRE_TEST_ADAPTER_STOP, 0, s->adapter),
+			 0);
+	assert_int_equal(session->n_quiescing, 0);
+	spent(s, CONTEXTS);
+	assert_int_equal(session->n_quiescing, CONTEXTS / 2);
+	inproc_check(s->world);
+	assert_int_equal(seat_send_device_destroy(s, s->device,
+						  TENURE_END_TERMINATE),
+			 BROKER_LATER);
+	spent(s, CONTEXTS);
+	assert_int_equal(session->n_quiescing, 0);
+	assert_int_equal(seat_context(s, contexts[0])->done, 0);
+	assert_int_equal(seat_context(s, contexts[CONTEXTS - 1])->done, 5);
+	inproc_check(s->world);
+	/* Who takes over now goes on with it. */
+	inproc_recover(s->world, true);
+	inproc_check(s->world);
+	inproc_pump_by_itself(s->world, true);
+	inproc_pump_all(s->world);
+	assert_int_equal(world_state(s->world)->n_contexts, 0);
 	inproc_check(s->world);
 }
 
@@ -507,6 +545,7 @@ int main(void)
 		seated(g3_answers_go_with_the_client),
 		seated(g4_contexts_are_looked_at_once),
 		seated(g4_contexts_that_go_meanwhile),
+		seated(g4_terminated_meanwhile),
 		seated(g4_many_devices),
 		cmocka_unit_test(bounded_work_of_large_resources),
 		cmocka_unit_test(bounded_work_in_steps_of_any_size),
