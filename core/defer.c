@@ -24,6 +24,8 @@
  *      before its destroy uses it, unless the destroy said otherwise.
  *  G2  Moving needs no memory and cannot fail.
  *  G3  One call moves no more than its budget and one resource's children.
+ *
+ * models/defer.pml has these rules once more, beside contexts that halt.
  */
 #include "core/defer.h"
 
