@@ -104,6 +104,93 @@ static void who_waited_still_waits(void **state)
 	inproc_free(world);
 }
 
+/* The job of a destroy is carried out, and who did it dies before he says so;
+ * all that can be released again is. */
+static void die_with_the_answer(struct seat *seat)
+{
+	struct checking *backend = inproc_backend(seat->world, 0);
+
+	while (checking_stores(backend) > 0)
+		inproc_pump(seat->world);
+	assert_int_equal(inproc_releases_out(seat->world), 1);
+	inproc_recover(seat->world, false);
+	inproc_releases(seat->world, INPROC_RELEASES_PROMPT);
+	inproc_pump_all(seat->world);
+	inproc_check(seat->world);
+}
+
+static uint64_t stores_held(struct inproc *world)
+{
+	struct wire_status status;
+
+	broker_status(inproc_broker(world), &status);
+	return status.stores;
+}
+
+/*
+ * What was said to be unused, and has been released, waits for its work all
+ * the same: until that has ended it is counted, and nobody has it.
+ */
+static void what_was_assumed_waits_without_memory(void **state)
+{
+	struct inproc *world = inproc_new(NULL);
+	uint64_t context, list[1], id;
+	struct seat seat;
+
+	(void)state;
+	seat_take(&seat, world);
+	assert_int_equal(seat_context_create(&seat, &context, NULL), 0);
+	assert_int_equal(seat_create(&seat, 0, 0, 1, NULL, list), 0);
+	assert_int_equal(seat_submit(&seat, context, 4, list, 1), 0);
+	inproc_pump_by_itself(world, false);
+	inproc_releases(world, INPROC_RELEASES_RANDOM);
+	assert_int_equal(
+		seat_send_destroy(&seat, 0, list, 1,
+				  TENURE_DESTROY_SYNCHRONOUS |
+					  TENURE_DESTROY_ASSUME_NOT_IN_USE),
+		BROKER_LATER);
+	id = seat.id;
+	die_with_the_answer(&seat);
+	assert_int_equal(stores_held(world), 1);
+	assert_false(seat_heard(&seat, id));
+	inproc_pump_by_itself(world, true);
+	assert_int_equal(seat_progress(&seat, context, 4), 0);
+	assert_true(seat_heard(&seat, id));
+	assert_int_equal(seat.reply.head.status, 0);
+	assert_int_equal(stores_held(world), 0);
+	inproc_check(world);
+	inproc_free(world);
+}
+
+/* The same for one of all contexts: it waits for what was submitted since. */
+static void what_all_share_waits_without_memory(void **state)
+{
+	struct inproc *world = inproc_new(NULL);
+	uint64_t context, shared;
+	struct seat seat;
+
+	(void)state;
+	seat_take(&seat, world);
+	assert_int_equal(seat_context_create(&seat, &context, NULL), 0);
+	assert_int_equal(
+		seat_context_allocate(
+			&seat, context,
+			TENURE_CONTEXT_ALLOCATION_SHARED_ACROSS_CONTEXTS, 1,
+			&shared),
+		0);
+	inproc_pump_by_itself(world, false);
+	inproc_releases(world, INPROC_RELEASES_RANDOM);
+	assert_int_equal(seat_context_free(&seat, seat.adapter, shared), 0);
+	assert_int_equal(seat_submit(&seat, context, 4, NULL, 0), 0);
+	die_with_the_answer(&seat);
+	assert_int_equal(stores_held(world), 1);
+	inproc_pump_by_itself(world, true);
+	assert_int_equal(seat_progress(&seat, context, 4), 0);
+	assert_int_equal(stores_held(world), 0);
+	inproc_check(world);
+	inproc_free(world);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -111,6 +198,8 @@ int main(void)
 		cmocka_unit_test(jobs_that_were_not_out_are_new),
 		cmocka_unit_test(clients_are_told_in_turn),
 		cmocka_unit_test(who_waited_still_waits),
+		cmocka_unit_test(what_was_assumed_waits_without_memory),
+		cmocka_unit_test(what_all_share_waits_without_memory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -28,10 +28,13 @@
  * words of one change the compiler is held (stored() in core/base.h); that is
  * all that a running broker pays.
  *
- * What is lost: the order in which memory that was retired is given back, and
- * that a destroy was told to assume that nothing uses it (it then waits for
- * the work after all). A release job that was out is handed out again, and
- * says so: who carries it out must find done what is done.
+ * What is lost: the order in which memory that was retired is given back, that
+ * a destroy was told to assume that nothing uses it (it then waits for the work
+ * after all), and up to where one of all contexts waited for them (it waits for
+ * what was submitted since, too). A release job that was out is handed out
+ * again, at once or after such a wait, and says so: who carries it out must
+ * find done what is done. Until then its memory is charged, though it may be
+ * back.
  *
  * Guarantees, cited by the tests:
  *

@@ -466,6 +466,7 @@ static void tell_work(struct story *s)
 	STEP(s, "submit_set",
 	     assert_int_equal(seat_submit(one, s->contexts[1], 3, lone + 1, 3),
 			      0));
+	assert_int_equal(seat_submit(one, s->contexts[1], 3, lone + 5, 1), 0);
 	assert_int_equal(seat_submit(one, s->contexts[1], 4, children, 2), 0);
 	STEP_WHOLE(s, "context_allocate", 3,
 		   assert_int_equal(seat_context_allocate(one, s->contexts[0],
@@ -486,6 +487,12 @@ static void tell_work(struct story *s)
 	doom_all(s, children + 1, 3, DYING_TOGETHER);
 	STEP_WHOLE(s, "destroy_with_orphans", -4,
 		   assert_int_equal(seat_destroy(one, kept, NULL, 0, 0), 0));
+	/* What that says is lost with who has it; the memory is back once. */
+	doom(s, lone[5], DYING);
+	STEP(s, "destroy_assumed",
+	     assert_int_equal(seat_destroy(one, 0, lone + 5, 1,
+					   TENURE_DESTROY_ASSUME_NOT_IN_USE),
+			      0));
 	STEP(s, "progress",
 	     assert_int_equal(seat_progress(one, s->contexts[0], 5), 0));
 	STEP(s, "progress_set",

@@ -176,16 +176,21 @@ static uint32_t find_resource(const struct checking *c, uint64_t value)
 	return slot;
 }
 
+bool checking_has(const struct checking *c, uint64_t allocation)
+{
+	uint32_t slot = (uint32_t)allocation - 1;
+
+	return allocation != 0 && slot < c->allocations.n &&
+	       allocation_at(c, slot)->value == allocation;
+}
+
 static uint32_t find_allocation(const struct checking *c, uint64_t value)
 {
-	uint32_t slot = (uint32_t)value - 1;
-
-	if (value == 0 || slot >= c->allocations.n ||
-	    allocation_at(c, slot)->value != value)
+	if (!checking_has(c, value))
 		broken("hAllocation %#jx is no allocation of this backend, or "
 		       "was destroyed before",
 		       (uintmax_t)value);
-	return slot;
+	return (uint32_t)value - 1;
 }
 
 static const struct store *find_store(const struct checking *c, uint32_t id)
@@ -510,13 +515,9 @@ static bool still_to_do(const struct checking *c, struct backend_destroy *d,
 {
 	uint32_t resource = (uint32_t)d->resource - 1, n = 0;
 
-	for (uint32_t i = 0; i < d->count; i++) {
-		uint32_t slot = (uint32_t)d->allocations[i] - 1;
-
-		if (slot < c->allocations.n &&
-		    allocation_at(c, slot)->value == d->allocations[i])
+	for (uint32_t i = 0; i < d->count; i++)
+		if (checking_has(c, d->allocations[i]))
 			list[n++] = d->allocations[i];
-	}
 	d->count = n;
 	d->allocations = list;
 	if (d->resource != 0 &&
@@ -715,15 +716,13 @@ void checking_reconcile_resource(struct checking *c,
 void checking_reconcile_allocation(struct checking *c,
 				   const struct inventory_allocation *named)
 {
-	uint32_t slot = (uint32_t)named->allocation - 1;
 	struct allocation *a;
 
-	if (slot >= c->allocations.n ||
-	    allocation_at(c, slot)->value != named->allocation) {
+	if (!checking_has(c, named->allocation)) {
 		REQUIRE(named->retired, "a living allocation is not there");
 		return;
 	}
-	a = allocation_at(c, slot);
+	a = allocation_at(c, find_allocation(c, named->allocation));
 	REQUIRE(!a->named, "an allocation named twice");
 	REQUIRE(a->size_bytes == named->size_bytes &&
 			store_at(c, a->store)->id == named->store,

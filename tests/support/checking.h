@@ -63,6 +63,8 @@ uint64_t checking_stores(const struct checking *checking);
 uint64_t checking_bytes(const struct checking *checking);
 uint64_t checking_allocations(const struct checking *checking);
 uint64_t checking_resources(const struct checking *checking);
+bool checking_has(const struct checking *checking, uint64_t allocation);
+
 /* From now on closes of openings that can write need not be heard of. */
 void checking_hear_readers_only(struct checking *checking);
 
