@@ -308,11 +308,7 @@ static void pinned_things(void **state)
 	assert_int_equal(seat_create(s, 0, RESOURCE, 3, &resource, child), 0);
 	assert_int_equal(seat_create(s, 0, 0, 1, NULL, &handle), 0);
 	for (int i = 0; i < 2; i++)
-		slots[i] =
-			table_pin(world_region(stage->world),
-				  seat_device(s, s->device)->owner.id,
-				  handle_from_wire(i == 0 ? handle : child[0],
-						   seat_session(s)->secret));
+		slots[i] = seat_pin(s, i == 0 ? handle : child[0]);
 	assert_int_equal(seat_destroy(s, resource, NULL, 0, 0), 0);
 	assert_int_equal(seat_destroy(s, 0, &handle, 1, 0), 0);
 	inproc_pump_all(stage->world);

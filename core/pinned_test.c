@@ -29,16 +29,6 @@ static int tear_down(void **state)
 	return 0;
 }
 
-static struct slot *pin(struct seat *s, uint64_t handle)
-{
-	struct slot *slot = table_pin(
-		world_region(s->world), seat_device(s, s->device)->owner.id,
-		handle_from_wire(handle, seat_session(s)->secret));
-
-	assert_non_null(slot);
-	return slot;
-}
-
 static uint64_t create(struct seat *s)
 {
 	uint64_t handle;
@@ -72,8 +62,8 @@ static void g1_the_rest_goes_on(void **state)
 	handle = create(s);
 	assert_int_equal(seat_create(s, 0, RESOURCE, 3, &resource, children),
 			 0);
-	leaked[0] = pin(s, handle);
-	leaked[1] = pin(s, children[1]);
+	leaked[0] = seat_pin(s, handle);
+	leaked[1] = seat_pin(s, children[1]);
 	assert_int_equal(seat_destroy(s, 0, &handle, 1, 0), 0);
 	assert_int_equal(seat_destroy(s, resource, NULL, 0, 0), 0);
 	settle(s);
@@ -108,7 +98,7 @@ static void g1_the_end_waits(void **state)
 
 	seat_take(&dying, s->world);
 	handle = create(&dying);
-	leaked = pin(&dying, handle);
+	leaked = seat_pin(&dying, handle);
 	assert_int_equal(seat_device_create(&dying, dying.adapter, &device), 0);
 	assert_int_equal(seat_destroy(&dying, 0, &handle, 1, 0), 0);
 	assert_int_equal(seat_device_destroy(&dying, device), 0);
@@ -119,7 +109,7 @@ static void g1_the_end_waits(void **state)
 	/* Another device of it has one that is pinned while it lives. */
 	assert_int_equal(
 		seat_device_create(&dying, dying.adapter, &dying.device), 0);
-	alive = pin(&dying, create(&dying));
+	alive = seat_pin(&dying, create(&dying));
 	inproc_kill(s->world, dying.client);
 	settle(s);
 	assert_false(inproc_take_obituary(s->world, dying.client, &obituary));
@@ -138,7 +128,7 @@ static void g1_who_waits_is_answered(void **state)
 {
 	struct seat *s = *state;
 	uint64_t handle = create(s);
-	struct slot *leaked = pin(s, handle);
+	struct slot *leaked = seat_pin(s, handle);
 
 	assert_int_equal(seat_send_destroy(s, 0, &handle, 1,
 					   TENURE_DESTROY_SYNCHRONOUS),
@@ -162,7 +152,7 @@ static void g2_one_look_in_a_period(void **state)
 
 	assert_int_equal(seat_create(s, 0, 0, MANY, NULL, list), 0);
 	for (int i = 0; i < MANY; i++)
-		leaked[i] = pin(s, list[i]);
+		leaked[i] = seat_pin(s, list[i]);
 	assert_int_equal(seat_destroy(s, 0, list, MANY, 0), 0);
 	settle(s);
 	assert_int_equal(seat_session(s)->n_pinned, MANY);
@@ -196,7 +186,7 @@ static void g3_freed_at_the_next_look(void **state)
 
 	assert_int_equal(seat_create(s, 0, 0, 10, NULL, list), 0);
 	for (int i = 0; i < 10; i++)
-		leaked[i] = pin(s, list[i]);
+		leaked[i] = seat_pin(s, list[i]);
 	assert_int_equal(seat_destroy(s, 0, list, 10, 0), 0);
 	settle(s);
 	for (uint32_t i = 0; i < 10; i++) {
@@ -218,7 +208,7 @@ static void g4_each_is_reported_once(void **state)
 
 	assert_int_equal(seat_create(s, 0, 0, 2, NULL, list), 0);
 	for (int i = 0; i < 2; i++)
-		leaked[i] = pin(s, list[i]);
+		leaked[i] = seat_pin(s, list[i]);
 	assert_int_equal(seat_destroy(s, 0, list, 2, 0), 0);
 	settle(s);
 	assert_false(broker_next_pinned(broker, &report));
@@ -256,7 +246,7 @@ static void test_adoption(void **state)
 
 	for (int i = 0; i < 2; i++) {
 		handle = create(s);
-		pin(s, handle);
+		seat_pin(s, handle);
 		assert_int_equal(seat_destroy(s, 0, &handle, 1, 0), 0);
 		settle(s);
 		assert_int_equal(seat_session(s)->n_pinned, 1);

@@ -76,16 +76,12 @@ static void g1_a_pinned_slot_waits(void **state)
 	struct seat *s = *state, other;
 	uint64_t resource, children[3], handle;
 	struct slot *slot;
-	struct region *region = world_region(s->world);
 
 	seat_take(&other, s->world);
 	assert_int_equal(seat_create(s, 0, RESOURCE, 3, &resource, children),
 			 0);
 	assert_int_equal(seat_create(&other, 0, 0, 1, NULL, &handle), 0);
-	slot = table_pin(region, seat_device(s, s->device)->owner.id,
-			 handle_from_wire(children[1],
-					  seat_session(s)->secret));
-	assert_non_null(slot);
+	slot = seat_pin(s, children[1]);
 	inproc_pump_by_itself(s->world, false);
 	assert_int_equal(seat_destroy(s, resource, NULL, 0, 0), 0);
 	assert_int_equal(seat_destroy(&other, 0, &handle, 1, 0), 0);
@@ -194,9 +190,7 @@ static void g2_a_tick_frees_no_more(void **state)
 
 	assert_int_equal(seat_create(s, 0, 0, N, NULL, list), 0);
 	inproc_pump_by_itself(s->world, false);
-	slot = table_pin(world_region(s->world),
-			 seat_device(s, s->device)->owner.id,
-			 handle_from_wire(list[0], seat_session(s)->secret));
+	slot = seat_pin(s, list[0]);
 	assert_int_equal(seat_destroy(s, 0, list, N, 0), 0);
 	while (checking_allocations(backend_of(s)) > 0)
 		inproc_pump(s->world);

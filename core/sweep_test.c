@@ -51,16 +51,6 @@ static uint32_t released_by(const struct seat *s, uint32_t back)
 	return record.count;
 }
 
-static struct slot *pin(const struct seat *s, uint64_t wire)
-{
-	struct slot *slot = table_pin(
-		world_region(s->world), seat_device(s, s->device)->owner.id,
-		handle_from_wire(wire, seat_session(s)->secret));
-
-	assert_non_null(slot);
-	return slot;
-}
-
 /* 700 in full jobs, whatever lies in the table: one job looks at 252, words of
  * the map included. */
 static void g1_full_jobs(void **state)
@@ -177,7 +167,7 @@ static void g3_pinned_ones_stay(void **state)
 
 	assert_int_equal(seat_create(s, 0, 0, N, NULL, list), 0);
 	for (int i = 0; i < N; i++)
-		slots[i] = pin(s, list[i]);
+		slots[i] = seat_pin(s, list[i]);
 	inproc_pump_by_itself(s->world, false);
 	seat_send_device_destroy(s, s->device, 0);
 	world_fail_commit(s->world, 1);

@@ -192,6 +192,21 @@ bool teardown_is_quiet(const struct region *region, const struct device *d)
 	return true;
 }
 
+/*
+ * The same, from where the last look stopped, as far as the budget goes: a
+ * context that is quiet stays so, since a removed device takes no more work.
+ */
+static bool quiesce(const struct region *region, struct device *d,
+		    int64_t *budget)
+{
+	while (d->unquiet != 0 && *budget > 0 &&
+	       context_is_quiet(context_at(region, d->unquiet))) {
+		d->unquiet = context_at(region, d->unquiet)->next;
+		*budget -= 1;
+	}
+	return d->unquiet == 0;
+}
+
 bool teardown_waits_for_pins(const struct region *region,
 			     const struct device *d)
 {
@@ -208,21 +223,6 @@ static bool tell_end(struct env *env, struct device *d, int64_t *budget)
 		d->unquiet = context_at(&env->region, context)->next;
 		context_end(env, context, d->terminate);
 		*budget -= END_VISITS;
-	}
-	return d->unquiet == 0;
-}
-
-/*
- * The same, from where the last look stopped, as far as the budget goes: a
- * context that is quiet stays so, since a removed device takes no more work.
- */
-static bool quiesce(const struct region *region, struct device *d,
-		    int64_t *budget)
-{
-	while (d->unquiet != 0 && *budget > 0 &&
-	       context_is_quiet(context_at(region, d->unquiet))) {
-		d->unquiet = context_at(region, d->unquiet)->next;
-		*budget -= 1;
 	}
 	return d->unquiet == 0;
 }

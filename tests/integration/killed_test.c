@@ -623,17 +623,6 @@ static void make_plain(struct story *s, int seat, uint64_t device)
 	doom(s, resource, DYING);
 }
 
-static struct slot *pin(struct seat *seat, uint64_t wire)
-{
-	struct slot *slot =
-		table_pin(world_region(seat->world),
-			  seat_device(seat, seat->device)->owner.id,
-			  handle_from_wire(wire, seat_session(seat)->secret));
-
-	assert_non_null(slot);
-	return slot;
-}
-
 /* Slots that stay pinned are set aside, and come back. Who dies takes the pins
  * along. */
 static void tell_pins(struct story *s)
@@ -649,8 +638,8 @@ static void tell_pins(struct story *s)
 	know(s, 0, lone);
 	know(s, 0, resource);
 	know_all(s, 0, children, 2);
-	pinned[0] = pin(one, lone);
-	pinned[1] = pin(one, children[0]);
+	pinned[0] = seat_pin(one, lone);
+	pinned[1] = seat_pin(one, children[0]);
 	doom(s, lone, DYING);
 	STEP(s, "destroy_pinned",
 	     assert_int_equal(seat_destroy(one, 0, &lone, 1, 0), 0));

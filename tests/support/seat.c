@@ -522,6 +522,17 @@ struct device *seat_device(const struct seat *seat, uint64_t wire)
 			 seat_slot(seat, wire)->device.device);
 }
 
+struct slot *seat_pin(const struct seat *seat, uint64_t wire)
+{
+	struct slot *slot =
+		table_pin(world_region(seat->world),
+			  seat_device(seat, seat->device)->owner.id,
+			  handle_from_wire(wire, seat_session(seat)->secret));
+
+	assert_non_null(slot);
+	return slot;
+}
+
 void world_fail_commit(struct inproc *world, uint64_t n)
 {
 	inproc_pages(world)->fail_commit = n;

@@ -108,6 +108,8 @@ struct slot *seat_slot(const struct seat *seat, uint64_t wire);
 uint32_t seat_slot_index(const struct seat *seat, uint64_t wire);
 struct context *seat_context(const struct seat *seat, uint64_t wire);
 struct device *seat_device(const struct seat *seat, uint64_t wire);
+/* The slot of something that the seat's device owns, pinned: table_unpin. */
+struct slot *seat_pin(const struct seat *seat, uint64_t wire);
 
 /* Everything committed, byte for byte, but for the count of refusals. */
 struct image;
