@@ -91,6 +91,8 @@ class Harness(unittest.TestCase):
             self.assertEqual((answer["lines"], answer["pages"],
                               answer["distance"]), (10000, pages, 24))
             self.assertGreater(answer["visit_ns"], 0)
+        subprocess.run([FLOOR, "--lines", "1e4", "--visits", "8192",
+                        "--elsewhere", "1e6"], capture_output=True, check=True)
         for wrong in (["--lines", "0"], ["--pages", "2m"], ["more"],
                       ["--lines", "ten"]):
             run = subprocess.run([FLOOR, *wrong], capture_output=True)

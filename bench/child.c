@@ -194,19 +194,24 @@ void service_stop(struct service *service)
 	memset(service, 0, sizeof(*service));
 }
 
-unsigned long long service_resident(const struct service *service)
+void service_resident(const struct service *service, uint64_t *ret_bytes,
+		      uint64_t *ret_huge_bytes)
 {
-	unsigned long long kib = 0;
+	unsigned long long kib;
 	char line[256];
 	FILE *file;
 
-	snprintf(line, sizeof(line), "/proc/%d/status", (int)service->pid);
+	*ret_bytes = *ret_huge_bytes = 0;
+	snprintf(line, sizeof(line), "/proc/%d/smaps_rollup",
+		 (int)service->pid);
 	file = fopen(line, "re");
 	if (!file)
-		return 0;
-	while (fgets(line, sizeof(line), file))
-		if (sscanf(line, "RssAnon: %llu", &kib) == 1)
-			break;
+		return;
+	while (fgets(line, sizeof(line), file)) {
+		if (sscanf(line, "Anonymous: %llu", &kib) == 1)
+			*ret_bytes = kib * 1024;
+		else if (sscanf(line, "AnonHugePages: %llu", &kib) == 1)
+			*ret_huge_bytes = kib * 1024;
+	}
 	fclose(file);
-	return kib * 1024;
 }

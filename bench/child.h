@@ -39,7 +39,8 @@ bool service_start(struct service *service, int cpu);
 /* Ends it and removes what it left. The zero value is allowed. */
 void service_stop(struct service *service);
 
-/* Anonymous memory that it has, in bytes. */
-unsigned long long service_resident(const struct service *service);
+/* Anonymous memory that it has, and how much of that are huge pages. */
+void service_resident(const struct service *service, uint64_t *ret_bytes,
+		      uint64_t *ret_huge_bytes);
 
 #endif

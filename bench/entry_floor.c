@@ -13,18 +13,40 @@
 
 #include <string.h>
 
-bool measure_visit(const struct bench *bench, size_t lines, const char *pages,
-		   const char *operation, struct quantiles *ret)
+/* What the floor program is to do between two passes, and in one. */
+struct rhythm {
+	const char *visits, *elsewhere_bytes;
+};
+
+static bool measure(const struct bench *bench, size_t lines, const char *pages,
+		    const char *operation, const struct rhythm *rhythm,
+		    struct quantiles *ret)
 {
 	char path[CHILD_PATH_BYTES], count[24];
-	const char *visits = bench->smoke ? "4096" : "4194304";
-	const char *argv[] = { path,   "--lines",     count,	 "--pages",
-			       pages,  "--operation", operation, "--visits",
-			       visits, NULL };
+	const char *argv[] = { path,
+			       "--lines",
+			       count,
+			       "--pages",
+			       pages,
+			       "--operation",
+			       operation,
+			       "--visits",
+			       rhythm->visits,
+			       "--elsewhere",
+			       rhythm->elsewhere_bytes,
+			       NULL };
 
 	child_beside("tenure-floor", path);
 	snprintf(count, sizeof(count), "%zu", lines);
 	return child_quantiles(argv, bench->cpus.near, ret);
+}
+
+bool measure_visit(const struct bench *bench, size_t lines, const char *pages,
+		   const char *operation, struct quantiles *ret)
+{
+	const struct rhythm rhythm = { bench->smoke ? "4096" : "4194304", "0" };
+
+	return measure(bench, lines, pages, operation, &rhythm, ret);
 }
 
 double middle_of(const struct quantiles *before, const struct quantiles *after,
@@ -77,6 +99,20 @@ static const struct visit {
 	  "judge" },
 };
 
+/* What a burst pays that finds the machine as others have left it. */
+static bool add_cold(struct bench *bench)
+{
+	const struct rhythm rhythm = { bench->smoke ? "4096" : "16384",
+				       bench->smoke ? "4096" : "268435456" };
+	struct quantiles q;
+
+	if (!measure(bench, bench_live(bench), "thp", "add", &rhythm, &q))
+		return false;
+	add(bench, "F-cold", "F-thp, 16384 times after 256 MiB of other memory",
+	    &q);
+	return true;
+}
+
 static bool add_raw(struct bench *bench, const char *game, const char *id,
 		    const char *name, int peer_cpu)
 {
@@ -100,7 +136,8 @@ bool entry_floor(struct bench *bench)
 			return false;
 		add(bench, visits[i].id, visits[i].name, &q);
 	}
-	return add_raw(bench, "echo", "F-echo-same",
+	return add_cold(bench) &&
+	       add_raw(bench, "echo", "F-echo-same",
 		       "64 bytes there and back by SEQPACKET, one core",
 		       bench->cpus.near) &&
 	       add_raw(bench, "echo", "F-echo-cross", "the same, two cores",

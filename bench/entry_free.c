@@ -6,8 +6,8 @@
  * S1a: how long does a destroy take from the application's call until its slot
  * can be used again, when 10^7 are live and the order is random? A burst of
  * 65536 frees, a flush, and questions until nothing is retired any more; all of
- * it divided by the length. The floor is two visits to a random line, as for
- * S0.
+ * it divided by the length. The floor is two visits to a random line on pages
+ * as the daemon has them, as for S0.
  *
  * S3a: what does the application pay for one free, alone in its call, in
  * bursts that fit the ring? The floor is free() of jemalloc, of 64 bytes in as
@@ -38,6 +38,7 @@ enum { LIST = 1024, RING_BURST = 8192, LONG_BURST = 65536, BURSTS = 16 };
 static const double S1A_TARGET = 1.5, S3A_TARGET = 1;
 
 struct field {
+	const struct service *service;
 	struct tenure *connection;
 	struct tenure_device device;
 	struct tenure_allocation *handles; /* shuffled */
@@ -86,6 +87,7 @@ static bool plant(struct field *field, const struct service *service,
 {
 	struct tenure_adapter adapter;
 
+	field->service = service;
 	field->live = live;
 	field->random = 1;
 	field->handles = calloc(live, sizeof(*field->handles));
@@ -209,25 +211,30 @@ static uint64_t free_by_two(struct field *field, struct tenure_allocation *list)
 	return halves[0].elapsed + halves[1].elapsed;
 }
 
+/*
+ * What a pass has destroyed is made anew when it ends, as in S0: handles are
+ * made in the order of their slots, and after that the processor has forgotten
+ * where all others are.
+ */
 static bool one_pass(struct field *field, burst_fn *burst, size_t length,
 		     unsigned int bursts, struct passes *passes)
 {
 	static struct histogram histogram;
+	struct tenure_allocation *first = next(field, bursts * length);
 	uint64_t sum = 0;
 
 	histogram_init(&histogram);
 	for (unsigned int i = 0; i < bursts; i++) {
-		struct tenure_allocation *list = next(field, length);
-		uint64_t elapsed = burst(field, list);
+		uint64_t elapsed = burst(field, first + i * length);
 
 		if (elapsed == 0 || tenure_flush(field->connection) != 0 ||
-		    !settle(field) || !make(field, list, length))
+		    !settle(field))
 			return false;
 		histogram_record(&histogram, elapsed * 1000 / length);
 		sum += elapsed;
 	}
 	passes_add(passes, &histogram, bursts * length, sum);
-	return true;
+	return make(field, first, bursts * length);
 }
 
 static bool measure(const struct bench *bench, struct field *field,
@@ -263,15 +270,24 @@ static void add(struct bench *bench, const char *id, const char *what,
 	report_add(bench->report, &result);
 }
 
+static const char *daemon_pages(const struct field *field)
+{
+	uint64_t bytes, huge;
+
+	service_resident(field->service, &bytes, &huge);
+	return huge > bytes / 2 ? "thp" : "4k";
+}
+
 static bool whole_way(struct bench *bench, struct field *field)
 {
 	struct quantiles before, after, q;
+	const char *pages = daemon_pages(field);
 	double doubt = 1, visit;
 	char what[80], live[16];
 
-	if (!measure_visit(bench, field->live, "4k", "add", &before) ||
+	if (!measure_visit(bench, field->live, pages, "add", &before) ||
 	    !measure(bench, field, free_whole_way, LONG_BURST, &q) ||
-	    !measure_visit(bench, field->live, "4k", "add", &after))
+	    !measure_visit(bench, field->live, pages, "add", &after))
 		return false;
 	visit = middle_of(&before, &after, &doubt);
 	snprintf(what, sizeof(what),

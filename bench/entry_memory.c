@@ -85,14 +85,14 @@ static bool measure_daemon(struct bench *bench, size_t n)
 {
 	struct service service = { 0 };
 	struct tenure *connection = NULL;
-	unsigned long long before, after;
+	uint64_t before, after, huge;
 	size_t count = 0;
 
 	if (service_start(&service, bench->cpus.near) &&
 	    tenure_connect(service.socket, 0, &connection) == 0) {
-		before = service_resident(&service);
+		service_resident(&service, &before, &huge);
 		count = fill(connection, n);
-		after = service_resident(&service);
+		service_resident(&service, &after, &huge);
 	}
 	if (count > 0)
 		add(bench, "S12", "daemon: anonymous memory, 1024 in a create",

@@ -10,7 +10,7 @@
  *
  *	tenure-floor [--lines N] [--distance N] [--pages thp|4k|shm]
  *		     [--operation add|read|sweep|judge] [--passes N]
- *		     [--visits N]
+ *		     [--visits N] [--elsewhere BYTES]
  *	tenure-floor --spin CPU,CPU [--passes N] [--visits N]
  *
  * A visit is a locked addition to one word (add) or a load of it (read),
@@ -18,6 +18,9 @@
  * lines, taken round and round; sweep is add in the order of their addresses.
  * Who must have looked at all of a list before he changes any of it cannot do
  * with one visit: judge reads 1024 lines, and then adds to each.
+ * With --elsewhere each pass begins after so much other memory has been read:
+ * then the caches know nothing of the lines, nor of the tables by which a
+ * processor finds their pages.
  * Samples are blocks of 1024 visits. One JSON object is printed, in
  * nanoseconds: p50, p99 and p999 are medians over the passes, and visit_ns is
  * the median of the passes' means.
@@ -37,7 +40,7 @@
 enum { LINE_WORDS = 8, BLOCK = 1024, USAGE = 64 };
 
 struct job {
-	size_t lines, distance, visits;
+	size_t lines, distance, visits, elsewhere_bytes;
 	unsigned int passes;
 	const char *pages;
 	const char *operation;
@@ -47,6 +50,7 @@ struct job {
 
 struct ground {
 	uint64_t *words; /* LINE_WORDS for each line */
+	uint64_t *elsewhere;
 	uint32_t *order; /* as many as visits, and distance more */
 };
 
@@ -84,13 +88,18 @@ static bool lay_ground(const struct job *job, struct ground *ret)
 {
 	size_t bytes = job->lines * LINE_WORDS * sizeof(uint64_t);
 	size_t count = job->visits + job->distance;
+	size_t elsewhere = job->elsewhere_bytes;
 	int sharing = strcmp(job->pages, "shm") == 0 ? MAP_SHARED : MAP_PRIVATE;
 	void *words = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
 			   sharing | MAP_ANONYMOUS, -1, 0);
 
 	ret->order = malloc(count * sizeof(*ret->order));
-	if (words == MAP_FAILED || !ret->order)
+	ret->elsewhere = calloc(1, elsewhere);
+	if (words == MAP_FAILED || !ret->order ||
+	    (elsewhere > 0 && !ret->elsewhere))
 		return false;
+	for (size_t i = 0; i < elsewhere / sizeof(*ret->elsewhere); i++)
+		ret->elsewhere[i] = i; /* pages of its own */
 	madvise(words, bytes,
 		strcmp(job->pages, "4k") == 0 ? MADV_NOHUGEPAGE :
 						MADV_HUGEPAGE);
@@ -134,12 +143,24 @@ static void judge_block(const struct ground *ground, size_t from,
 	add_block(ground, from, 0);
 }
 
+static void read_elsewhere(const struct job *job, const struct ground *ground)
+{
+	size_t words = job->elsewhere_bytes / sizeof(*ground->elsewhere);
+	uint64_t sum = 0;
+
+	for (size_t i = 0; i < words; i += LINE_WORDS)
+		sum += ground->elsewhere[i];
+	sink = sum;
+}
+
 /* One pass over all visits; its samples go to the histogram. */
 static uint64_t gather(const struct job *job, const struct ground *ground,
 		       struct histogram *histogram)
 {
-	uint64_t start = now_ns(), before = start;
+	uint64_t start, before;
 
+	read_elsewhere(job, ground);
+	start = before = now_ns();
 	histogram_init(histogram);
 	for (size_t i = 0; i + BLOCK <= job->visits; i += BLOCK) {
 		uint64_t now;
@@ -266,6 +287,8 @@ static bool take(int option, const char *text, struct job *job)
 		return parse_size(text, 0, 4096, &job->distance);
 	case 'v':
 		return parse_size(text, BLOCK, UINT32_MAX, &job->visits);
+	case 'e':
+		return parse_size(text, 0, UINT32_MAX, &job->elsewhere_bytes);
 	case 'n':
 		if (!parse_size(text, 1, PASSES_MAX, &passes))
 			return false;
@@ -296,6 +319,7 @@ static bool parse(int argc, char **argv, struct job *job)
 		{ "lines", required_argument, NULL, 'l' },
 		{ "distance", required_argument, NULL, 'd' },
 		{ "visits", required_argument, NULL, 'v' },
+		{ "elsewhere", required_argument, NULL, 'e' },
 		{ "passes", required_argument, NULL, 'n' },
 		{ "pages", required_argument, NULL, 'p' },
 		{ "operation", required_argument, NULL, 'o' },
@@ -324,6 +348,7 @@ static bool visit(const struct job *job, struct passes *passes)
 
 		passes_add(passes, &histogram, job->visits, elapsed);
 	}
+	free(ground.elsewhere);
 	free(ground.order);
 	return true;
 }
