@@ -344,8 +344,7 @@ static void g2_contexts(void **state)
 	BREAK(sp, c->is_reached, 1, "context with items to move");
 	BREAK(sp, idle->is_quiet, 1, "context that can go");
 	BREAK(sp, idle->next, 0, "contexts of device");
-	BREAK(sp, c->timeline.count, 2, "items of timeline");
-	BREAK(sp, c->timeline.count, 0, "");
+	BREAK(sp, c->timeline.first_value, 0, "first value of timeline");
 	OFF_BY_ONE(sp, s->n_parked, "parked items of session");
 	BREAK(sp, s->n_quiescing, 1, "quiescing contexts of session");
 	OFF_BY_ONE(sp, s->words.live, "words of session");

@@ -195,7 +195,7 @@ static void push_quiet(struct env *env, uint32_t context)
 bool context_is_quiet(const struct context *context)
 {
 	return context->done == context->submitted &&
-	       context->timeline.count == 0;
+	       timeline_is_empty(&context->timeline);
 }
 
 void context_settle(struct env *env, uint32_t context)
@@ -207,7 +207,7 @@ void context_settle(struct env *env, uint32_t context)
 		c->is_awaited = 0;
 		s->n_quiescing--;
 	}
-	if (timeline_is_reached(&env->region, &c->timeline, c->done)) {
+	if (timeline_is_reached(&c->timeline, c->done)) {
 		push_reached(env, context);
 		session_wake(env, c->session);
 	} else if (c->state == CONTEXT_ENDING && context_is_quiet(c)) {

@@ -67,7 +67,7 @@ static void g1_counters_and_lists_are_made_new(void **state)
 	device->owner.roomy = device->owner.segments = 1;
 	device->owner.live = device->owner.free = 3;
 	device->first_context = 7;
-	context->timeline.count = 99;
+	context->timeline.head = 99;
 	context->count = 60;
 	spoil_pools(world_region(sp->world));
 	assert_int_equal(rebuild_it(sp), 0);

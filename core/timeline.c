@@ -17,8 +17,12 @@
  * waits longer than it had to, which is always safe, and a context's owner
  * who mixes near and far values delays nothing but his own.
  *
+ * The first value is kept beside the chunks' numbers: whoever asks whether
+ * there is something to move, after each step of a context's progress, would
+ * nearly always wait for a line of the first chunk.
+ *
  * Chunks are those of the retire streams; core/retire.c reserves for both. A
- * record never crosses chunks, so a full chunk holds at least 63 items.
+ * record never crosses chunks, so a full chunk holds at least 67 items.
  *
  * Guarantees, cited by the tests:
  *
@@ -62,7 +66,8 @@ static uint32_t end_of(const struct timeline *timeline,
 	return index == timeline->tail ? timeline->used : chunk->used;
 }
 
-static struct chunk *add_chunk(struct region *region, struct timeline *timeline)
+static struct chunk *add_chunk(struct region *region, struct timeline *timeline,
+			       uint64_t value)
 {
 	uint32_t index = pool_take(region, AREA_CHUNKS);
 
@@ -71,6 +76,7 @@ static struct chunk *add_chunk(struct region *region, struct timeline *timeline)
 		chunk_at(region, timeline->tail)->next = index;
 	} else {
 		timeline->head = index;
+		timeline->first_value = value;
 		timeline->read = timeline->taken = 0;
 	}
 	timeline->tail = index;
@@ -97,7 +103,7 @@ static struct chunk *begin_record(struct region *region,
 		end_record(timeline, chunk);
 	}
 	if (chunk == NULL || timeline->used + HEAD_WORDS + 1 > CHUNK_ITEMS)
-		chunk = add_chunk(region, timeline);
+		chunk = add_chunk(region, timeline, value);
 	timeline->last = timeline->used;
 	timeline->last_value = value;
 	memcpy(&chunk->items[timeline->last], &value, sizeof(value));
@@ -111,22 +117,14 @@ void timeline_append(struct region *region, struct timeline *timeline,
 {
 	struct chunk *chunk;
 
-	if (timeline->count == 0 || value > timeline->last_value ||
+	if (timeline_is_empty(timeline) || value > timeline->last_value ||
 	    timeline->used == CHUNK_ITEMS)
 		chunk = begin_record(region, timeline,
 				     max_u64(value, timeline->last_value));
 	else
 		chunk = chunk_at(region, timeline->tail);
 	chunk->items[timeline->used++] = item;
-	timeline->count++;
 	region_state(region)->n_items++;
-}
-
-bool timeline_is_reached(const struct region *region,
-			 const struct timeline *timeline, uint64_t done)
-{
-	return timeline->count > 0 && value_at(chunk_at(region, timeline->head),
-					       timeline->read) <= done;
 }
 
 /* The first chunk has been read; an empty timeline keeps none. */
@@ -134,10 +132,12 @@ static void drop_chunk(struct region *region, struct timeline *timeline)
 {
 	uint32_t head = timeline->head;
 
-	timeline->head = chunk_at(region, head)->next;
-	timeline->read = 0;
-	if (timeline->count == 0)
+	if (head == timeline->tail) {
 		*timeline = (struct timeline){ 0 };
+	} else {
+		timeline->head = chunk_at(region, head)->next;
+		timeline->read = 0;
+	}
 	pool_give(region, AREA_CHUNKS, head);
 }
 
@@ -159,15 +159,16 @@ static uint32_t copy_items(uint32_t *to, const uint32_t *from, uint32_t most,
 static bool record_taken(struct region *region, struct timeline *timeline,
 			 const struct chunk *chunk, uint32_t all, uint32_t n)
 {
-	timeline->count -= n;
 	timeline->taken = (uint16_t)(timeline->taken + n);
 	if (timeline->taken < all)
 		return false;
 	timeline->read = (uint16_t)(timeline->read + HEAD_WORDS + all);
 	timeline->taken = 0;
-	if (timeline->count == 0 ||
-	    timeline->read == end_of(timeline, chunk, timeline->head))
+	if (timeline->read == end_of(timeline, chunk, timeline->head))
 		drop_chunk(region, timeline);
+	if (!timeline_is_empty(timeline))
+		timeline->first_value = value_at(
+			chunk_at(region, timeline->head), timeline->read);
 	return true;
 }
 
@@ -177,8 +178,7 @@ uint32_t timeline_take(struct region *region, struct timeline *timeline,
 	bool more = true;
 	uint32_t taken = 0;
 
-	while (more && taken < most &&
-	       timeline_is_reached(region, timeline, done)) {
+	while (more && taken < most && timeline_is_reached(timeline, done)) {
 		const struct chunk *chunk = chunk_at(region, timeline->head);
 		uint32_t first = timeline->read + HEAD_WORDS + timeline->taken;
 		uint32_t all = count_at(timeline, chunk, timeline->head,
@@ -202,21 +202,21 @@ timeline_walk(const struct region *region, const struct timeline *timeline,
 	      void *context)
 {
 	uint32_t index = timeline->head, read = timeline->read, chunks = 0;
-	uint32_t taken = timeline->taken, seen = 0;
+	uint32_t taken = timeline->taken;
 
-	for (; index != 0 && seen < timeline->count; chunks++, read = 0) {
+	for (bool more = index != 0; more; chunks++, read = 0) {
 		const struct chunk *chunk = chunk_at(region, index);
 
-		while (read < end_of(timeline, chunk, index) &&
-		       seen < timeline->count) {
+		while (read < end_of(timeline, chunk, index)) {
 			uint32_t n = count_at(timeline, chunk, index, read);
 
-			for (; taken < n; taken++, seen++)
+			for (; taken < n; taken++)
 				visit(context, value_at(chunk, read),
 				      chunk->items[read + HEAD_WORDS + taken]);
 			read += HEAD_WORDS + n;
 			taken = 0;
 		}
+		more = index != timeline->tail;
 		index = chunk->next;
 	}
 	return chunks;

@@ -8,6 +8,18 @@
 
 #include "core/state.h"
 
+static inline bool timeline_is_empty(const struct timeline *timeline)
+{
+	return timeline->head == 0;
+}
+
+/* Whether the first item waits for no more than done. */
+static inline bool timeline_is_reached(const struct timeline *timeline,
+				       uint64_t done)
+{
+	return !timeline_is_empty(timeline) && timeline->first_value <= done;
+}
+
 /*
  * Appends an item that waits for value. The caller has reserved
  * (stream_reserve). A value below the last one is rounded up to it.
@@ -24,17 +36,12 @@ static ALWAYS_INLINE bool timeline_extend(struct chunk *chunks,
 					  struct timeline *timeline,
 					  uint64_t value, uint32_t item)
 {
-	if (timeline->count == 0 || value > timeline->last_value ||
+	if (timeline_is_empty(timeline) || value > timeline->last_value ||
 	    timeline->used == CHUNK_ITEMS)
 		return false;
 	chunks[timeline->tail].items[timeline->used++] = item;
-	timeline->count++;
 	return true;
 }
-
-/* Whether the first item waits for no more than done. */
-bool timeline_is_reached(const struct region *region,
-			 const struct timeline *timeline, uint64_t done);
 
 /* Takes items that wait for no more than done, up to most: how many. One that
  * is marked ITEM_AGAIN is taken alone. */

@@ -47,7 +47,7 @@ static void append(struct fixture *f, uint64_t value, uint32_t item)
 
 static bool reached(struct fixture *f, uint64_t done)
 {
-	return timeline_is_reached(&f->bare.region, &f->lines[0], done);
+	return timeline_is_reached(&f->lines[0], done);
 }
 
 static uint32_t take(struct fixture *f)
