@@ -19,7 +19,7 @@
  * another, and in the end to the stream. No move may fail, so memory is
  * reserved for all of them when an item first comes, by counting: wherever n
  * items stand, in any order, in s streams and timelines, they fill at most
- * n / 63 chunks, a chunk of the shortest records, and leave each stream one
+ * n / 67 chunks, a chunk of the shortest records, and leave each stream one
  * that is partly read, one that is partly filled and one of teardown's.
  *
  * Guarantees, cited by the tests:

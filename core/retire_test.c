@@ -55,8 +55,16 @@ static void take(struct fixture *f, uint32_t from, uint32_t count)
 
 static void g1_once_each_and_in_order(void **state)
 {
-	const uint32_t sizes[] = { 1,	2,   251, 252,	253,
-				   503, 504, 505, 1024, 2000 };
+	const uint32_t sizes[] = { 1,
+				   2,
+				   CHUNK_ITEMS - 1,
+				   CHUNK_ITEMS,
+				   CHUNK_ITEMS + 1,
+				   2 * CHUNK_ITEMS - 1,
+				   2 * CHUNK_ITEMS,
+				   2 * CHUNK_ITEMS + 1,
+				   1024,
+				   2000 };
 	struct fixture *f = *state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {

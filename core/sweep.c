@@ -40,7 +40,7 @@
 
 #include "core/reclaim.h"
 
-static_assert((int)SWEEP_SLOTS <= (int)JOB_SLOTS_MAX, "a job of usual size");
+static_assert((int)SWEEP_SLOTS <= (int)CHUNK_ITEMS, "what is pinned has room");
 
 static ALWAYS_INLINE bool is_taken(const struct slot *slot)
 {

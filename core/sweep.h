@@ -12,7 +12,7 @@ struct release;
 enum {
 	/* Slots that one job looks at: those of them that are pinned fit into
 	 * the chunk that a stream always has. */
-	SWEEP_SLOTS = CHUNK_ITEMS,
+	SWEEP_SLOTS = JOB_SLOTS_MAX,
 };
 
 /* Whether a slot is a living allocation that belongs to no resource. */

@@ -51,7 +51,7 @@ static uint32_t released_by(const struct seat *s, uint32_t back)
 	return record.count;
 }
 
-/* 700 in full jobs, whatever lies in the table: one job looks at 252, words of
+/* 700 in full jobs, whatever lies in the table: one job looks at 256, words of
  * the map included. */
 static void g1_full_jobs(void **state)
 {
