@@ -15,6 +15,7 @@ struct contexts {
 	uint64_t value; /* the last one that was submitted, in all of them */
 	uint64_t first; /* the value of the first work of the last deal */
 	uint64_t *handles; /* of the contexts */
+	uint32_t *words; /* in which they say how far they have come */
 	uint32_t *deal; /* the contexts in the order of their turns */
 	uint32_t *used; /* how many handles of its list each has */
 	uint64_t *lists; /* per_value for each */

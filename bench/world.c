@@ -138,6 +138,23 @@ static const struct backend_ops null_ops = {
 	.closes_readers_only = true,
 };
 
+static uint64_t read_word(void *context, uint32_t client, uint32_t word)
+{
+	const struct world *world = context;
+
+	(void)client;
+	return world->words[word];
+}
+
+static void reset_word(void *context, uint32_t client, uint32_t word,
+		       uint64_t value)
+{
+	struct world *world = context;
+
+	(void)client;
+	world->words[word] = value;
+}
+
 /* ---- A client with a device ---- */
 
 static void start_broker(struct world *world)
@@ -150,7 +167,12 @@ static void start_broker(struct world *world)
 			       .unreserve = unreserve };
 	struct entropy entropy = { fill_random, world };
 	struct broker_adapter adapter = { "null", { &null_ops, world } };
-	struct broker_config config = { .first_generation = 1 };
+	struct broker_config config = {
+		.first_generation = 1,
+		.progress = { .context = world,
+			      .read = read_word,
+			      .reset = reset_word },
+	};
 
 	for (int i = 0; i < CHARGE_KINDS; i++)
 		config.limits.client[i] = config.limits.principal[i] =

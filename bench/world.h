@@ -29,6 +29,7 @@ struct world {
 	uint64_t *handles; /* wire handles of all live allocations */
 	size_t n_handles;
 	double create_ns; /* what each of them took */
+	uint64_t words[WORDS_PER_CLIENT_MAX]; /* the client's, of progress */
 	uint64_t random;
 	struct release release;
 };

@@ -21,6 +21,8 @@
 #include "core/session.h"
 #include "core/words.h"
 
+enum { HOLDERS_AHEAD = 12 };
+
 static struct outcome on_create(struct env *env, uint32_t client,
 				const struct wire_request *head,
 				struct wire_reply *reply)
@@ -194,6 +196,18 @@ bool broker_waits_for_progress(const struct broker *broker, uint32_t client)
 	return session_is_awaited(session_at(&broker->env.region, client));
 }
 
+/* A client may have thousands of words. */
+static void ask_for_holder(const struct region *region,
+			   const struct words *words, uint32_t number)
+{
+	uint32_t what = words_holder(region, words, number);
+
+	if (what & WORD_FENCE)
+		__builtin_prefetch(fence_at(region, what & ~WORD_FENCE));
+	else if (what != 0)
+		__builtin_prefetch(context_at(region, what), 1);
+}
+
 void broker_progressed(struct broker *broker, uint32_t client)
 {
 	struct env *env = &broker->env;
@@ -202,6 +216,8 @@ void broker_progressed(struct broker *broker, uint32_t client)
 	for (uint32_t i = 1; i < words->used; i++) {
 		uint32_t what = words_holder(&env->region, words, i);
 
+		if (i + HOLDERS_AHEAD < words->used)
+			ask_for_holder(&env->region, words, i + HOLDERS_AHEAD);
 		if (what & WORD_FENCE)
 			fence_look(env, what & ~WORD_FENCE);
 		else if (what != 0)
