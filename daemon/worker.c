@@ -17,7 +17,9 @@
  *
  * Awake it goes round its active ports, one bounded turn each, in a circle.
  * Every now and then it asks the kernel, without waiting, whether one of the
- * parked ones has rung. When no port is active it sleeps in epoll_wait: until
+ * parked ones has rung; soon again when one has, since many clients that do the
+ * same one after the other would else wait for that each, and then ever less
+ * often. When no port is active it sleeps in epoll_wait: until
  * a doorbell, a message of the loop thread, the free queue's timer of a parked
  * port, or the time at which offers of a client are to be looked at
  * (daemon/agenda.c). Without one of those it sleeps for ever and costs nothing.
@@ -61,7 +63,8 @@
  *      the system takes to run the worker.
  *  G6  Progress that somebody waits for is seen, parked or not.
  *  G7  An offer that stays is taken when its time has come; however many
- *      clients' are due, the active ports have their turns in between.
+ *      clients' are due, or timers have expired, the active ports have their
+ *      turns in between.
  *  G8  Between two looks of a port's timer lies a whole period, which begins
  *      when the first look has ended.
  *  G9  A port is not parked while the worker is awake for another one, unless
@@ -85,14 +88,18 @@ enum {
 	PUMP_DONE = 1024,
 	/* Turns for what a timer has found, before the port becomes active. */
 	TIMER_TURNS = 4,
-	/* Looks at offers, of about 10 us each, before others have a turn. */
+	/* Looks at offers, of about 10 us each, and timers that have expired,
+	 * before others have a turn. */
 	OFFER_LOOKS = 4,
+	TIMER_LOOKS = 4,
 };
 
 /* Between two turns of the pump, if there is little to do for it. */
 #define PUMP_NS UINT64_C(50000)
-/* Between two questions for doorbells while there are active ports. */
+/* Between two questions for doorbells while there are active ports, and, if
+ * those have nothing to do, after somebody has rung. */
 #define LISTEN_NS UINT64_C(20000)
+#define LISTEN_SOON_NS UINT64_C(1000)
 
 struct worker {
 	struct worker_config config;
@@ -112,7 +119,8 @@ struct worker {
 	uint64_t awake_until_ns; /* for the most patient of those with work */
 	struct agenda agenda; /* of looks at offers */
 	uint64_t now_ns;
-	uint64_t listened_ns;
+	uint64_t listened_ns, looked_ns; /* for doorbells, for progress */
+	uint64_t listen_ns; /* when there is nothing else to do */
 	bool is_watching;
 	/* Work since the last turn of the pump, and what that turn has left. */
 	uint32_t done;
@@ -483,15 +491,20 @@ static void expire(struct worker *worker, struct port *port)
 	activate(worker, port);
 }
 
-static void expire_timers(struct worker *worker)
-{
-	while (worker->timers.first &&
-	       worker->timers.first->timer_ns <= worker->now_ns)
-		expire(worker, worker->timers.first);
-}
-
 /* A few of those that are due, the longest overdue first; the others follow
  * when the active ports have had their turns. */
+static void expire_timers(struct worker *worker)
+{
+	for (int i = 0; i < TIMER_LOOKS; i++) {
+		struct port *port = worker->timers.first;
+
+		if (!port || port->timer_ns > worker->now_ns)
+			return;
+		expire(worker, port);
+	}
+}
+
+/* The same for offers. */
 static void expire_offers(struct worker *worker)
 {
 	struct port *port;
@@ -615,6 +628,8 @@ static void listen_for(struct worker *worker, const struct timespec *timeout)
 		n = wait_events_coarse(worker, timeout);
 	worker->now_ns = monotonic_ns();
 	worker->listened_ns = worker->now_ns;
+	worker->listen_ns = n > 0 ? LISTEN_SOON_NS :
+				    min_u64(2 * worker->listen_ns, LISTEN_NS);
 	for (int i = 0; i < n; i++) {
 		if (worker->events[i].data.ptr == worker)
 			message = read(worker->wake_fd, &count, sizeof(count)) >
@@ -678,10 +693,13 @@ static void work(struct worker *worker)
 		pump(worker);
 	else if (!any)
 		relax();
-	if (worker->now_ns - worker->listened_ns < LISTEN_NS)
-		return;
-	look_at_all_progress(worker);
-	listen_for(worker, &at_once);
+	if (worker->now_ns - worker->looked_ns >= LISTEN_NS) {
+		look_at_all_progress(worker);
+		worker->looked_ns = worker->now_ns;
+	}
+	if (worker->now_ns - worker->listened_ns >=
+	    (any ? LISTEN_NS : worker->listen_ns))
+		listen_for(worker, &at_once);
 }
 
 static void *run(void *argument)

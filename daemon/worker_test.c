@@ -319,13 +319,26 @@ bool __wrap_ring_server_fq_expired(struct ring_server *server);
 static uint64_t shortest_ns = UINT64_MAX;
 static unsigned int looks;
 
-/* A look that takes long, of the only client. */
+/* Such looks between two turns of that port while it is active. */
+static struct port *_Atomic timer_looks_port;
+static _Atomic unsigned int timer_looks, most_timer_looks;
+
+static void timer_looks_beside(struct port *port)
+{
+	timer_looks = 0;
+	timer_looks_port = port;
+}
+
+/* A look that takes long. */
 bool __wrap_ring_server_fq_expired(struct ring_server *server)
 {
+	const struct port *beside = timer_looks_port;
 	static struct ring_server *before;
 	static uint64_t ended_ns;
 	bool again;
 
+	if (beside && beside->is_active && ++timer_looks > most_timer_looks)
+		most_timer_looks = timer_looks;
 	if (before == server && ended_ns != 0) {
 		shortest_ns = min_u64(shortest_ns, now_ns() - ended_ns);
 		looks++;
@@ -721,6 +734,8 @@ enum port_served __wrap_port_serve(struct port *port, struct port_bench *bench,
 				   uint64_t now_ns, uint32_t *ret_done)
 {
 	offer_looks = 0;
+	if (port == timer_looks_port)
+		timer_looks = 0;
 	return __real_port_serve(port, bench, now_ns, ret_done);
 }
 
@@ -762,6 +777,41 @@ static void test_many_offers_g7(void **state)
 	assert_in_range(most_offer_looks, 1, LOOKS);
 }
 
+/* Nor do timers of many clients that expire at once, each of which takes 300 us
+ * here. A port is parked, with a timer, only while no other is active, so the
+ * active one comes when the timers run. */
+static void test_many_timers_g7(void **state)
+{
+	enum { CROWD = 60, LOOKS = 8 };
+	struct member busy, members[CROWD];
+
+	(void)state;
+	most_timer_looks = 0;
+	for (int i = 0; i < CROWD; i++)
+		join(&members[i], 0);
+	for (int round = 0; round < 50 && most_timer_looks < 2; round++) {
+		join(&busy, 3600 * NS_PER_S);
+		busy.rounds = 1;
+		for (int i = 0; i < CROWD; i++) {
+			uint64_t handle = engine_seat_create(
+				&seat, members[i].client, members[i].device);
+
+			if (ring_client_free(&members[i].ring.end, handle) == 1)
+				raw_ring_knock(&members[i].ring);
+		}
+		timer_looks_beside(busy.port);
+		ping(&busy);
+		for (int i = 0; i < CROWD; i++)
+			wait_for_allocations(&members[i], 0);
+		usleep(30000);
+		timer_looks_beside(NULL);
+		leave(&busy);
+	}
+	for (int i = 0; i < CROWD; i++)
+		leave(&members[i]);
+	assert_in_range(most_timer_looks, 2, LOOKS);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -778,6 +828,7 @@ int main(void)
 		TEST(test_progress_of_the_parked_g6),
 		TEST(test_offers_g7),
 		TEST(test_many_offers_g7),
+		TEST(test_many_timers_g7),
 		TEST(test_company_g9),
 		TEST(test_idle_g4),
 	};
