@@ -128,13 +128,25 @@ static void ask_timelines(const struct list *list, const uint32_t *found,
 	}
 }
 
+/* Whether the word of a context says no more than is known already. */
+static inline bool says_nothing_new(const struct progress *progress,
+				    const struct context *c)
+{
+	return progress->read == NULL || c->done == c->submitted ||
+	       progress->read(progress->context, c->session,
+			      c->who & WORD_MASK) <= c->done;
+}
+
 /* Whether the work of a context has not come to a value. */
 static inline bool is_ahead(struct env *env, const struct context *c,
 			    uint32_t context, uint64_t value)
 {
-	return value > c->done &&
-	       (env->config.progress.read == NULL ||
-		!context_look(env, context) || value > c->done);
+	if (value <= c->done)
+		return false;
+	if (LIKELY(says_nothing_new(&env->config.progress, c)))
+		return true;
+	context_look(env, context);
+	return value > c->done;
 }
 
 static void park_entry(struct list *list, struct context *c, uint32_t slot)
