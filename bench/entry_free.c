@@ -20,7 +20,8 @@
  *
  * The library's process is pinned to the near CPU. The daemon may run on all:
  * on one CPU alone its worker would never look for work, since it could not
- * know that its clients run elsewhere.
+ * know that its clients run elsewhere. In S1a-same it has only that CPU, so
+ * each burst is as many doorbells and wake-ups as it has rings' full.
  */
 #include "bench/bench.h"
 
@@ -45,6 +46,7 @@ struct field {
 	size_t live, at;
 	uint64_t random;
 	int far; /* a CPU for a second thread, or -1 */
+	bool same; /* the daemon has the library's CPU, and no other */
 };
 
 static size_t pick(struct field *field, size_t below)
@@ -291,9 +293,11 @@ static bool whole_way(struct bench *bench, struct field *field)
 		return false;
 	visit = middle_of(&before, &after, &doubt);
 	snprintf(what, sizeof(what),
-		 "destroy by the ring until reusable, a handle, %s live",
+		 "destroy by the ring until reusable, %s, a handle, %s live",
+		 field->same ? "one core" : "two cores",
 		 bench_count(live, field->live));
-	add(bench, "S1a", what, &q, 2 * visit, doubt, S1A_TARGET);
+	add(bench, field->same ? "S1a-same" : "S1a", what, &q, 2 * visit, doubt,
+	    field->same ? 0 : S1A_TARGET);
 	return true;
 }
 
@@ -389,12 +393,13 @@ static bool lists(struct bench *bench, struct field *field)
 	return true;
 }
 
-static bool run(struct bench *bench, size_t live,
-		bool (*what)(struct bench *bench, struct field *field))
+/* With the daemon on that CPU; -1 is any. */
+static bool run_beside(struct bench *bench, size_t live, int cpu,
+		       bool (*what)(struct bench *bench, struct field *field))
 {
 	struct service service = { .is_null = true };
-	struct field field = { .far = bench->cpus.far };
-	bool good = service_start(&service, -1) &&
+	struct field field = { .far = bench->cpus.far, .same = cpu >= 0 };
+	bool good = service_start(&service, cpu) &&
 		    plant(&field, &service, live) && what(bench, &field);
 
 	clear(&field);
@@ -402,10 +407,18 @@ static bool run(struct bench *bench, size_t live,
 	return good;
 }
 
+static bool run(struct bench *bench, size_t live,
+		bool (*what)(struct bench *bench, struct field *field))
+{
+	return run_beside(bench, live, -1, what);
+}
+
 bool entry_whole_way(struct bench *bench)
 {
-	return run(bench, bench->smoke ? LONG_BURST : bench_live(bench),
-		   whole_way);
+	size_t live = bench->smoke ? LONG_BURST : bench_live(bench);
+
+	return run(bench, live, whole_way) &&
+	       run_beside(bench, live, bench->cpus.near, whole_way);
 }
 
 bool entry_free(struct bench *bench)
