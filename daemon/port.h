@@ -7,6 +7,7 @@
 #define DAEMON_PORT_H
 
 #include "core/ring/ring_server.h"
+#include "daemon/chain.h"
 #include "daemon/engine.h"
 #include "daemon/fencepage.h"
 #include "daemon/patience.h"
@@ -19,13 +20,6 @@ enum {
 	PORT_ARGS_BYTES = LIST_ENTRIES_MAX * 8,
 	/* Late replies that wait for the worker. */
 	PORT_LATE = 32,
-};
-
-struct port;
-
-/* Chains of ports; a port is in each at most once. */
-struct port_list {
-	struct port *first, *last;
 };
 
 /* Where a port is among those whose offers will be looked at: agenda.c. */
@@ -77,12 +71,11 @@ struct port {
 	/* The last reply of a client that is to be ended, and why. */
 	struct wire_reply farewell;
 	const char *cause;
-	struct port *next_active, *previous_active;
-	struct port *next_timer, *previous_timer;
+	struct chain_node active_node, timer_node;
 
 	/* Between the threads, under the worker's lock. */
 	struct worker *worker;
-	struct port *next_late, *next_closing, *next_faulty, *next_telling;
+	struct chain_node late_node, closing_node, faulty_node, telling_node;
 	bool is_telling;
 
 	/* The loop's. */

@@ -109,13 +109,12 @@ struct worker {
 
 	pthread_mutex_t lock;
 	bool stop;
-	struct port_list closing, late; /* to the worker */
-	struct port_list faulty, telling, closed; /* to the loop */
+	struct chain closing, late; /* to the worker */
+	struct chain faulty, telling, closed; /* to the loop */
 
 	/* The worker's. */
 	bool stopping;
-	struct port_list active, timers; /* timers: the next one first */
-	uint32_t n_active;
+	struct chain active, timers; /* timers: the next one first */
 	uint64_t awake_until_ns; /* for the most patient of those with work */
 	struct agenda agenda; /* of looks at offers */
 	uint64_t now_ns;
@@ -148,48 +147,17 @@ static void relax(void)
 #endif
 }
 
-/* ---- Chains ---- */
-
-#define LIST_PUT(list, port, next)                 \
-	do {                                       \
-		(port)->next = NULL;               \
-		if ((list)->last)                  \
-			(list)->last->next = port; \
-		else                               \
-			(list)->first = port;      \
-		(list)->last = port;               \
-	} while (0)
-
-#define LIST_TAKE(list, next)                        \
-	do {                                         \
-		(list)->first = (list)->first->next; \
-		if (!(list)->first)                  \
-			(list)->last = NULL;         \
-	} while (0)
+/* ---- Who is looked at, and when ---- */
 
 static void active_put(struct worker *worker, struct port *port)
 {
-	struct port_list *list = &worker->active;
-
-	port->previous_active = list->last;
-	LIST_PUT(list, port, next_active);
-	worker->n_active++;
+	chain_put(&worker->active, port);
 	port->is_active = true;
 }
 
 static void active_remove(struct worker *worker, struct port *port)
 {
-	struct port_list *list = &worker->active;
-
-	if (port->previous_active)
-		port->previous_active->next_active = port->next_active;
-	else
-		list->first = port->next_active;
-	if (port->next_active)
-		port->next_active->previous_active = port->previous_active;
-	else
-		list->last = port->previous_active;
-	worker->n_active--;
+	chain_remove(&worker->active, port);
 	port->is_active = false;
 }
 
@@ -198,29 +166,17 @@ static void active_remove(struct worker *worker, struct port *port)
  * said to the client, however long ago the worker has heard of anything. */
 static void timer_start(struct worker *worker, struct port *port)
 {
-	struct port_list *list = &worker->timers;
-
 	assert(!port->has_timer);
 	port->timer_ns = monotonic_ns() + RING_FREES_PERIOD_NS;
-	port->previous_timer = list->last;
-	LIST_PUT(list, port, next_timer);
+	chain_put(&worker->timers, port);
 	port->has_timer = true;
 }
 
 static void timer_stop(struct worker *worker, struct port *port)
 {
-	struct port_list *list = &worker->timers;
-
 	if (!port->has_timer)
 		return;
-	if (port->previous_timer)
-		port->previous_timer->next_timer = port->next_timer;
-	else
-		list->first = port->next_timer;
-	if (port->next_timer)
-		port->next_timer->previous_timer = port->previous_timer;
-	else
-		list->last = port->previous_timer;
+	chain_remove(&worker->timers, port);
 	port->has_timer = false;
 }
 
@@ -245,7 +201,7 @@ static void late_came(struct port *port)
 
 	pthread_mutex_lock(&worker->lock);
 	first = !worker->late.first;
-	LIST_PUT(&worker->late, port, next_late);
+	chain_put(&worker->late, port);
 	pthread_mutex_unlock(&worker->lock);
 	if (here)
 		worker->late_here = true;
@@ -261,7 +217,7 @@ static void tell(struct port *port)
 	pthread_mutex_lock(&worker->lock);
 	first = !port->is_telling;
 	if (first)
-		LIST_PUT(&worker->telling, port, next_telling);
+		chain_put(&worker->telling, port);
 	port->is_telling = true;
 	pthread_mutex_unlock(&worker->lock);
 	if (first)
@@ -271,7 +227,7 @@ static void tell(struct port *port)
 static void report_faulty(struct worker *worker, struct port *port)
 {
 	pthread_mutex_lock(&worker->lock);
-	LIST_PUT(&worker->faulty, port, next_faulty);
+	chain_put(&worker->faulty, port);
 	pthread_mutex_unlock(&worker->lock);
 	worker->config.notify(worker->config.context);
 }
@@ -356,7 +312,7 @@ static void look_at_all_progress(struct worker *worker)
 {
 	engine_lock(worker->config.engine);
 	for (struct port *port = worker->active.first; port;
-	     port = port->next_active)
+	     port = port->active_node.next)
 		if (port_progressed_locked(port))
 			worker->pump_soon = true;
 	engine_unlock(worker->config.engine);
@@ -366,7 +322,7 @@ static void look_at_all_progress(struct worker *worker)
  * sleep; but not while it is awake for others anyway, and they are few. */
 static bool has_idled(const struct worker *worker, const struct port *port)
 {
-	if (worker->n_active <= WORKER_COMPANY &&
+	if (worker->active.count <= WORKER_COMPANY &&
 	    worker->now_ns < worker->awake_until_ns)
 		return false;
 	return worker->now_ns - port->worked_ns >=
@@ -446,7 +402,7 @@ static bool go_round(struct worker *worker)
 	bool any = false;
 
 	for (port = worker->active.first; port; port = next) {
-		next = port->next_active;
+		next = port->active_node.next;
 		switch (serve(worker, port)) {
 		case PORT_BUSY:
 			learn(worker, port);
@@ -517,13 +473,12 @@ static void expire_offers(struct worker *worker)
 	}
 }
 
-static void serve_late(struct worker *worker, struct port_list late)
+static void serve_late(struct worker *worker, struct chain late)
 {
-	while (late.first) {
-		struct port *port = late.first;
+	struct port *port;
 
-		/* It may come again at once, and the next is in it. */
-		LIST_TAKE(&late, next_late);
+	/* It may come again at once. */
+	while ((port = chain_take(&late))) {
 		port_serve_late(port, &worker->bench);
 		/* There may be room now for what had none, and who has waited
 		 * for this goes on. */
@@ -533,12 +488,13 @@ static void serve_late(struct worker *worker, struct port_list late)
 	}
 }
 
-static void forget(struct worker *worker, struct port_list closing)
+static void forget(struct worker *worker, struct chain closing)
 {
+	struct port *port;
+
 	/* It may have been awake for one of them. */
 	worker->awake_until_ns = 0;
-	for (struct port *port = closing.first; port;
-	     port = port->next_closing) {
+	for (port = closing.first; port; port = port->closing_node.next) {
 		timer_stop(worker, port);
 		agenda_remove(&worker->agenda, port);
 		if (port->is_active)
@@ -549,12 +505,8 @@ static void forget(struct worker *worker, struct port_list closing)
 			  NULL);
 	}
 	pthread_mutex_lock(&worker->lock);
-	while (closing.first) {
-		struct port *port = closing.first;
-
-		LIST_TAKE(&closing, next_closing);
-		LIST_PUT(&worker->closed, port, next_closing);
-	}
+	while ((port = chain_take(&closing)))
+		chain_put(&worker->closed, port);
 	pthread_mutex_unlock(&worker->lock);
 	worker->config.notify(worker->config.context);
 }
@@ -562,13 +514,12 @@ static void forget(struct worker *worker, struct port_list closing)
 /* A port that is closing has had its last late reply before. */
 static void read_boxes(struct worker *worker)
 {
-	struct port_list late, closing;
+	struct chain late, closing;
 
 	worker->late_here = false;
 	pthread_mutex_lock(&worker->lock);
-	late = worker->late;
-	closing = worker->closing;
-	worker->late = worker->closing = (struct port_list){ NULL, NULL };
+	late = chain_take_all(&worker->late);
+	closing = chain_take_all(&worker->closing);
 	worker->stopping = worker->stop;
 	pthread_mutex_unlock(&worker->lock);
 	serve_late(worker, late);
@@ -772,6 +723,12 @@ int worker_new(const struct worker_config *config, struct worker **ret)
 	if (!worker)
 		return -ENOMEM;
 	worker->config = *config;
+	worker->closing = worker->closed = CHAIN_OF(closing_node);
+	worker->late = CHAIN_OF(late_node);
+	worker->faulty = CHAIN_OF(faulty_node);
+	worker->telling = CHAIN_OF(telling_node);
+	worker->active = CHAIN_OF(active_node);
+	worker->timers = CHAIN_OF(timer_node);
 	worker->epoll_fd = -1;
 	worker->wake_fd = -1;
 	r = open_descriptors(worker);
@@ -829,7 +786,7 @@ void worker_close(struct worker *worker, struct port *port)
 
 	pthread_mutex_lock(&worker->lock);
 	first = !worker->closing.first;
-	LIST_PUT(&worker->closing, port, next_closing);
+	chain_put(&worker->closing, port);
 	pthread_mutex_unlock(&worker->lock);
 	if (first)
 		wake(worker);
@@ -841,15 +798,12 @@ bool worker_next_event(struct worker *worker, enum worker_event *ret_event,
 	struct port *port;
 
 	pthread_mutex_lock(&worker->lock);
-	if ((port = worker->faulty.first)) {
-		LIST_TAKE(&worker->faulty, next_faulty);
+	if ((port = chain_take(&worker->faulty))) {
 		*ret_event = WORKER_FAULTY;
-	} else if ((port = worker->telling.first)) {
-		LIST_TAKE(&worker->telling, next_telling);
+	} else if ((port = chain_take(&worker->telling))) {
 		port->is_telling = false;
 		*ret_event = WORKER_TELL;
-	} else if ((port = worker->closed.first)) {
-		LIST_TAKE(&worker->closed, next_closing);
+	} else if ((port = chain_take(&worker->closed))) {
 		*ret_event = WORKER_CLOSED;
 		worker->ports--;
 	}
