@@ -166,12 +166,7 @@ static void push_reached(struct env *env, uint32_t context)
 	if (c->is_reached)
 		return;
 	c->is_reached = 1;
-	c->next_reached = 0;
-	if (queue->tail != 0)
-		context_at(&env->region, queue->tail)->next_reached = context;
-	else
-		queue->head = context;
-	queue->tail = context;
+	queue_put(&env->region, queue, LINK_REACHED, context);
 }
 
 /* It can go; if its device goes too, that one's sweep will take it. */
@@ -184,12 +179,7 @@ static void push_quiet(struct env *env, uint32_t context)
 	    device_at(&env->region, c->device)->state == DEVICE_REMOVED)
 		return;
 	c->is_quiet = 1;
-	c->next_quiet = 0;
-	if (queue->tail != 0)
-		context_at(&env->region, queue->tail)->next_quiet = context;
-	else
-		queue->head = context;
-	queue->tail = context;
+	queue_put(&env->region, queue, LINK_QUIET, context);
 }
 
 bool context_is_quiet(const struct context *context)

@@ -271,15 +271,13 @@ bool defer_move(struct env *env, uint32_t session, int64_t *budget)
 {
 	struct region *region = &env->region;
 	struct session *s = session_at(region, session);
-	uint32_t context = s->reached.head, turn = 0, n = 1;
+	uint32_t context = queue_take(region, &s->reached, LINK_REACHED);
+	uint32_t turn = 0, n = 1;
 	struct context *c;
 
 	if (context == 0)
 		return false;
 	c = context_at(region, context);
-	s->reached.head = c->next_reached;
-	if (s->reached.head == 0)
-		s->reached.tail = 0;
 	ask_next(region, c);
 	for (; turn<TURN && * budget> 0 && n > 0; turn += n)
 		n = move_some(env, session, context,

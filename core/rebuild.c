@@ -121,18 +121,6 @@ static void reset_session(struct session *s)
 	s->is_ready = 0;
 }
 
-static void queue_ended(struct rebuild *r, uint32_t session)
-{
-	struct queue *queue = &r->state->ended;
-
-	session_at(r->region, session)->next_ended = 0;
-	if (queue->tail != 0)
-		session_at(r->region, queue->tail)->next_ended = session;
-	else
-		queue->head = session;
-	queue->tail = session;
-}
-
 static void begin_session(struct rebuild *r, uint32_t session)
 {
 	struct session *s = session_at(r->region, session);
@@ -147,7 +135,7 @@ static void begin_session(struct rebuild *r, uint32_t session)
 	r->state->n_sessions++;
 	r->state->n_noticed += s->notice == NOTICE_DUE;
 	if (s->phase == SESSION_ENDED) {
-		queue_ended(r, session);
+		queue_put(r->region, &r->state->ended, LINK_ENDED, session);
 		return;
 	}
 	r->state->n_ending += s->phase == SESSION_ENDING;

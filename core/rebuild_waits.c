@@ -244,14 +244,8 @@ static void link_waiter(struct rebuild *r, uint32_t index)
 
 static void queue_answer(struct rebuild *r, uint32_t index)
 {
-	struct queue *queue = &r->state->answered;
-
 	waiter_at(r->region, index)->phase = WAITER_DUE;
-	if (queue->tail != 0)
-		waiter_at(r->region, queue->tail)->next = index;
-	else
-		queue->head = index;
-	queue->tail = index;
+	queue_put(r->region, &r->state->answered, LINK_ANSWERED, index);
 }
 
 /* One that has an answer or nobody who reads it. */

@@ -195,11 +195,7 @@ void session_end(struct env *env, uint32_t session, uint64_t now_ns)
 	stream_deinit(region, &s->stream);
 	s->phase = SESSION_ENDED;
 	s->ended_ns = now_ns;
-	if (state->ended.tail != 0)
-		session_at(region, state->ended.tail)->next_ended = session;
-	else
-		state->ended.head = session;
-	state->ended.tail = session;
+	queue_put(region, &state->ended, LINK_ENDED, session);
 	state->n_ending--;
 }
 
@@ -211,12 +207,10 @@ uint32_t session_next_ended(struct env *env)
 void session_free(struct env *env, uint32_t session)
 {
 	struct state *state = region_state(&env->region);
-	struct session *s = session_at(&env->region, session);
+	const struct session *s = session_at(&env->region, session);
+	uint32_t first = queue_take(&env->region, &state->ended, LINK_ENDED);
 
-	assert(s->phase == SESSION_ENDED && state->ended.head == session);
-	state->ended.head = s->next_ended;
-	if (state->ended.head == 0)
-		state->ended.tail = 0;
+	assert(s->phase == SESSION_ENDED && first == session);
 	principal_unref(env, s->principal);
 	pool_give(&env->region, AREA_SESSIONS, session);
 	state->n_sessions--;
@@ -317,28 +311,13 @@ void session_wake(struct env *env, uint32_t session)
 	if (s->is_ready)
 		return;
 	s->is_ready = 1;
-	s->next_ready = 0;
-	if (state->ready.tail != 0)
-		session_at(&env->region, state->ready.tail)->next_ready =
-			session;
-	else
-		state->ready.head = session;
-	state->ready.tail = session;
+	queue_put(&env->region, &state->ready, LINK_READY, session);
 }
 
 uint32_t session_next_ready(struct env *env)
 {
-	struct state *state = region_state(&env->region);
-	uint32_t session = state->ready.head;
-	struct session *s;
-
-	if (session == 0)
-		return 0;
-	s = session_at(&env->region, session);
-	state->ready.head = s->next_ready;
-	if (state->ready.head == 0)
-		state->ready.tail = 0;
-	return session;
+	return queue_take(&env->region, &region_state(&env->region)->ready,
+			  LINK_READY);
 }
 
 /*
@@ -358,12 +337,7 @@ void session_retry_job(struct env *env, uint32_t session)
 	struct session *s = session_at(&env->region, session);
 
 	s->job.phase = JOB_READY;
-	s->job.next = 0;
-	if (state->jobs.tail != 0)
-		session_at(&env->region, state->jobs.tail)->job.next = session;
-	else
-		state->jobs.head = session;
-	state->jobs.tail = session;
+	queue_put(&env->region, &state->jobs, LINK_JOBS, session);
 }
 
 void session_start_job(struct env *env, uint32_t session, const struct job *job)
@@ -378,15 +352,12 @@ void session_start_job(struct env *env, uint32_t session, const struct job *job)
 uint32_t session_next_job(struct env *env)
 {
 	struct state *state = region_state(&env->region);
-	uint32_t session = state->jobs.head;
+	uint32_t session = queue_take(&env->region, &state->jobs, LINK_JOBS);
 	struct session *s;
 
 	if (session == 0)
 		return 0;
 	s = session_at(&env->region, session);
-	state->jobs.head = s->job.next;
-	if (state->jobs.head == 0)
-		state->jobs.tail = 0;
 	assert(s->job.phase == JOB_READY);
 	s->job.phase = JOB_OUT;
 	return session;
@@ -603,12 +574,7 @@ static void waiter_end(struct env *env, uint32_t waiter)
 		return;
 	}
 	w->phase = WAITER_DUE;
-	w->next = 0;
-	if (state->answered.tail != 0)
-		waiter_at(&env->region, state->answered.tail)->next = waiter;
-	else
-		state->answered.head = waiter;
-	state->answered.tail = waiter;
+	queue_put(&env->region, &state->answered, LINK_ANSWERED, waiter);
 }
 
 /* All that a waiter expected has come. */
@@ -669,38 +635,22 @@ void waiter_fail_all(struct env *env, uint32_t session, uint32_t device,
 
 uint32_t waiter_next_answered(struct env *env)
 {
-	struct state *state = region_state(&env->region);
-	uint32_t waiter = state->answered.head;
-
-	if (waiter == 0)
-		return 0;
-	state->answered.head = waiter_at(&env->region, waiter)->next;
-	if (state->answered.head == 0)
-		state->answered.tail = 0;
-	return waiter;
+	return queue_take(&env->region, &region_state(&env->region)->answered,
+			  LINK_ANSWERED);
 }
 
 void waiter_purge(struct env *env, uint32_t session)
 {
 	struct state *state = region_state(&env->region);
-	uint32_t waiter = state->answered.head;
+	struct queue all = state->answered;
+	uint32_t waiter;
 
 	state->answered = (struct queue){ 0 };
-	while (waiter != 0) {
-		struct waiter *w = waiter_at(&env->region, waiter);
-		uint32_t next = w->next;
-
-		if (w->session == session) {
+	while ((waiter = queue_take(&env->region, &all, LINK_ANSWERED)) != 0) {
+		if (waiter_at(&env->region, waiter)->session == session)
 			waiter_drop(env, waiter);
-		} else {
-			w->next = 0;
-			if (state->answered.tail != 0)
-				waiter_at(&env->region, state->answered.tail)
-					->next = waiter;
-			else
-				state->answered.head = waiter;
-			state->answered.tail = waiter;
-		}
-		waiter = next;
+		else
+			queue_put(&env->region, &state->answered, LINK_ANSWERED,
+				  waiter);
 	}
 }

@@ -40,6 +40,7 @@
 #include "core/account.h"
 #include "core/handle.h"
 #include "core/limits.h"
+#include "core/queue.h"
 #include "core/region.h"
 #include "core/table.h"
 #include "core/wire/msg.h"
@@ -64,11 +65,6 @@ enum session_phase {
 	SESSION_ACTIVE,
 	SESSION_ENDING, /* gone; what it held is being given back */
 	SESSION_ENDED, /* nothing left; its obituary waits to be taken */
-};
-
-/* A queue of records linked by an index in each. */
-struct queue {
-	uint32_t head, tail;
 };
 
 /* What a session's progress word is for. */
@@ -467,6 +463,17 @@ struct state {
 	uint64_t pinned_total; /* that were ever set aside */
 	struct pinned_report pinned_report;
 };
+
+/* The queues of the state: of sessions, of waiters, and of a session's
+ * contexts. */
+#define LINK_OF(area, record, field) \
+	((struct queue_link){ area, offsetof(struct record, field) })
+#define LINK_READY LINK_OF(AREA_SESSIONS, session, next_ready)
+#define LINK_JOBS LINK_OF(AREA_SESSIONS, session, job.next)
+#define LINK_ENDED LINK_OF(AREA_SESSIONS, session, next_ended)
+#define LINK_ANSWERED LINK_OF(AREA_WAITERS, waiter, next)
+#define LINK_REACHED LINK_OF(AREA_CONTEXTS, context, next_reached)
+#define LINK_QUIET LINK_OF(AREA_CONTEXTS, context, next_quiet)
 
 static inline struct state *region_state(const struct region *region)
 {

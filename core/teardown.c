@@ -262,9 +262,7 @@ static bool end_quiet_context(struct env *env, uint32_t session,
 		end_context(env, context, budget);
 		return true;
 	}
-	s->quiet.head = c->next_quiet;
-	if (s->quiet.head == 0)
-		s->quiet.tail = 0;
+	queue_take(&env->region, &s->quiet, LINK_QUIET);
 	c->is_quiet = 0;
 	context_free(env, context);
 	*budget -= CONTEXT_VISITS;
