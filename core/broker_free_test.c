@@ -11,23 +11,6 @@ enum {
 
 static struct wire_reply refusals[LIST_ENTRIES_MAX];
 
-static int set_up(void **state)
-{
-	static struct seat seat;
-
-	seat_take(&seat, inproc_new(NULL));
-	*state = &seat;
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	struct seat *seat = *state;
-
-	inproc_free(seat->world);
-	return 0;
-}
-
 static uint32_t free_many(struct seat *s, const uint64_t *handles,
 			  uint32_t count)
 {
@@ -270,7 +253,8 @@ static void nothing_to_free(void **state)
 	assert_int_equal(free_many(s, NULL, 0), 0);
 }
 
-#define SEAT_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define SEAT_TEST(name) \
+	cmocka_unit_test_setup_teardown(name, seat_set_up, seat_tear_down)
 
 int main(void)
 {

@@ -4,23 +4,6 @@
 #include "core/ring/ring.h"
 #include "tests/support/seat.h"
 
-static int set_up(void **state)
-{
-	static struct seat seat;
-
-	seat_take(&seat, inproc_new(NULL));
-	*state = &seat;
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	struct seat *seat = *state;
-
-	inproc_free(seat->world);
-	return 0;
-}
-
 static int ask_op(struct seat *s, uint8_t opcode, uint16_t acked)
 {
 	const struct wire_request r = { .opcode = opcode, .fds_acked = acked };
@@ -310,7 +293,8 @@ static void acknowledged_by_the_ring(void **state)
 		    TENURE_REASON_ACK_EXCESS);
 }
 
-#define SEAT_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define SEAT_TEST(name) \
+	cmocka_unit_test_setup_teardown(name, seat_set_up, seat_tear_down)
 
 int main(void)
 {

@@ -9,23 +9,6 @@ enum {
 	SHARED = TENURE_CREATE_RESOURCE | TENURE_CREATE_SHARED
 };
 
-static int set_up(void **state)
-{
-	static struct seat seat;
-
-	seat_take(&seat, inproc_new(NULL));
-	*state = &seat;
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	struct seat *seat = *state;
-
-	inproc_free(seat->world);
-	return 0;
-}
-
 static void expect_kill(struct seat *s, struct wire_request head,
 			enum tenure_reason reason)
 {
@@ -548,7 +531,8 @@ static void slots_that_are_used_up(void **state)
 	inproc_free(s.world);
 }
 
-#define seated(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+#define seated(test) \
+	cmocka_unit_test_setup_teardown(test, seat_set_up, seat_tear_down)
 
 int main(void)
 {

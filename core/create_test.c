@@ -54,23 +54,6 @@ static int place(struct seat *seat, const struct order *o)
 	return seat_ask(seat, o->head, args, n);
 }
 
-static int set_up(void **state)
-{
-	static struct seat seat;
-
-	seat_take(&seat, inproc_new(NULL));
-	*state = &seat;
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	struct seat *seat = *state;
-
-	inproc_free(seat->world);
-	return 0;
-}
-
 static void g1_what_is_refused(void **state)
 {
 	struct seat *s = *state;
@@ -594,7 +577,8 @@ static void g3_the_largest_of_everything(void **state)
 	inproc_check(s->world);
 }
 
-#define seated(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+#define seated(test) \
+	cmocka_unit_test_setup_teardown(test, seat_set_up, seat_tear_down)
 
 int main(void)
 {

@@ -11,23 +11,6 @@ enum {
 	ASSUME = TENURE_DESTROY_ASSUME_NOT_IN_USE
 };
 
-static int set_up(void **state)
-{
-	static struct seat seat;
-
-	seat_take(&seat, inproc_new(NULL));
-	*state = &seat;
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	struct seat *seat = *state;
-
-	inproc_free(seat->world);
-	return 0;
-}
-
 /* One bad entry in a long list, at some places; nothing has changed. */
 static void g1_all_or_nothing(void **state)
 {
@@ -247,7 +230,8 @@ static void a_dead_handle_is_dead_everywhere(void **state)
 	assert_int_equal(seat_map(s, keep, 0), 0);
 }
 
-#define seated(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+#define seated(test) \
+	cmocka_unit_test_setup_teardown(test, seat_set_up, seat_tear_down)
 
 int main(void)
 {

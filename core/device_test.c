@@ -13,23 +13,6 @@ static struct wire_request device_request(enum wire_op opcode, uint64_t device,
 				      .object = object };
 }
 
-static int set_up(void **state)
-{
-	static struct seat seat;
-
-	seat_take(&seat, inproc_new(NULL));
-	*state = &seat;
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	struct seat *seat = *state;
-
-	inproc_free(seat->world);
-	return 0;
-}
-
 /* A device with some of everything. */
 static void furnish(struct seat *s)
 {
@@ -354,7 +337,8 @@ static void errors_and_wrong_handles(void **state)
 			 TENURE_REASON_FLAGS_RESERVED);
 }
 
-#define seated(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+#define seated(test) \
+	cmocka_unit_test_setup_teardown(test, seat_set_up, seat_tear_down)
 
 int main(void)
 {

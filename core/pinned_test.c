@@ -9,26 +9,6 @@ enum {
 	MANY = PINNED_AT_ONCE + 40,
 };
 
-static int set_up(void **state)
-{
-	static struct seat seat;
-	struct inproc_config config;
-
-	inproc_config_default(&config);
-	config.memfds = false;
-	seat_take(&seat, inproc_new(&config));
-	*state = &seat;
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	struct seat *seat = *state;
-
-	inproc_free(seat->world);
-	return 0;
-}
-
 static uint64_t create(struct seat *s)
 {
 	uint64_t handle;
@@ -260,7 +240,9 @@ static void test_adoption(void **state)
 	}
 }
 
-#define seated(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+#define seated(f)                                                      \
+	cmocka_unit_test_setup_teardown(f, seat_set_up_without_memfds, \
+					seat_tear_down)
 
 int main(void)
 {

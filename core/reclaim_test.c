@@ -9,26 +9,6 @@ enum {
 	SHARED = TENURE_CREATE_RESOURCE | TENURE_CREATE_SHARED
 };
 
-static int set_up(void **state)
-{
-	static struct seat seat;
-	struct inproc_config config;
-
-	inproc_config_default(&config);
-	config.memfds = false;
-	seat_take(&seat, inproc_new(&config));
-	*state = &seat;
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	struct seat *seat = *state;
-
-	inproc_free(seat->world);
-	return 0;
-}
-
 static struct checking *backend_of(const struct seat *s)
 {
 	return inproc_backend(s->world, 0);
@@ -467,7 +447,9 @@ static void only_a_job_that_is_out_comes_back(void **state)
 	assert_asserts(done_that_is_not_out, *state);
 }
 
-#define seated(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+#define seated(test)                                                      \
+	cmocka_unit_test_setup_teardown(test, seat_set_up_without_memfds, \
+					seat_tear_down)
 
 int main(void)
 {

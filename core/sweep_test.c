@@ -23,14 +23,6 @@ static int set_up(void **state)
 	return 0;
 }
 
-static int tear_down(void **state)
-{
-	struct seat *seat = *state;
-
-	inproc_free(seat->world);
-	return 0;
-}
-
 static struct checking *backend_of(const struct seat *s)
 {
 	return inproc_backend(s->world, 1);
@@ -248,7 +240,8 @@ static void g1_in_small_steps(void **state)
 
 int main(void)
 {
-#define SEATED(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+#define SEATED(test) \
+	cmocka_unit_test_setup_teardown(test, set_up, seat_tear_down)
 	const struct CMUnitTest tests[] = {
 		SEATED(g1_full_jobs),
 		SEATED(g1_what_lies_between),

@@ -27,14 +27,6 @@ static int set_up(void **state)
 	return 0;
 }
 
-static int tear_down(void **state)
-{
-	struct seat *seat = *state;
-
-	inproc_free(seat->world);
-	return 0;
-}
-
 /* Some of everything, on two devices; shared with the other seat. */
 static void furnish(struct seat *s, struct seat *other)
 {
@@ -531,7 +523,8 @@ static void g4_many_devices(void **state)
 	inproc_check(s->world);
 }
 
-#define seated(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+#define seated(test) \
+	cmocka_unit_test_setup_teardown(test, set_up, seat_tear_down)
 
 int main(void)
 {

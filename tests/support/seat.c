@@ -42,6 +42,35 @@ void seat_take_as(struct seat *seat, struct inproc *world, uint32_t uid)
 	sit_down(seat, world, &peer);
 }
 
+int seat_set_up(void **state)
+{
+	static struct seat seat;
+
+	seat_take(&seat, inproc_new(NULL));
+	*state = &seat;
+	return 0;
+}
+
+int seat_set_up_without_memfds(void **state)
+{
+	static struct seat seat;
+	struct inproc_config config;
+
+	inproc_config_default(&config);
+	config.memfds = false;
+	seat_take(&seat, inproc_new(&config));
+	*state = &seat;
+	return 0;
+}
+
+int seat_tear_down(void **state)
+{
+	struct seat *seat = *state;
+
+	inproc_free(seat->world);
+	return 0;
+}
+
 enum broker_verdict seat_send(struct seat *seat, struct wire_request head,
 			      const void *args, size_t args_bytes)
 {

@@ -29,6 +29,11 @@ struct seat {
 void seat_take(struct seat *seat, struct inproc *world);
 /* The same for a client of another principal. */
 void seat_take_as(struct seat *seat, struct inproc *world, uint32_t uid);
+/* For cmocka: a seat in a world of its own, with memfds or without, and its
+ * end. */
+int seat_set_up(void **state);
+int seat_set_up_without_memfds(void **state);
+int seat_tear_down(void **state);
 /* Connected, and nothing more. */
 void seat_connect(struct seat *seat, struct inproc *world);
 
