@@ -36,6 +36,7 @@
 #include "core/retire.h"
 #include "core/state.h"
 #include "core/teardown.h"
+#include "core/waiter.h"
 #include "core/warm.h"
 #include "core/wire/codec.h"
 

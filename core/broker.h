@@ -19,6 +19,7 @@
 #include "core/reclaim.h"
 #include "core/rules.h"
 #include "core/session.h"
+#include "core/waiter.h"
 #include "core/wire/msg.h"
 #include "tenure/types.h"
 

@@ -5,6 +5,7 @@
 
 #include "core/broker.h"
 #include "core/outcome.h"
+#include "core/waiter.h"
 
 /* One of the requests from CONTEXT_CREATE on; what it tells goes to *reply. */
 struct outcome work_request(struct broker *broker, uint32_t client,

@@ -36,6 +36,7 @@
 #include "core/session.h"
 #include "core/timeline.h"
 #include "core/uses.h"
+#include "core/waiter.h"
 #include "core/words.h"
 
 /* Its device may be going already: then it can still make progress. */

@@ -6,8 +6,8 @@
 #include "core/env.h"
 #include "core/outcome.h"
 #include "core/rules.h"
-#include "core/session.h"
 #include "core/state.h"
+#include "core/waiter.h"
 
 /* Makes a context on a device; handles are wire values. */
 struct outcome context_create(struct env *env, uint32_t session,

@@ -27,6 +27,7 @@
 #include "core/retire.h"
 #include "core/session.h"
 #include "core/uses.h"
+#include "core/waiter.h"
 #include "core/words.h"
 
 static struct backend_opening opening_of_resource(const struct env *env,

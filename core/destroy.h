@@ -8,8 +8,8 @@
 #include "core/env.h"
 #include "core/outcome.h"
 #include "core/rules.h"
-#include "core/session.h"
 #include "core/state.h"
+#include "core/waiter.h"
 
 /*
  * Layer L2: judges and commits. With TENURE_DESTROY_SYNCHRONOUS the outcome

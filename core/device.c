@@ -26,6 +26,7 @@
 
 #include "core/rules.h"
 #include "core/session.h"
+#include "core/waiter.h"
 
 /* The padding counts: "system", NUL, "x" is no name. */
 static uint32_t adapter_by_name(const struct env *env, const char *name)

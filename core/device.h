@@ -5,8 +5,8 @@
 
 #include "core/env.h"
 #include "core/outcome.h"
-#include "core/session.h"
 #include "core/state.h"
+#include "core/waiter.h"
 
 /* Opens an adapter by its NUL padded name; counted. */
 struct outcome adapter_open(struct env *env, uint32_t session,

@@ -42,6 +42,7 @@
 #include "core/fence.h"
 #include "core/rules.h"
 #include "core/session.h"
+#include "core/waiter.h"
 
 /* Takes one wait off the list of its fence, and gives it back. */
 static void remove_wait(struct env *env, uint32_t index)

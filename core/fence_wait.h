@@ -5,8 +5,8 @@
 
 #include "core/env.h"
 #include "core/outcome.h"
-#include "core/session.h"
 #include "core/state.h"
+#include "core/waiter.h"
 #include "core/wire/msg.h"
 
 struct wait_args {

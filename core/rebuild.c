@@ -56,6 +56,7 @@
 #include "core/rebuild_part.h"
 #include "core/retire.h"
 #include "core/session.h"
+#include "core/waiter.h"
 #include "core/warm.h"
 
 bool rebuild_is_session(const struct rebuild *r, uint32_t session)

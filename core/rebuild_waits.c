@@ -17,6 +17,7 @@
 
 #include "core/crowd.h"
 #include "core/session.h"
+#include "core/waiter.h"
 
 /* Whether it answers the request that was cut short. */
 static bool is_cut_short(const struct rebuild *r, const struct waiter *w)

@@ -53,6 +53,7 @@
 #include "core/sweep.h"
 #include "core/teardown.h"
 #include "core/uses.h"
+#include "core/waiter.h"
 
 enum { QUANTUM = 256, SET_ASIDE = 1 };
 

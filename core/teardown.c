@@ -47,6 +47,7 @@
 #include "core/session.h"
 #include "core/sweep.h"
 #include "core/uses.h"
+#include "core/waiter.h"
 #include "core/warm.h"
 
 /* Lines that are visited for the end of one. */

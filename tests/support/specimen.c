@@ -10,6 +10,7 @@
 #include "tests/support/specimen.h"
 #include "core/session.h"
 
+#include "core/waiter.h"
 enum {
 	RESOURCE = TENURE_CREATE_RESOURCE,
 	SHARED = TENURE_CREATE_RESOURCE | TENURE_CREATE_SHARED
