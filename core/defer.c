@@ -24,6 +24,8 @@
  *      before its destroy uses it, unless the destroy said otherwise.
  *  G2  Moving needs no memory and cannot fail.
  *  G3  One call moves no more than its budget and one resource's children.
+ *  G4  How long a call takes does not depend on what the client stores into
+ *      its words meanwhile.
  *
  * models/defer.pml has these rules once more, beside contexts that halt.
  */
@@ -36,16 +38,30 @@
 #include "core/uses.h"
 #include "core/words.h"
 
-enum { TURN = 64 };
+enum {
+	TURN = 64,
+	/* As many contexts as one allocation may have. */
+	LOOKS = USERS_PER_ALLOCATION_MAX,
+};
 
-/* The same after looking at the words of those who seem to be working. */
+/*
+ * The same after looking at the words of those who seem to be working: at each
+ * once, and not at many. The client may store into them all the time, and what
+ * has not been seen here is seen by whoever waits for it.
+ */
 static struct pending look(struct env *env, uint32_t session, uint32_t slot,
 			   uint32_t after)
 {
 	struct pending p = uses_pending(&env->region, session, slot, after);
+	uint32_t context = 0;
 
-	while (p.context != 0 && context_look(env, p.context))
+	for (int i = 0; i < LOOKS && p.context != 0 && p.context != context;
+	     i++) {
+		context = p.context;
+		if (!context_look(env, context))
+			break;
 		p = uses_pending(&env->region, session, slot, after);
+	}
 	return p;
 }
 

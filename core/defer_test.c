@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Deferral: G1 to G3 of core/defer.c, and how it ends with a device. */
+/* Deferral: G1 to G4 of core/defer.c, and how it ends with a device. */
 #include "tests/support/seat.h"
 
 #include "core/defer.h"
@@ -362,6 +362,35 @@ static void g1_a_list_behind_many_contexts(void **state)
 	q->device = first;
 }
 
+/* A client that stores into its word all the time. */
+static uint64_t read_restless(void *context, uint32_t client, uint32_t word)
+{
+	(void)client;
+	(void)word;
+	return ++*(uint64_t *)context;
+}
+
+static void g4_a_restless_word_is_read_a_few_times(void **state)
+{
+	struct stage *s = *state;
+	struct seat *q = &s->seat;
+	struct progress *progress = &world_env(q->world)->config.progress;
+	struct progress usual = *progress;
+	uint64_t reads = 0;
+
+	assert_int_equal(seat_submit(q, s->a, 1000, s->child, 4), 0);
+	assert_int_equal(seat_submit(q, s->b, 1000, s->child, 4), 0);
+	progress->context = &reads;
+	progress->read = read_restless;
+	assert_int_equal(seat_destroy(q, s->resource, NULL, 0, 0), 0);
+	*progress = usual;
+	assert_in_range(reads, 1, 16);
+	assert_int_equal(allocations(s), 7);
+	assert_int_equal(seat_progress(q, s->a, 1000), 0);
+	assert_int_equal(seat_progress(q, s->b, 1000), 0);
+	assert_int_equal(allocations(s), 3);
+}
+
 static void no_room_on_the_queue(void **state)
 {
 	enum { LISTS = 12 };
@@ -409,6 +438,7 @@ int main(void)
 		on_stage(death_is_the_end_of_the_work),
 		on_stage(a_stopped_adapter_waits_for_the_work),
 		on_stage(g1_a_list_behind_many_contexts),
+		on_stage(g4_a_restless_word_is_read_a_few_times),
 		on_stage(no_room_on_the_queue),
 	};
 
