@@ -197,9 +197,10 @@ bool broker_waits_for_progress(const struct broker *broker, uint32_t client);
 
 /*
  * The doorbell of a connected client has rung: looks at its progress words, at
- * most WORDS_PER_CLIENT_MAX of them. What that sets free goes in ticks.
+ * most WORDS_PER_CLIENT_MAX of them: at how many, about. What that sets free
+ * goes in ticks.
  */
-void broker_progressed(struct broker *broker, uint32_t client);
+uint32_t broker_progressed(struct broker *broker, uint32_t client);
 
 /* Totals, as WIRE_OP_STATUS answers them. */
 void broker_status(const struct broker *broker, struct wire_status *ret);

@@ -208,7 +208,7 @@ static void ask_for_holder(const struct region *region,
 		__builtin_prefetch(context_at(region, what), 1);
 }
 
-void broker_progressed(struct broker *broker, uint32_t client)
+uint32_t broker_progressed(struct broker *broker, uint32_t client)
 {
 	struct env *env = &broker->env;
 	const struct words *words = &session_at(&env->region, client)->words;
@@ -223,4 +223,5 @@ void broker_progressed(struct broker *broker, uint32_t client)
 		else if (what != 0)
 			context_look(env, what);
 	}
+	return words->used;
 }

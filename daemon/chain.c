@@ -60,6 +60,20 @@ struct port *chain_take(struct chain *chain)
 	return first;
 }
 
+void chain_begin_with(struct chain *chain, struct port *port)
+{
+	struct port *first = chain->first, *last = chain->last;
+
+	if (port == first)
+		return;
+	node_of(chain, last)->next = first;
+	node_of(chain, first)->previous = last;
+	chain->first = port;
+	chain->last = node_of(chain, port)->previous;
+	node_of(chain, chain->last)->next = NULL;
+	node_of(chain, port)->previous = NULL;
+}
+
 struct chain chain_take_all(struct chain *chain)
 {
 	struct chain all = *chain;

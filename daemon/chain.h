@@ -35,6 +35,9 @@ void chain_remove(struct chain *chain, struct port *port);
 /* Takes out the first one, or returns NULL. */
 struct port *chain_take(struct chain *chain);
 
+/* The order is the same, but in a circle that begins with a port of the chain. */
+void chain_begin_with(struct chain *chain, struct port *port);
+
 /* Takes out all of them: they are in the chain that is returned. */
 struct chain chain_take_all(struct chain *chain);
 

@@ -115,6 +115,30 @@ static void test_all_g1(void **state)
 	assert_ptr_equal(chain_take(&chain), &ports[2]);
 }
 
+/* Whichever port it begins with, it is whole in both directions. */
+static void test_begin_with_g1(void **state)
+{
+	struct chain chain = CHAIN_OF(active_node);
+
+	(void)state;
+	for (int i = 0; i < PORTS; i++)
+		chain_put(&chain, &ports[i]);
+	for (int k = 0; k < PORTS; k++) {
+		struct port *port, *previous = NULL;
+		int n = 0;
+
+		chain_begin_with(&chain, &ports[k]);
+		for (port = chain.first; port; port = port->active_node.next) {
+			assert_ptr_equal(port, &ports[(k + n++) % PORTS]);
+			assert_ptr_equal(port->active_node.previous, previous);
+			previous = port;
+		}
+		assert_int_equal(n, PORTS);
+		assert_ptr_equal(chain.last, previous);
+		assert_int_equal(chain.count, PORTS);
+	}
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -123,6 +147,7 @@ int main(void)
 		TEST(test_remove_g1_g2),
 		TEST(test_kinds),
 		TEST(test_all_g1),
+		TEST(test_begin_with_g1),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

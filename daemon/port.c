@@ -197,12 +197,11 @@ static void awaited(struct engine_sink *sink)
 	port_poke_locked(port);
 }
 
-bool port_progressed_locked(struct port *port)
+uint32_t port_progressed_locked(struct port *port)
 {
 	if (!waits(port))
-		return false;
-	broker_progressed(&port->engine->broker, port->client);
-	return true;
+		return 0;
+	return broker_progressed(&port->engine->broker, port->client);
 }
 
 /* Memory and doorbell of a port that has neither. */

@@ -65,6 +65,7 @@ struct port {
 	uint64_t timer_ns; /* when the timer expires */
 	bool is_active, has_timer, is_faulty;
 	bool has_rung; /* its progress words are to be looked at */
+	uint32_t words; /* looked at the last time; 0: nobody waited */
 	bool has_called; /* its offers are to be looked at */
 	uint64_t offers_due_ns; /* when they are next; 0: not */
 	struct agenda_node offers; /* while that is not 0 */
@@ -148,8 +149,8 @@ void port_poke_locked(struct port *port);
  * wait, the worker will be made to look at the port. */
 bool port_asks_locked(struct port *port);
 
-/* Looks at its progress words, if somebody waits. Returns that. */
-bool port_progressed_locked(struct port *port);
+/* Looks at its progress words, if somebody waits: at how many, about; else 0. */
+uint32_t port_progressed_locked(struct port *port);
 
 /* Takes the offers whose time has come and destroys what they name; sets
  * offers_due_ns. *ret_done is raised by their number. The worker only. */

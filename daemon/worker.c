@@ -14,6 +14,8 @@
  * As long as one port keeps the worker awake the others cost a look each round,
  * and being parked would cost their clients a doorbell and a wake-up at each
  * return. So they stay, unless they are many: then each goes by its own time.
+ * So does one with many progress words that somebody waits for, which would
+ * cost a look each.
  *
  * Awake it goes round its active ports, one bounded turn each, in a circle.
  * Every now and then it asks the kernel, without waiting, whether one of the
@@ -68,7 +70,11 @@
  *  G8  Between two looks of a port's timer lies a whole period, which begins
  *      when the first look has ended.
  *  G9  A port is not parked while the worker is awake for another one, unless
- *      more than WORKER_COMPANY are active.
+ *      more than WORKER_COMPANY are active, or it has more than
+ *      WORKER_COMPANY_WORDS words that somebody waits for.
+ *  G10 However many words the clients of active ports have, the gate is held
+ *      for no more than a few at a time, or those of one client; each gets its
+ *      look.
  */
 #include "daemon/worker.h"
 
@@ -92,6 +98,9 @@ enum {
 	 * before others have a turn. */
 	OFFER_LOOKS = 4,
 	TIMER_LOOKS = 4,
+	/* Looks at ports and their progress words, of about 20 ns each, before
+	 * the gate is opened again, and all words of one client. */
+	PROGRESS_LOOKS = 1024,
 };
 
 /* Between two turns of the pump, if there is little to do for it. */
@@ -299,23 +308,37 @@ static bool waits_for_progress(struct worker *worker, struct port *port)
 }
 
 /* Looks at the words of one port, and at what follows from them. */
+static void look_locked(struct worker *worker, struct port *port)
+{
+	port->words = port_progressed_locked(port);
+	if (port->words)
+		worker->pump_soon = true;
+}
+
 static void look_at_progress(struct worker *worker, struct port *port)
 {
 	engine_lock(worker->config.engine);
-	if (port_progressed_locked(port))
-		worker->pump_soon = true;
+	look_locked(worker, port);
 	engine_unlock(worker->config.engine);
 }
 
-/* Those of all active ports: their clients have not been asked to ring. */
+/* Those of the active ports: their clients have not been asked to ring. Some of
+ * them at a time, in a circle, since a client may have thousands of words. */
 static void look_at_all_progress(struct worker *worker)
 {
+	struct port *port = worker->active.first;
+	uint32_t looks = 0;
+
 	engine_lock(worker->config.engine);
-	for (struct port *port = worker->active.first; port;
-	     port = port->active_node.next)
-		if (port_progressed_locked(port))
-			worker->pump_soon = true;
+	for (; port && looks < PROGRESS_LOOKS; port = port->active_node.next) {
+		look_locked(worker, port);
+		looks += 1 + port->words;
+	}
 	engine_unlock(worker->config.engine);
+	if (port)
+		chain_begin_with(&worker->active, port);
+	worker->now_ns = monotonic_ns();
+	worker->looked_ns = worker->now_ns;
 }
 
 /* Whether it has had nothing to do for so long that the worker would rather
@@ -323,6 +346,7 @@ static void look_at_all_progress(struct worker *worker)
 static bool has_idled(const struct worker *worker, const struct port *port)
 {
 	if (worker->active.count <= WORKER_COMPANY &&
+	    port->words <= WORKER_COMPANY_WORDS &&
 	    worker->now_ns < worker->awake_until_ns)
 		return false;
 	return worker->now_ns - port->worked_ns >=
@@ -644,10 +668,8 @@ static void work(struct worker *worker)
 		pump(worker);
 	else if (!any)
 		relax();
-	if (worker->now_ns - worker->looked_ns >= LISTEN_NS) {
+	if (worker->now_ns - worker->looked_ns >= LISTEN_NS)
 		look_at_all_progress(worker);
-		worker->looked_ns = worker->now_ns;
-	}
 	if (worker->now_ns - worker->listened_ns >=
 	    (any ? LISTEN_NS : worker->listen_ns))
 		listen_for(worker, &at_once);

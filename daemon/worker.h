@@ -15,8 +15,10 @@ enum {
 	WORKER_EVENTS = 64,
 	/* With up to so many active ports one that has nothing to do is looked
 	 * at for as long as others keep the worker awake: a look takes about
-	 * 15 ns, to be woken some microseconds. */
+	 * 15 ns, to be woken some microseconds. But not one with more progress
+	 * words that somebody waits for: of those each has to be looked at. */
 	WORKER_COMPANY = 128,
+	WORKER_COMPANY_WORDS = 16,
 };
 
 struct worker;

@@ -650,6 +650,90 @@ static void test_company_g9(void **state)
 	leave(&one);
 }
 
+/* n contexts, and an allocation that is destroyed and waits for the last one to
+ * come to 1: its word. */
+static uint32_t wait_behind(struct member *member, unsigned int n)
+{
+	struct wire_request head = { .opcode = WIRE_OP_CONTEXT_CREATE,
+				     .device = member->device };
+	uint64_t handle =
+		engine_seat_create(&seat, member->client, member->device);
+	struct raw_reply reply;
+	uint32_t word;
+
+	while (n-- > 0)
+		assert_int_equal(raw_ring_call(&member->ring, &head, NULL, 0,
+					       &reply),
+				 0);
+	word = (uint32_t)reply.head.value[1];
+	head = (struct wire_request){
+		.opcode = WIRE_OP_CONTEXT_SUBMIT,
+		.device = member->device,
+		.object = reply.head.value[0],
+		.count = 1,
+		.value = { 1 },
+	};
+	assert_int_equal(raw_ring_call(&member->ring, &head, &handle,
+				       sizeof(handle), NULL),
+			 0);
+	head = engine_seat_destroy(member->device, 0, 0);
+	assert_int_equal(raw_ring_call(&member->ring, &head, &handle,
+				       sizeof(handle), NULL),
+			 0);
+	return word;
+}
+
+/* Whose words are many sleeps as soon as it has nothing to do. */
+static void test_no_company_for_many_words_g9(void **state)
+{
+	struct member awake, few, many;
+	uint64_t began = now_ns();
+
+	(void)state;
+	join(&awake, 100 * NS_PER_S);
+	join(&few, 1000);
+	join(&many, 1000);
+	ping_once(&awake);
+	wait_behind(&few, 8);
+	wait_behind(&many, 2 * WORKER_COMPANY_WORDS);
+	while (!is_parked(&many)) {
+		assert_true(now_ns() - began < 10 * NS_PER_S);
+		usleep(1000);
+	}
+	assert_false(is_parked(&few));
+	leave(&awake);
+	leave(&few);
+	leave(&many);
+}
+
+/* All awake, with more words than are looked at in a row. */
+static void test_many_words_g10(void **state)
+{
+	enum { EACH = 700 };
+	struct member members[CLIENTS];
+	uint32_t words[CLIENTS];
+	uint64_t began;
+
+	(void)state;
+	for (int i = 0; i < CLIENTS; i++) {
+		join(&members[i], 100 * NS_PER_S);
+		words[i] = wait_behind(&members[i], EACH);
+	}
+	for (int i = 0; i < CLIENTS; i++) {
+		began = now_ns();
+		assert_int_equal(retired(&members[i]), 1);
+		assert_false(is_parked(&members[i]));
+		ring_client_progress(members[i].ring.ring, words[i], 1);
+		while (retired(&members[i])) {
+			assert_true(now_ns() - began < 5 * NS_PER_S);
+			engine_seat_pump(&seat);
+			usleep(20);
+		}
+	}
+	for (int i = 0; i < CLIENTS; i++)
+		leave(&members[i]);
+}
+
 static void offer(struct member *member, uint32_t entry, uint64_t handle,
 		  uint64_t until_ns)
 {
@@ -830,6 +914,8 @@ int main(void)
 		TEST(test_many_offers_g7),
 		TEST(test_many_timers_g7),
 		TEST(test_company_g9),
+		TEST(test_no_company_for_many_words_g9),
+		TEST(test_many_words_g10),
 		TEST(test_idle_g4),
 	};
 
