@@ -42,6 +42,7 @@ struct frees {
 	uint64_t secret;
 	uint32_t retired; /* allocations, that are not queued yet */
 	uint32_t used; /* not 0 when work uses one of them */
+	uint32_t children; /* of the resources that were retired */
 	uint32_t slots[LIST_ENTRIES_MAX];
 };
 
@@ -102,10 +103,12 @@ static struct outcome free_any(struct frees *frees, uint64_t wire)
 			       owner_of_device(device) :
 			       0;
 	slot->waiter = 0;
-	if (slot_kind(slot) == KIND_RESOURCE)
+	if (slot_kind(slot) == KIND_RESOURCE) {
+		frees->children += slot->resource.count;
 		resource_retire(env, frees->client, index, false);
-	else
+	} else {
 		allocation_retire(env, frees->client, index, false);
+	}
 	return outcome;
 }
 
@@ -127,12 +130,13 @@ static void begin(struct frees *frees, struct env *env, uint32_t client)
 	frees->client = client;
 	frees->owner = 0;
 	frees->secret = session_at(&env->region, client)->secret;
-	frees->retired = frees->used = 0;
+	frees->retired = frees->used = frees->children = 0;
 }
 
-uint32_t broker_free(struct broker *broker, uint32_t client,
-		     const uint64_t *handles, uint32_t count, uint64_t now_ns,
-		     struct wire_reply *ret_refusals)
+uint32_t broker_free_some(struct broker *broker, uint32_t client,
+			  const uint64_t *handles, uint32_t count,
+			  uint64_t now_ns, struct wire_reply *ret_refusals,
+			  uint32_t *ret_done)
 {
 	struct env *env = &broker->env;
 	const struct session *s = session_at(&env->region, client);
@@ -155,6 +159,8 @@ uint32_t broker_free(struct broker *broker, uint32_t client,
 			if (LIKELY(free_plain(&frees, handles[i])))
 				continue;
 			one = free_any(&frees, handles[i]);
+			if (frees.children >= FREES_CHILDREN_MAX)
+				count = i + 1;
 		}
 		if (one.status == 0)
 			continue;
@@ -162,5 +168,19 @@ uint32_t broker_free(struct broker *broker, uint32_t client,
 		ret_refusals[refused++] = refusal(handles[i], &one);
 	}
 	queue_retired(&frees);
+	*ret_done = count;
+	return refused;
+}
+
+uint32_t broker_free(struct broker *broker, uint32_t client,
+		     const uint64_t *handles, uint32_t count, uint64_t now_ns,
+		     struct wire_reply *ret_refusals)
+{
+	uint32_t refused = 0, done;
+
+	for (; count > 0; handles += done, count -= done)
+		refused += broker_free_some(broker, client, handles, count,
+					    now_ns, &ret_refusals[refused],
+					    &done);
 	return refused;
 }

@@ -246,6 +246,42 @@ static void without_memory(void **state)
 	inproc_check(s->world);
 }
 
+static void a_few_children_at_a_time(void **state)
+{
+	enum { MANY = 5, AT_ONCE = FREES_CHILDREN_MAX / RESOURCE_CHILDREN_MAX };
+	static uint64_t children[RESOURCE_CHILDREN_MAX];
+	struct seat *s = *state;
+	uint64_t handles[MANY + 1];
+	uint32_t done, at = 0;
+
+	for (int i = 0; i < MANY; i++)
+		assert_int_equal(seat_create(s, 0, RESOURCE,
+					     RESOURCE_CHILDREN_MAX, &handles[i],
+					     children),
+				 0);
+	handles[MANY] = 4711;
+	while (at < MANY / AT_ONCE * AT_ONCE) {
+		assert_int_equal(broker_free_some(inproc_broker(s->world),
+						  s->client, &handles[at],
+						  MANY + 1 - at, 1, refusals,
+						  &done),
+				 0);
+		assert_int_equal(done, AT_ONCE);
+		at += done;
+	}
+	assert_int_equal(seat_session(s)->n_resources, MANY - at);
+	/* The others, and one that is refused; and the same all at once. */
+	assert_int_equal(broker_free_some(inproc_broker(s->world), s->client,
+					  &handles[at], MANY + 1 - at, 1,
+					  refusals, &done),
+			 1);
+	assert_int_equal(done, MANY + 1 - at);
+	assert_int_equal(refusals[0].value[0], 4711);
+	assert_int_equal(free_many(s, handles, MANY + 1), MANY + 1);
+	inproc_pump_all(s->world);
+	inproc_check(s->world);
+}
+
 static void nothing_to_free(void **state)
 {
 	struct seat *s = *state;
@@ -268,6 +304,7 @@ int main(void)
 		SEAT_TEST(g3_the_same_handle_twice),
 		SEAT_TEST(a_child_after_its_resource),
 		SEAT_TEST(without_memory),
+		SEAT_TEST(a_few_children_at_a_time),
 		SEAT_TEST(nothing_to_free),
 	};
 

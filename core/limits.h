@@ -13,6 +13,8 @@ enum {
 	LIST_ENTRIES_MAX = 1024,
 	/* Allocations that one resource may hold at a time. */
 	RESOURCE_CHILDREN_MAX = 1024,
+	/* Those of freed resources after which others have their turn. */
+	FREES_CHILDREN_MAX = 2048,
 	/* Bytes of private data that a resource may carry. */
 	PRIVATE_DATA_MAX = 4096,
 

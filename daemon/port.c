@@ -12,7 +12,8 @@
  *
  *	take      copy requests out of the ring, at most PORT_REQUESTS and
  *	          not many full lists of them, or frees, at most one and a
- *	          half list's full
+ *	          half list's full; what is too much because resources have
+ *	          many children is put back
  *	execute   the broker judges and does them, from the copies
  *	complete  write what it answered, publish, wake who sleeps
  *
@@ -323,11 +324,43 @@ static void execute_request_locked(struct port *port, struct port_job *job,
 		memcpy(job->data, reply->data, reply->head.data_bytes);
 }
 
-/* Until one of them ends the client. Returns how many were executed. */
+/* Resources with many children may leave some for the next turn. Returns what
+ * that has cost, in plain frees. */
+static uint32_t execute_frees_locked(struct port *port, struct port_job *job,
+				     uint64_t now_ns)
+{
+	uint32_t done, all = job->work.frees;
+
+	job->n_refusals = broker_free_some(&port->engine->broker, port->client,
+					   job->work.handles, all, now_ns,
+					   job->refusals, &done);
+	job->work.frees = done;
+	job->left = all - done;
+	return job->left ? done + FREES_CHILDREN_MAX : done;
+}
+
+/* What is left of a job, and all that was taken behind it. */
+static void put_back(struct port *port, const struct port_bench *bench,
+		     uint32_t i, uint32_t n)
+{
+	uint32_t requests = 0, frees = bench->jobs[i].left;
+
+	while (++i < n) {
+		const struct port_job *job = &bench->jobs[i];
+
+		if (job->take == RING_TAKE_REQUEST)
+			requests++;
+		else if (job->take == RING_TAKE_FREES)
+			frees += job->work.frees;
+	}
+	ring_server_put_back(&port->server, requests, frees);
+}
+
+/* Until one of them ends the client, or what is left is for the next turn.
+ * Returns how many were executed. */
 static uint32_t execute_locked(struct port *port, struct port_bench *bench,
 			       uint32_t n, uint64_t now_ns)
 {
-	struct broker *broker = &port->engine->broker;
 	uint32_t done = 0;
 
 	for (uint32_t i = 0; i < n && !port->ended; i++) {
@@ -337,11 +370,11 @@ static uint32_t execute_locked(struct port *port, struct port_bench *bench,
 			break;
 		job->executed = true;
 		if (job->take == RING_TAKE_FREES) {
-			job->n_refusals = broker_free(broker, port->client,
-						      job->work.handles,
-						      job->work.frees, now_ns,
-						      job->refusals);
-			done += job->work.frees;
+			done += execute_frees_locked(port, job, now_ns);
+			if (job->left) {
+				put_back(port, bench, i, n);
+				break;
+			}
 			continue;
 		}
 		execute_request_locked(port, job, now_ns);
@@ -462,26 +495,44 @@ enum port_served port_serve(struct port *port, struct port_bench *bench,
 	return port->is_faulty ? PORT_FAULT : PORT_BUSY;
 }
 
+/* All of them, but what many children cost is paid before it goes on. */
+static uint32_t free_offered(struct port *port, struct port_bench *bench,
+			     uint32_t n, uint64_t now_ns)
+{
+	struct port_job *job = &bench->jobs[0];
+	uint32_t at = 0, done;
+
+	engine_lock(port->engine);
+	while (at < n && !port->ended) {
+		broker_free_some(&port->engine->broker, port->client,
+				 &job->work.handles[at], n - at, now_ns,
+				 job->refusals, &done);
+		at += done;
+		if (at == n)
+			break;
+		engine_unlock(port->engine);
+		bench->rest = engine_pump(port->engine, now_ns);
+		bench->has_settled = true;
+		engine_lock(port->engine);
+	}
+	engine_unlock(port->engine);
+	return at;
+}
+
 /* As if the client had put them into its free queue just now, but that nobody
  * hears of what is refused: who offers what is not his has lost nothing. */
 void port_take_offers(struct port *port, struct port_bench *bench,
 		      uint64_t now_ns, uint32_t *ret_done)
 {
 	static_assert(RING_OFFERS <= RING_FREES_MAX, "one broker_free");
-	struct port_job *job = &bench->jobs[0];
 	uint32_t n = offers_take(&port->server.ring->offers, now_ns,
-				 job->work.handles, &port->offers_due_ns);
+				 bench->jobs[0].work.handles,
+				 &port->offers_due_ns);
 
 	port->has_called = false;
-	if (n == 0)
-		return;
-	engine_lock(port->engine);
-	if (!port->ended) {
-		broker_free(&port->engine->broker, port->client,
-			    job->work.handles, n, now_ns, job->refusals);
-		*ret_done += n;
-	}
-	engine_unlock(port->engine);
+	bench->has_settled = false;
+	if (n > 0)
+		*ret_done += free_offered(port, bench, n, now_ns);
 }
 
 void port_serve_late(struct port *port, struct port_bench *bench)

@@ -116,6 +116,7 @@ struct port_job {
 		struct wire_reply refusals[LIST_ENTRIES_MAX];
 	};
 	uint32_t n_refusals;
+	uint32_t left; /* frees that are for the next turn */
 };
 
 struct port_bench {
@@ -125,7 +126,7 @@ struct port_bench {
 	/* Set when a request is to be answered later: a turn of the engine may
 	 * be all that it waits for. */
 	bool any_later;
-	/* That turn has been made, and this is what it has left. */
+	/* That turn, or another one, has been made: this is what it has left. */
 	bool has_settled;
 	struct engine_rest rest;
 };
@@ -153,7 +154,8 @@ bool port_asks_locked(struct port *port);
 uint32_t port_progressed_locked(struct port *port);
 
 /* Takes the offers whose time has come and destroys what they name; sets
- * offers_due_ns. *ret_done is raised by their number. The worker only. */
+ * offers_due_ns. *ret_done is raised by their number. May make turns of the
+ * engine before the last of them. The worker only. */
 void port_take_offers(struct port *port, struct port_bench *bench,
 		      uint64_t now_ns, uint32_t *ret_done);
 

@@ -192,6 +192,97 @@ static void test_frees_are_bounded_g1(void **state)
 	assert_int_equal(serve(&done), PORT_IDLE);
 }
 
+static uint64_t create_resource(void)
+{
+	static struct wire_allocation sizes[RESOURCE_CHILDREN_MAX];
+	const struct wire_request create = { .opcode = WIRE_OP_CREATE,
+					     .device = device,
+					     .flags = TENURE_CREATE_RESOURCE,
+					     .count = ARRAY_SIZE(sizes) };
+	struct wire_reply reply;
+	uint32_t done;
+
+	for (size_t i = 0; i < ARRAY_SIZE(sizes); i++)
+		sizes[i].size_bytes = PAGE_BYTES;
+	put(create, sizes, sizeof(sizes));
+	assert_int_equal(serve(&done), PORT_BUSY);
+	assert_int_equal(ring_client_reap(&ring.end, &reply), 1);
+	assert_int_equal(reply.status, 0);
+	ring_client_block_free(&ring.end, 0);
+	return reply.value[0];
+}
+
+static uint64_t resources_left(void)
+{
+	const struct wire_request stat = { .opcode = WIRE_OP_STAT };
+	struct broker_reply reply;
+	struct wire_stat answer;
+
+	assert_int_equal(engine_seat_ask(&seat, client, stat, NULL, &reply),
+			 BROKER_REPLY);
+	memcpy(&answer, reply.data, sizeof(answer));
+	return answer.resources;
+}
+
+/* Frees of resources, and requests behind them. */
+static void test_children_are_bounded_g1_g3(void **state)
+{
+	const struct wire_request ping = { .opcode = WIRE_OP_PING };
+	enum { MANY = 7, AT_ONCE = FREES_CHILDREN_MAX / RESOURCE_CHILDREN_MAX };
+	struct wire_reply reply;
+	uint64_t left = MANY, resources[MANY], first;
+	uint32_t done;
+
+	(void)state;
+	for (int i = 0; i < MANY; i++)
+		resources[i] = create_resource();
+	for (int i = 0; i < MANY; i++)
+		ring_client_free(&ring.end, resources[i]);
+	ring_client_free(&ring.end, 4711);
+	put(ping, NULL, 0);
+	put(ping, NULL, 0);
+	first = ring.ids - 1;
+	while (left > AT_ONCE) {
+		assert_int_equal(serve(&done), PORT_BUSY);
+		left -= AT_ONCE;
+		assert_int_equal(resources_left(), left);
+		assert_int_equal(ring_client_reap(&ring.end, &reply), 0);
+		assert_int_equal(ring_client_is_drained(&ring.end), 0);
+	}
+	assert_int_equal(serve(&done), PORT_BUSY);
+	assert_int_equal(resources_left(), 0);
+	assert_int_equal(ring_client_is_drained(&ring.end), 1);
+	assert_int_equal(ring_client_reap(&ring.end, &reply), 1);
+	assert_int_equal(reply.opcode, WIRE_OP_FREE);
+	for (uint64_t i = 0; i < 2; i++) {
+		assert_int_equal(ring_client_reap(&ring.end, &reply), 1);
+		assert_int_equal(reply.id, first + i);
+	}
+	assert_int_equal(ring_client_reap(&ring.end, &reply), 0);
+	assert_int_equal(serve(&done), PORT_IDLE);
+	engine_seat_settle(&seat);
+}
+
+/* Offers of resources: all are taken, and what they cost is paid. */
+static void test_offers_with_children_g1(void **state)
+{
+	enum { MANY = 5 };
+	struct ring_offers *offers = &ring.ring->offers;
+	uint32_t done = 0;
+
+	(void)state;
+	for (uint32_t i = 0; i < MANY; i++) {
+		offers_name(offers, i, create_resource());
+		offers_make(offers, i, 1);
+	}
+	port_take_offers(port, &bench, 2, &done);
+	assert_int_equal(done, MANY);
+	assert_true(bench.has_settled);
+	assert_int_equal(resources_left(), 0);
+	assert_int_equal(port->offers_due_ns, 0);
+	engine_seat_settle(&seat);
+}
+
 static void test_data_and_silence_g3(void **state)
 {
 	struct wire_request stat = { .opcode = WIRE_OP_STAT };
@@ -483,6 +574,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_requests_are_bounded_g1_g3),
 		TEST(test_frees_are_bounded_g1),
+		TEST(test_children_are_bounded_g1_g3),
+		TEST(test_offers_with_children_g1),
 		TEST(test_data_and_silence_g3),
 		TEST(test_nothing_after_the_end_g2),
 		TEST(test_late_replies_g3),

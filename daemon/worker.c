@@ -280,13 +280,6 @@ static void activate(struct worker *worker, struct port *port)
 	active_put(worker, port);
 }
 
-static void look_at_offers(struct worker *worker, struct port *port)
-{
-	agenda_remove(&worker->agenda, port);
-	port_take_offers(port, &worker->bench, worker->now_ns, &worker->done);
-	agenda_add(&worker->agenda, port);
-}
-
 /* Its client has done what none may do. */
 static void give_up(struct worker *worker, struct port *port)
 {
@@ -382,6 +375,17 @@ static void pumped(struct worker *worker, const struct engine_rest *rest)
 	if (rest->mail || rest->due_ns != worker->due_told_ns)
 		worker->config.notify(worker->config.context);
 	worker->due_told_ns = rest->due_ns;
+}
+
+static void look_at_offers(struct worker *worker, struct port *port)
+{
+	agenda_remove(&worker->agenda, port);
+	port_take_offers(port, &worker->bench, worker->now_ns, &worker->done);
+	agenda_add(&worker->agenda, port);
+	if (!worker->bench.has_settled)
+		return;
+	pumped(worker, &worker->bench.rest);
+	worker->pump_soon = true; /* for the last of them */
 }
 
 static enum port_served serve(struct worker *worker, struct port *port)

@@ -280,6 +280,17 @@ void ring_server_refuse_free(struct ring_server *server,
 	server->has_refused = true;
 }
 
+void ring_server_put_back(struct ring_server *server, uint32_t requests,
+			  uint32_t frees)
+{
+	assert(server->reserved >= requests + frees);
+	assert(server->sq_head - server->published_sq_head >= requests);
+	assert(server->fq_head - server->published_fq_head >= frees);
+	server->reserved -= requests + frees;
+	server->sq_head -= requests;
+	server->fq_head -= frees;
+}
+
 void ring_server_frees_done(struct ring_server *server, uint32_t frees)
 {
 	assert(server->reserved >= frees);

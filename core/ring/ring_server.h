@@ -89,6 +89,11 @@ void ring_server_complete(struct ring_server *server,
  */
 void ring_server_forgo(struct ring_server *server);
 
+/* What was taken last and has not been begun: it is taken again. So many
+ * requests, and of the frees so many. */
+void ring_server_put_back(struct ring_server *server, uint32_t requests,
+			  uint32_t frees);
+
 /* One handle of the frees was refused; reply->value[0] is that handle. */
 void ring_server_refuse_free(struct ring_server *server,
 			     const struct wire_reply *reply);

@@ -98,6 +98,42 @@ static void g2_frees_come_before_the_request_behind_them(void **state)
 	pair_expect_frees(p, 104, 3);
 }
 
+/* Over the wrap, too; and nobody sees that it had been taken. */
+static void g1_g2_what_is_put_back_comes_again(void **state)
+{
+	(void)state;
+	for (size_t f = 0; f < ARRAY_SIZE(firsts); f++) {
+		struct ring_pair *p = ring_pair_new(firsts[f]);
+
+		pair_free(p, 100, 20);
+		pair_submit(p, 1);
+		pair_submit(p, 2);
+		ring_client_publish(&p->client);
+		for (int i = 0; i < 3; i++) {
+			pair_expect_frees(p, 100, 20);
+			pair_expect_request(p, 1);
+			pair_expect_request(p, 2);
+			ring_server_put_back(&p->server, 2, 20);
+			assert_int_equal(p->server.reserved, 0);
+		}
+		pair_expect_frees(p, 100, 20);
+		ring_server_put_back(&p->server, 0, 19);
+		pair_frees_done(p, 1);
+		assert_int_equal(p->ring->header.fq_head, firsts[f] + 1);
+		pair_expect_frees(p, 101, 19);
+		pair_frees_done(p, 19);
+		pair_expect_request(p, 1);
+		pair_complete(p, 1);
+		pair_expect_request(p, 2);
+		pair_complete(p, 2);
+		ring_server_publish(&p->server);
+		pair_expect_reply(p, 1);
+		pair_expect_reply(p, 2);
+		assert_int_equal(pair_take(p), RING_TAKE_NONE);
+		ring_pair_free(p);
+	}
+}
+
 static void arguments_come_with_their_request(void **state)
 {
 	struct ring_pair *p = *state;
@@ -831,6 +867,7 @@ int main(void)
 		cmocka_unit_test(g1_every_entry_once_in_order),
 		cmocka_unit_test(g1_every_handle_once_in_order),
 		PAIR_TEST(g2_frees_come_before_the_request_behind_them),
+		cmocka_unit_test(g1_g2_what_is_put_back_comes_again),
 		PAIR_TEST(arguments_come_with_their_request),
 		PAIR_TEST(data_goes_into_the_block_of_the_request),
 		cmocka_unit_test(g4_impossible_tails),
