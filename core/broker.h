@@ -204,10 +204,15 @@ bool broker_waits_for_progress(const struct broker *broker, uint32_t client);
 
 /*
  * The doorbell of a connected client has rung: looks at its progress words, at
- * most WORDS_PER_CLIENT_MAX of them: at how many, about. What that sets free
- * goes in ticks.
+ * most WORDS_PER_CLIENT_MAX of them. What that sets free goes in ticks.
+ *
+ * broker_progressed_some begins at *word, or at the first when that is 0, and
+ * stops when it has cost as much as so many looks; *word is where to go on, 0:
+ * all have been looked at. Returns what it has cost.
  */
-uint32_t broker_progressed(struct broker *broker, uint32_t client);
+uint32_t broker_progressed_some(struct broker *broker, uint32_t client,
+				uint32_t looks, uint32_t *word);
+void broker_progressed(struct broker *broker, uint32_t client);
 
 /* Totals, as WIRE_OP_STATUS answers them. */
 void broker_status(const struct broker *broker, struct wire_status *ret);

@@ -21,7 +21,11 @@
 #include "core/session.h"
 #include "core/words.h"
 
-enum { HOLDERS_AHEAD = 12 };
+enum {
+	HOLDERS_AHEAD = 12,
+	/* A wait that ends takes as long as so many looks at words. */
+	WAIT_LOOKS = 32,
+};
 
 static struct outcome on_create(struct env *env, uint32_t client,
 				const struct wire_request *head,
@@ -208,20 +212,40 @@ static void ask_for_holder(const struct region *region,
 		__builtin_prefetch(context_at(region, what), 1);
 }
 
-uint32_t broker_progressed(struct broker *broker, uint32_t client)
+/* Looks at the word of a fence; what the waits that end with it cost. */
+static uint32_t look_at_fence(struct env *env, uint32_t fence)
+{
+	const struct area_head *waits = region_area(&env->region, AREA_WAITS);
+	uint32_t before = waits->free_count;
+
+	fence_look(env, fence);
+	return WAIT_LOOKS * (waits->free_count - before);
+}
+
+uint32_t broker_progressed_some(struct broker *broker, uint32_t client,
+				uint32_t looks, uint32_t *word)
 {
 	struct env *env = &broker->env;
 	const struct words *words = &session_at(&env->region, client)->words;
+	uint32_t i = *word == 0 ? 1 : *word, cost = 0;
 
-	for (uint32_t i = 1; i < words->used; i++) {
+	for (; i < words->used && cost < looks; i++, cost++) {
 		uint32_t what = words_holder(&env->region, words, i);
 
 		if (i + HOLDERS_AHEAD < words->used)
 			ask_for_holder(&env->region, words, i + HOLDERS_AHEAD);
 		if (what & WORD_FENCE)
-			fence_look(env, what & ~WORD_FENCE);
+			cost += look_at_fence(env, what & ~WORD_FENCE);
 		else if (what != 0)
 			context_look(env, what);
 	}
-	return words->used;
+	*word = i < words->used ? i : 0;
+	return cost;
+}
+
+void broker_progressed(struct broker *broker, uint32_t client)
+{
+	uint32_t word = 0;
+
+	broker_progressed_some(broker, client, UINT32_MAX, &word);
 }

@@ -85,6 +85,35 @@ static void g1_the_word_and_the_message_count_alike(void **state)
 	assert_false(broker_waits_for_progress(inproc_broker(w), client));
 }
 
+/* A look at many words comes to all of them, a few at a time. */
+static void words_are_looked_at_in_pieces(void **state)
+{
+	enum { MANY = 25, LOOKS = 10 };
+	struct stage *s = *state;
+	struct seat *q = &s->seat;
+	uint32_t word[MANY], at = 0, pieces = 0, cost = 0;
+	uint64_t context[MANY];
+
+	for (int i = 0; i < MANY; i++) {
+		assert_int_equal(seat_context_create(q, &context[i], &word[i]),
+				 0);
+		assert_int_equal(seat_submit(q, context[i], 9, s->list, 0), 0);
+		inproc_store_word(q->world, q->client, word[i], 5);
+	}
+	do {
+		uint32_t one = broker_progressed_some(inproc_broker(q->world),
+						      q->client, LOOKS, &at);
+
+		assert_in_range(one, 1, LOOKS);
+		cost += one;
+		pieces++;
+	} while (at);
+	assert_int_equal(pieces, 3);
+	assert_int_equal(cost, MANY + 1);
+	for (int i = 0; i < MANY; i++)
+		assert_int_equal(seat_context(q, context[i])->done, 5);
+}
+
 /* Whoever destroys looks at the word himself: no bell is needed. */
 static void a_destroy_looks_at_the_word(void **state)
 {
@@ -287,6 +316,7 @@ int main(void)
 		on_stage(g1_progress_only_grows_up_to_what_was_submitted),
 		on_stage(g1_the_word_and_the_message_count_alike),
 		on_stage(a_destroy_looks_at_the_word),
+		on_stage(words_are_looked_at_in_pieces),
 		on_stage(a_word_begins_at_zero),
 		on_stage(g2_a_refused_submit_notes_nothing),
 		on_stage(g2_lists_that_are_too_long_or_too_short),

@@ -68,6 +68,35 @@ static uint64_t wait_for(struct seat *seat, uint32_t flags, uint64_t a,
 	return seat->id;
 }
 
+/* A look at a fence costs what the waits take that end with it. */
+static void waits_that_end_cost(void **state)
+{
+	enum { WAITS = 20, LOOKS = 100 };
+	struct stage *s = *state;
+	struct seat *m = &s->maker;
+	uint32_t at = 0, cost;
+
+	for (int i = 0; i < WAITS; i++)
+		wait_for(m, ALL, s->fence[0], 1, s->fence[1], 1);
+	inproc_store_word(m->world, m->client, s->word[0], 1);
+	inproc_store_word(m->world, m->client, s->word[1], 1);
+	cost = broker_progressed_some(inproc_broker(m->world), m->client, LOOKS,
+				      &at);
+	assert_true(cost > LOOKS);
+	assert_int_equal(at, s->word[0] + 1);
+	assert_false(seat_heard(m, m->id));
+	cost = broker_progressed_some(inproc_broker(m->world), m->client, LOOKS,
+				      &at);
+	assert_true(cost > LOOKS);
+	assert_int_equal(at, s->word[1] + 1);
+	inproc_pump_all(m->world);
+	assert_true(seat_heard(m, m->id));
+	assert_int_equal(broker_progressed_some(inproc_broker(m->world),
+						m->client, LOOKS, &at),
+			 1);
+	assert_int_equal(at, 0);
+}
+
 static void g1_the_value_only_grows(void **state)
 {
 	struct stage *s = *state;
@@ -608,6 +637,7 @@ static void g1_g2_against_a_table(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		on_stage(waits_that_end_cost),
 		on_stage(g1_the_value_only_grows),
 		on_stage(a_first_value),
 		on_stage(waits_end_by_signal_and_by_word),

@@ -200,9 +200,18 @@ static void awaited(struct engine_sink *sink)
 
 uint32_t port_progressed_locked(struct port *port)
 {
-	if (!waits(port))
+	bool is_first = port->next_word == 0;
+	uint32_t cost;
+
+	if (!waits(port)) {
+		port->next_word = port->words = 0;
 		return 0;
-	return broker_progressed(&port->engine->broker, port->client);
+	}
+	cost = broker_progressed_some(&port->engine->broker, port->client,
+				      PORT_LOOKS, &port->next_word);
+	if (is_first)
+		port->words = cost;
+	return cost;
 }
 
 /* Memory and doorbell of a port that has neither. */

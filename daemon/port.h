@@ -18,6 +18,8 @@ enum {
 	PORT_FREES = RING_FREES_MAX,
 	/* Bytes of lists and the like in all but the last of its requests. */
 	PORT_ARGS_BYTES = LIST_ENTRIES_MAX * 8,
+	/* Looks at progress words, of about 20 ns each, in a row. */
+	PORT_LOOKS = 1024,
 	/* Late replies that wait for the worker. */
 	PORT_LATE = 32,
 };
@@ -65,7 +67,8 @@ struct port {
 	uint64_t timer_ns; /* when the timer expires */
 	bool is_active, has_timer, is_faulty;
 	bool has_rung; /* its progress words are to be looked at */
-	uint32_t words; /* looked at the last time; 0: nobody waited */
+	uint32_t next_word; /* to be looked at; 0: all have been */
+	uint32_t words; /* what these looks cost first; 0: nobody waited */
 	bool has_called; /* its offers are to be looked at */
 	uint64_t offers_due_ns; /* when they are next; 0: not */
 	struct agenda_node offers; /* while that is not 0 */
@@ -150,7 +153,8 @@ void port_poke_locked(struct port *port);
  * wait, the worker will be made to look at the port. */
 bool port_asks_locked(struct port *port);
 
-/* Looks at its progress words, if somebody waits: at how many, about; else 0. */
+/* Looks at its progress words, if somebody waits, from next_word on, some at a
+ * time. What that has cost, 0: nobody waits. The worker only. */
 uint32_t port_progressed_locked(struct port *port);
 
 /* Takes the offers whose time has come and destroys what they name; sets

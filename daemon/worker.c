@@ -73,8 +73,7 @@
  *      more than WORKER_COMPANY are active, or it has more than
  *      WORKER_COMPANY_WORDS words that somebody waits for.
  *  G10 However many words the clients of active ports have, the gate is held
- *      for no more than a few at a time, or those of one client; each gets its
- *      look.
+ *      for some of them at a time; each gets its look.
  */
 #include "daemon/worker.h"
 
@@ -98,9 +97,6 @@ enum {
 	 * before others have a turn. */
 	OFFER_LOOKS = 4,
 	TIMER_LOOKS = 4,
-	/* Looks at ports and their progress words, of about 20 ns each, before
-	 * the gate is opened again, and all words of one client. */
-	PROGRESS_LOOKS = 1024,
 };
 
 /* Between two turns of the pump, if there is little to do for it. */
@@ -300,12 +296,14 @@ static bool waits_for_progress(struct worker *worker, struct port *port)
 	return waits;
 }
 
-/* Looks at the words of one port, and at what follows from them. */
-static void look_locked(struct worker *worker, struct port *port)
+/* Looks at some words of one port, and at what follows from them: the cost. */
+static uint32_t look_locked(struct worker *worker, struct port *port)
 {
-	port->words = port_progressed_locked(port);
-	if (port->words)
+	uint32_t cost = port_progressed_locked(port);
+
+	if (cost)
 		worker->pump_soon = true;
+	return cost;
 }
 
 static void look_at_progress(struct worker *worker, struct port *port)
@@ -313,6 +311,15 @@ static void look_at_progress(struct worker *worker, struct port *port)
 	engine_lock(worker->config.engine);
 	look_locked(worker, port);
 	engine_unlock(worker->config.engine);
+}
+
+/* At all words of a port that is about to be parked. */
+static void look_at_all_words(struct worker *worker, struct port *port)
+{
+	port->next_word = 0;
+	do
+		look_at_progress(worker, port);
+	while (port->next_word);
 }
 
 /* Those of the active ports: their clients have not been asked to ring. Some of
@@ -323,9 +330,10 @@ static void look_at_all_progress(struct worker *worker)
 	uint32_t looks = 0;
 
 	engine_lock(worker->config.engine);
-	for (; port && looks < PROGRESS_LOOKS; port = port->active_node.next) {
-		look_locked(worker, port);
-		looks += 1 + port->words;
+	for (; port && looks < PORT_LOOKS; port = port->active_node.next) {
+		looks += 1 + look_locked(worker, port);
+		if (port->next_word)
+			break;
 	}
 	engine_unlock(worker->config.engine);
 	if (port)
@@ -358,7 +366,7 @@ static void park_if_idle(struct worker *worker, struct port *port)
 		return;
 	/* What was stored before it was asked to ring. */
 	if (waits)
-		look_at_progress(worker, port);
+		look_at_all_words(worker, port);
 	patience_lost(&port->patience);
 	active_remove(worker, port);
 	if (ring_server_wants_timer(&port->server))
@@ -392,9 +400,10 @@ static enum port_served serve(struct worker *worker, struct port *port)
 {
 	enum port_served served;
 
-	if (port->has_rung)
+	if (port->has_rung) {
 		look_at_progress(worker, port);
-	port->has_rung = false;
+		port->has_rung = port->next_word != 0;
+	}
 	if (port->has_called)
 		look_at_offers(worker, port);
 	served =

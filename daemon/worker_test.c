@@ -706,10 +706,10 @@ static void test_no_company_for_many_words_g9(void **state)
 	leave(&many);
 }
 
-/* All awake, with more words than are looked at in a row. */
+/* All awake, each with more words than are looked at in a row. */
 static void test_many_words_g10(void **state)
 {
-	enum { EACH = 700 };
+	enum { EACH = PORT_LOOKS + PORT_LOOKS / 2 };
 	struct member members[CLIENTS];
 	uint32_t words[CLIENTS];
 	uint64_t began;
