@@ -56,6 +56,7 @@ enum {
 	CONTEXT_VISITS = 8, /* its word, slot, segment, map, neighbours, run */
 	DEVICE_VISITS = 8,
 	FENCE_VISITS = 4,
+	WAIT_VISITS = 16, /* its lists, fence, two crowds and their buckets */
 	TOKEN_VISITS = 4,
 };
 
@@ -92,14 +93,23 @@ static bool is_due(const struct device *d, const struct slot *slot)
 	       slot->allocation.parent == 0;
 }
 
+/* Whoever waits for it is told; each wait may be one of 64 that end so. */
+static uint32_t end_fence(struct env *env, uint32_t session, uint32_t index)
+{
+	const struct area_head *waits = region_area(&env->region, AREA_WAITS);
+	uint32_t before = waits->free_count;
+
+	fence_close(env, session, index);
+	return FENCE_VISITS + WAIT_VISITS * (waits->free_count - before);
+}
+
 static void retire_due(struct env *env, const struct device *d, uint32_t index,
 		       int64_t *budget)
 {
 	uint32_t cost = 1;
 
 	if (d->sweep == SWEEP_FENCES) {
-		cost = FENCE_VISITS;
-		fence_close(env, d->session, index);
+		cost = end_fence(env, d->session, index);
 	} else if (d->sweep == SWEEP_RESOURCES) {
 		cost += slot_at(&env->region, index)->resource.count;
 		resource_retire(env, d->session, index, true);

@@ -470,6 +470,45 @@ static void g4_terminated_meanwhile(void **state)
 	inproc_check(s->world);
 }
 
+/* Each of the first fences is waited for by a wait that names many others. */
+static void g4_waits_that_end_with_fences(void **state)
+{
+	enum { FENCES = 80, WAITS = 10, BUDGET = 100 };
+	struct seat *s = *state;
+	const struct area_head *waits =
+		region_area(world_region(s->world), AREA_WAITS);
+	struct wire_fence_wait list[FENCES_PER_WAIT_MAX];
+	uint64_t fences[FENCES];
+	uint32_t before, began;
+
+	for (int i = 0; i < FENCES; i++)
+		assert_int_equal(seat_fence_create(s, 0, &fences[i], NULL), 0);
+	for (int i = 0; i < WAITS; i++) {
+		for (int k = 0; k < FENCES_PER_WAIT_MAX; k++)
+			list[k] = (struct wire_fence_wait){
+				k ? fences[WAITS + k] : fences[i], 1
+			};
+		assert_int_equal(seat_fence_wait(s, TENURE_WAIT_ALL, list,
+						 FENCES_PER_WAIT_MAX),
+				 BROKER_LATER);
+	}
+	inproc_pump_by_itself(s->world, false);
+	assert_int_equal(seat_send_device_destroy(s, s->device, 0),
+			 BROKER_LATER);
+	began = waits->free_count;
+	while (world_state(s->world)->n_fences > 0) {
+		before = waits->free_count;
+		spent(s, BUDGET);
+		assert_in_range(waits->free_count - before, 0,
+				FENCES_PER_WAIT_MAX);
+		inproc_check(s->world);
+	}
+	assert_int_equal(waits->free_count - began,
+			 WAITS * FENCES_PER_WAIT_MAX);
+	inproc_pump_by_itself(s->world, true);
+	inproc_pump_all(s->world);
+}
+
 /* Contexts that were destroyed alone and go while the others are looked at. */
 static void g4_contexts_that_go_meanwhile(void **state)
 {
@@ -538,6 +577,7 @@ int main(void)
 		seated(g3_answers_go_with_the_client),
 		seated(g4_contexts_are_looked_at_once),
 		seated(g4_contexts_that_go_meanwhile),
+		seated(g4_waits_that_end_with_fences),
 		seated(g4_terminated_meanwhile),
 		seated(g4_many_devices),
 		cmocka_unit_test(bounded_work_of_large_resources),
