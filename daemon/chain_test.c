@@ -143,10 +143,8 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(test_in_order_g1),
-		TEST(test_remove_g1_g2),
-		TEST(test_kinds),
-		TEST(test_all_g1),
+		TEST(test_in_order_g1),	  TEST(test_remove_g1_g2),
+		TEST(test_kinds),	  TEST(test_all_g1),
 		TEST(test_begin_with_g1),
 	};
 
