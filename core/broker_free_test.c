@@ -101,6 +101,25 @@ static void g1_what_may_not(void **state)
 		       TENURE_REASON_ENTRY_INVALID);
 }
 
+/* What else a device owns has requests of its own. */
+static void g1_other_kinds(void **state)
+{
+	struct seat *s = *state;
+	uint64_t context, fence, scratch[2];
+
+	assert_int_equal(seat_context_create(s, &context, NULL), 0);
+	assert_int_equal(seat_fence_create(s, 1, &fence, NULL), 0);
+	assert_int_equal(seat_context_allocate(s, context, 0, 1, &scratch[0]),
+			 0);
+	assert_int_equal(seat_context_allocate(s, context, 1, 1, &scratch[1]),
+			 0);
+	expect_refused(s, context, -EINVAL, TENURE_REASON_WRONG_TYPE);
+	expect_refused(s, fence, -EINVAL, TENURE_REASON_WRONG_TYPE);
+	expect_refused(s, scratch[0], -EINVAL, TENURE_REASON_WRONG_TYPE);
+	expect_refused(s, scratch[1], -EINVAL, TENURE_REASON_WRONG_TYPE);
+	inproc_check(s->world);
+}
+
 static void g1_no_oracle_in_any_bit(void **state)
 {
 	struct seat *s = *state, other;
@@ -297,6 +316,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		SEAT_TEST(g1_what_may_be_freed),
 		SEAT_TEST(g1_what_may_not),
+		SEAT_TEST(g1_other_kinds),
 		SEAT_TEST(g1_no_oracle_in_any_bit),
 		SEAT_TEST(g1_of_a_removed_device),
 		SEAT_TEST(g1_on_the_device_that_it_belongs_to),

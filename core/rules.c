@@ -387,7 +387,8 @@ struct slot *rules_free(const struct region *region, uint32_t session,
 	struct handle handle =
 		handle_from_wire(wire, session_at(region, session)->secret);
 	uint32_t owner = table_owner(region, handle);
-	bool resource = handle_kind(handle) == KIND_RESOURCE;
+	enum kind kind = handle_kind(handle);
+	bool resource = kind == KIND_RESOURCE;
 	enum tenure_reason reason = resource ? TENURE_REASON_RESOURCE_INVALID :
 					       TENURE_REASON_ENTRY_INVALID;
 	struct slot *slot = NULL;
@@ -401,7 +402,7 @@ struct slot *rules_free(const struct region *region, uint32_t session,
 		return NULL;
 	}
 	reason = TENURE_REASON_NONE;
-	if (!owner_is_device(owner))
+	if (!owner_is_device(owner) || (!resource && kind != KIND_ALLOCATION))
 		reason = TENURE_REASON_WRONG_TYPE;
 	else if (!resource)
 		reason = judge_parent(region, slot, slot);
