@@ -206,6 +206,29 @@ static void make_memory(uint32_t flags, uint32_t n)
 		learn(handles[i]);
 }
 
+/* What a device owns besides memory. The queues of a ring have no business
+ * with it. */
+static void make_work(void)
+{
+	const struct wire_allocation size = { 4096, 0 };
+	static struct inproc_reply reply;
+	uint64_t context;
+
+	context = ask((struct wire_request){ .opcode = WIRE_OP_CONTEXT_CREATE,
+					     .device = device },
+		      NULL, 0, &reply);
+	learn(context);
+	learn(ask((struct wire_request){ .opcode = WIRE_OP_FENCE_CREATE,
+					 .device = device },
+		  NULL, 0, &reply));
+	ask((struct wire_request){ .opcode = WIRE_OP_CONTEXT_ALLOCATION_CREATE,
+				   .device = device,
+				   .object = context,
+				   .count = 1 },
+	    &size, sizeof(size), &reply);
+	learn(*(const uint64_t *)(const void *)reply.data);
+}
+
 static void make_world(void)
 {
 	struct inproc_config config;
@@ -241,6 +264,8 @@ static void make_client(uint8_t head)
 	make_memory(TENURE_CREATE_RESOURCE, 4);
 	if (head & 1)
 		make_memory(TENURE_CREATE_RESOURCE | TENURE_CREATE_SHARED, 2);
+	if (head & 2)
+		make_work();
 	memset(ring, 0, sizeof(*ring));
 	tape_left = 0;
 	begin_call();
