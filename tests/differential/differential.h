@@ -80,6 +80,10 @@ void run_end(struct run *run);
 void run_request(struct run *run, int client, struct wire_request *request,
 		 const void *args, size_t args_bytes);
 
+/* So many handles in its free queue at once. */
+void run_free(struct run *run, int client, const uint64_t *handles,
+	      uint32_t count);
+
 /* A client connects and says hello, or is rightly refused. */
 void run_connect(struct run *run);
 void run_die(struct run *run, int client);

@@ -478,6 +478,23 @@ static void step_destroy_shapes(struct run *run, int client)
 	run_request(run, client, &q, list, bytes);
 }
 
+/* Of any device, of any kind, and in any order. */
+static void step_free_queue(struct run *run, int client)
+{
+	static uint64_t list[LIST_ENTRIES_MAX];
+	uint32_t n = chance(run, 70) ? below(run, 6) : below(run, 200);
+
+	for (uint32_t i = 0; i < n; i++) {
+		enum model_kind kind = chance(run, 15) ? MODEL_RESOURCE :
+							 MODEL_ALLOCATION;
+
+		if (draw_is_bad(run) && chance(run, 30))
+			kind = (enum model_kind)(1 + below(run, MODEL_FENCE));
+		list[i] = draw_handle(run, client, kind, MODEL_NOTHING);
+	}
+	run_free(run, client, list, n);
+}
+
 /* ---- Sharing ---- */
 
 uint32_t draw_rights(struct run *run)
@@ -882,6 +899,7 @@ const struct step steps[] = {
 	{ "fence wait", step_fence_wait, 90, false, false },
 	{ "fence cancel", step_fence_cancel, 15, false, false },
 	{ "fence word", step_fence_word, 30, false, false },
+	{ "free queue", step_free_queue, 40, false, false },
 };
 
 const uint32_t n_steps = ARRAY_SIZE(steps);

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "tests/differential/differential.h"
+#include "tests/model/model_judge.h"
 
 static void print_request(const struct wire_request *q)
 {
@@ -357,6 +358,132 @@ void run_request(struct run *run, int client, struct wire_request *q,
 		if (reply.head.status != 0 && reply.head.data_bytes != 0)
 			diverge(run, "a refusal with data");
 	}
+	end_fault(run);
+}
+
+/* ---- The free queue ---- */
+
+/* A DESTROY on its own device says the same as a free of the handle. */
+static bool destroy_of(const struct model *m, int thing, uint64_t handle,
+		       struct wire_request *ret)
+{
+	const struct model_thing *t = &m->things[thing];
+
+	*ret = (struct wire_request){ .opcode = WIRE_OP_DESTROY };
+	if (t->kind == MODEL_RESOURCE) {
+		ret->object = handle;
+	} else if (t->kind == MODEL_ALLOCATION) {
+		ret->form = WIRE_FORM_LIST;
+		ret->count = 1;
+		ret->args_bytes = sizeof(handle);
+	} else {
+		return false;
+	}
+	ret->device = m->things[t->device].handle;
+	return true;
+}
+
+/* Of what a device that goes has had, nothing can be said until it has gone. */
+static bool loses_a_device(const struct model *m, int client)
+{
+	for (int i = 0; i < m->n_things; i++)
+		if (m->things[i].kind == MODEL_DEVICE &&
+		    m->things[i].client == client &&
+		    m->things[i].state != MODEL_DEVICE_LIVE)
+			return true;
+	return false;
+}
+
+static void judge_free(const struct run *run, int client, uint64_t handle,
+		       struct model_answers *ret)
+{
+	const struct model *m = run->model;
+	int thing = handle == 0 ? MODEL_NOTHING :
+				  model_find(m, client, handle);
+	bool unsure = loses_a_device(m, client);
+	struct wire_request q;
+
+	ret->n = 0;
+	if (thing != MODEL_NOTHING && destroy_of(m, thing, handle, &q)) {
+		model_judge(m, client, &q, &handle, sizeof(handle), ret);
+		unsure = m->things[m->things[thing].device].state !=
+			 MODEL_DEVICE_LIVE;
+	} else if (thing != MODEL_NOTHING) {
+		unsure |= m->things[thing].dying;
+		model_refuse(ret, -EINVAL, TENURE_REASON_WRONG_TYPE);
+	}
+	if (m->memory_may_fail)
+		model_refuse(ret, -ENOMEM, TENURE_REASON_DAEMON_MEMORY);
+	if (thing != MODEL_NOTHING && !unsure)
+		return;
+	if (handle == 0) {
+		model_refuse(ret, -EINVAL, TENURE_REASON_ENTRY_ZERO);
+		return;
+	}
+	model_refuse(ret, -EINVAL, TENURE_REASON_ENTRY_INVALID);
+	model_refuse(ret, -EINVAL, TENURE_REASON_RESOURCE_INVALID);
+	if (unsure)
+		model_refuse(ret, -ENODEV, TENURE_REASON_DEVICE_REMOVED);
+}
+
+static bool may_be(const struct model_answers *right, int status,
+		   uint32_t reason)
+{
+	for (uint32_t i = 0; i < right->n; i++)
+		if (right->of[i].status == status &&
+		    (uint32_t)right->of[i].reason == reason)
+			return true;
+	return false;
+}
+
+/* One handle, and the refusal that comes next, or NULL; whether that was its
+ * own. */
+static bool follow_free(struct run *run, int client, uint64_t handle,
+			const struct wire_reply *refusal)
+{
+	struct model_answers right;
+	struct wire_request q;
+	int thing;
+
+	judge_free(run, client, handle, &right);
+	run->requests++;
+	if (refusal && refusal->value[0] == handle &&
+	    may_be(&right, refusal->status, refusal->reason)) {
+		run->refused++;
+		return true;
+	}
+	if (!may_be(&right, 0, TENURE_REASON_NONE))
+		explain(run,
+			&(struct wire_request){ .opcode = WIRE_OP_FREE,
+						.value = { handle } },
+			&right, refusal ? "the next refusal" : "not refused",
+			refusal ? refusal : &(struct wire_reply){ 0 });
+	thing = model_find(run->model, client, handle);
+	destroy_of(run->model, thing, handle, &q);
+	accept(run, client, &q, &handle,
+	       &(struct inproc_reply){ .head = { .opcode = q.opcode,
+						 .index = WIRE_NO_INDEX } });
+	return false;
+}
+
+void run_free(struct run *run, int client, const uint64_t *handles,
+	      uint32_t count)
+{
+	static struct wire_reply refusals[LIST_ENTRIES_MAX];
+	uint32_t refused, next = 0;
+
+	if (run->trace)
+		fprintf(stderr, "%ju: client %d frees %u\n",
+			(uintmax_t)run->op, client, count);
+	refused = broker_free(inproc_broker(run->world),
+			      run->model->clients[client].id, handles, count,
+			      inproc_now_ns(run->world), refusals);
+	for (uint32_t i = 0; i < count; i++)
+		next += follow_free(run, client, handles[i],
+				    next < refused ? &refusals[next] : NULL);
+	if (next != refused)
+		diverge(run, "%u refusals of frees that were none",
+			refused - next);
 	end_fault(run);
 }
 

@@ -374,6 +374,20 @@ void model_drop_objects(struct model *m)
 			m->objects[i].used = false;
 }
 
+/* The shell of a resource stays as long as work uses what was destroyed out of
+ * it; nobody waits for that. */
+void model_end_shell(struct model *m, int thing)
+{
+	struct model_settling *settles = m->settles;
+
+	for (int i = 0; i < m->n_things; i++)
+		if (m->things[i].kind == MODEL_ALLOCATION &&
+		    m->things[i].ghost && m->things[i].orphan_of == 1 + thing)
+			m->settles = NULL;
+	model_end_thing(m, thing);
+	m->settles = settles;
+}
+
 static void destroy_resource(struct model *m, int resource,
 			     const struct wire_request *q)
 {
@@ -386,7 +400,7 @@ static void destroy_resource(struct model *m, int resource,
 		model_end_thing(m, i);
 		model_forget_thing(m, i);
 	}
-	model_end_thing(m, resource);
+	model_end_shell(m, resource);
 	model_forget_thing(m, resource);
 	model_drop_objects(m);
 }
@@ -546,11 +560,13 @@ void model_quiet(struct model *m)
 			       sizeof(m->principal_garbage[p]));
 	if (!model_is_working(m, MODEL_NOTHING))
 		m->garbage_bytes = 0;
-	/* What was dying on a stopped device is dead; a device stays. */
+	/* What was dying on a stopped device is dead, unless work of another
+	 * context keeps all of it; a device stays. */
 	for (int i = m->n_things; i-- > 0;)
 		if (m->things[i].dying && m->things[i].kind != MODEL_DEVICE &&
 		    m->things[m->things[i].device].state ==
-			    MODEL_DEVICE_STOPPED) {
+			    MODEL_DEVICE_STOPPED &&
+		    !model_device_is_working(m, m->things[i].device)) {
 			model_close_fence(m, i, true);
 			model_forget_thing(m, i);
 		}

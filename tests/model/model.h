@@ -79,6 +79,7 @@ struct model_thing {
 	int store; /* private allocations */
 	/* Destroyed, and kept by work that uses it: it has no handle. */
 	bool ghost;
+	int orphan_of; /* ghosts: 1 + the resource that it has left, or 0 */
 	uint64_t submitted, done; /* contexts */
 	bool ending; /* contexts: being destroyed */
 	int context; /* context allocations: MODEL_NOTHING for all of them */

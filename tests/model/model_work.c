@@ -146,8 +146,10 @@ bool model_haunt(struct model *m, int thing, const struct wire_request *q)
 		if (m->things[i].kind == MODEL_ALLOCATION &&
 		    m->things[i].resource == thing)
 			make_ghost(m, i, q->id);
-	if (m->things[thing].kind == MODEL_ALLOCATION)
+	if (m->things[thing].kind == MODEL_ALLOCATION) {
+		m->things[thing].orphan_of = 1 + m->things[thing].resource;
 		m->things[thing].resource = MODEL_NOTHING;
+	}
 	return true;
 }
 
@@ -162,7 +164,7 @@ static void end_ghost(struct model *m, int thing)
 		model_end_thing(m, i);
 		model_forget_thing(m, i);
 	}
-	model_end_thing(m, thing);
+	model_end_shell(m, thing);
 	model_forget_thing(m, thing);
 	model_drop_objects(m);
 	model_settles(m, MODEL_NOTHING, 0);

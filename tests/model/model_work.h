@@ -11,6 +11,7 @@
 void model_settles(struct model *m, int client, uint64_t id);
 int model_new_thing(struct model *m, struct model_thing thing);
 void model_end_thing(struct model *m, int thing);
+void model_end_shell(struct model *m, int thing);
 void model_forget_thing(struct model *m, int thing);
 void model_drop_objects(struct model *m);
 int model_new_store(struct model *m, int client, uint32_t count);
