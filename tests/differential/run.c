@@ -398,8 +398,7 @@ static void judge_free(const struct run *run, int client, uint64_t handle,
 		       struct model_answers *ret)
 {
 	const struct model *m = run->model;
-	int thing = handle == 0 ? MODEL_NOTHING :
-				  model_find(m, client, handle);
+	int thing = handle == 0 ? MODEL_NOTHING : model_find(m, client, handle);
 	bool unsure = loses_a_device(m, client);
 	struct wire_request q;
 
@@ -473,8 +472,8 @@ void run_free(struct run *run, int client, const uint64_t *handles,
 	uint32_t refused, next = 0;
 
 	if (run->trace)
-		fprintf(stderr, "%ju: client %d frees %u\n",
-			(uintmax_t)run->op, client, count);
+		fprintf(stderr, "%ju: client %d frees %u\n", (uintmax_t)run->op,
+			client, count);
 	refused = broker_free(inproc_broker(run->world),
 			      run->model->clients[client].id, handles, count,
 			      inproc_now_ns(run->world), refusals);
