@@ -18,6 +18,7 @@
 #include "core/uses.h"
 #include "core/words.h"
 
+/* Whoever adopts the state forgets what is in a store that is not born. */
 static void tally_private(struct check *c, uint32_t session,
 			  const struct slot *slot)
 {
@@ -27,16 +28,19 @@ static void tally_private(struct check *c, uint32_t session,
 		check_expect(c, "store of allocation", store, 0, 1);
 		return;
 	}
+	check_expect(c, "store of an allocation, born", store,
+		     store_at(c->region, store)->born, 1);
 	c->store_refs[store]++;
 	c->store_session[store] = session;
 	c->bytes += slot->allocation.size_bytes;
 	check_owe(c, session, CHARGE_BYTES, slot->allocation.size_bytes);
 }
 
-/* A set of users: each record once, in use, with names of words only. */
-static void tally_uses(struct check *c, uint32_t session,
-		       const struct slot *slot)
+/* A set of users: each record once, in use, with names of words only, and with
+ * the slot by which whoever adopts the state finds it. */
+static void tally_uses(struct check *c, uint32_t session, uint32_t index)
 {
+	const struct slot *slot = slot_at(c->region, index);
 	uint32_t at = (uint32_t)slot->use_value, n = 0;
 
 	if (slot->use_who != USE_SET)
@@ -46,6 +50,8 @@ static void tally_uses(struct check *c, uint32_t session,
 			check_expect(c, "users of allocation", at, 0, 1);
 			return;
 		}
+		check_expect(c, "slot of users", at,
+			     users_at(c->region, at)->slot, index);
 		for (int i = 0; i < USERS_IN_RECORD; i++)
 			check_expect(c, "word that uses an allocation of",
 				     session,
@@ -94,7 +100,7 @@ static void tally_allocation(struct check *c, uint32_t session, uint32_t index)
 	const uint32_t *run;
 
 	c->sessions[session].allocations += live;
-	tally_uses(c, session, slot);
+	tally_uses(c, session, index);
 	if (live && slot_kind(slot) == KIND_CONTEXT_ALLOCATION &&
 	    slot->use_who != USE_ALL)
 		check_in_run(c, session, index);

@@ -333,6 +333,7 @@ static void g2_contexts(void **state)
 	struct specimen *sp = *state;
 	struct context *c = seat_context(&sp->maker, sp->context);
 	struct context *idle = seat_context(&sp->maker, sp->idle);
+	struct slot *parked = seat_slot(&sp->maker, sp->used[0]);
 	struct session *s = seat_session(&sp->maker);
 
 	BREAK(sp, c->done, c->submitted + 1, "done of context");
@@ -345,6 +346,8 @@ static void g2_contexts(void **state)
 	BREAK(sp, idle->is_quiet, 1, "context that can go");
 	BREAK(sp, idle->next, 0, "contexts of device");
 	BREAK(sp, c->timeline.first_value, 0, "first value of timeline");
+	BREAK(sp, parked->use_who, idle->who, "context that an item waits for");
+	BREAK(sp, parked->use_value, 8, "value that an item waits for");
 	OFF_BY_ONE(sp, s->n_parked, "parked items of session");
 	BREAK(sp, s->n_quiescing, 1, "quiescing contexts of session");
 	OFF_BY_ONE(sp, s->words.live, "words of session");
@@ -364,6 +367,9 @@ static void g2_uses_and_context_memory(void **state)
 	BREAK(sp, both->use_value, 1u << 19, "users of allocation");
 	BREAK(sp, both->use_who, 0, "users in all");
 	BREAK(sp, users->next, (uint32_t)both->use_value, "end of the users");
+	BREAK(sp, users->slot, users->slot + 1, "slot of users");
+	BREAK(sp, store_at(region, both->allocation.store)->born, 0,
+	      "store of an allocation, born");
 	BREAK(sp, mine->use_who, 0, "context allocation in its run");
 	BREAK(sp, mine->allocation.position, 0,
 	      "context allocation in its run");

@@ -4,7 +4,7 @@
  *
  *	context --> word names it and it names the word
  *	   |    --> slot of its device names it
- *	   |--> timeline: retired slots, values that only grow
+ *	   |--> timeline: retired slots that use it, values that only grow
  *	   \--> run: live context allocations, and the way back
  *
  * And what no record shows by itself: a context that has come to the first
@@ -28,10 +28,26 @@
 /* One timeline on its way. */
 struct walk {
 	struct check *c;
-	uint32_t session;
+	uint32_t session, context;
 	uint64_t first, last;
 	uint32_t items;
 };
+
+/* What one context alone uses stands behind that one, and far enough. */
+static void check_place(const struct walk *w, uint64_t value, uint32_t item)
+{
+	const struct region *region = w->c->region;
+	const struct words *words = &session_at(region, w->session)->words;
+	const struct slot *slot = slot_at(region, item);
+
+	if (slot_kind(slot) == KIND_RESOURCE || slot->use_who == USE_SET ||
+	    slot->use_who == USE_ALL)
+		return;
+	check_expect(w->c, "context that an item waits for", item, w->context,
+		     words_find(region, words, slot->use_who));
+	check_expect(w->c, "value that an item waits for", item,
+		     value >= slot->use_value, 1);
+}
 
 static void visit_item(void *context, uint64_t value, uint32_t item)
 {
@@ -44,12 +60,14 @@ static void visit_item(void *context, uint64_t value, uint32_t item)
 	w->last = value;
 	w->items++;
 	check_tally_item(w->c, w->session, item & ~ITEM_AGAIN);
+	if (w->c->result == 0)
+		check_place(w, value, item & ~ITEM_AGAIN);
 }
 
 static void walk_timeline(struct check *c, uint32_t index)
 {
 	const struct context *x = context_at(c->region, index);
-	struct walk w = { .c = c, .session = x->session };
+	struct walk w = { .c = c, .session = x->session, .context = index };
 
 	c->chunks += timeline_walk(c->region, &x->timeline, visit_item, &w);
 	check_expect(c, "first value of timeline of context", index,
