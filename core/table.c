@@ -438,7 +438,9 @@ static bool strip(struct region *region, uint32_t segment)
 
 	if (generation == 0)
 		return false;
+	/* Who finds it bare begins with that generation. */
 	s->generation = generation;
+	stored();
 	s->bare = 1;
 	s->free = 0;
 	memset(map->bits, 0, sizeof(map->bits));
