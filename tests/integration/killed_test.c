@@ -503,6 +503,65 @@ static void tell_work(struct story *s)
 	     assert_int_equal(seat_context_destroy(one, s->contexts[0], 0), 0));
 }
 
+/*
+ * On the other adapter, whose backend hears of readers only, a list is put
+ * behind its work as a list: several blocks of it, some entries behind what is
+ * there already, some behind nothing, one used by two contexts.
+ */
+static void tell_lists(struct story *s)
+{
+	enum { N = 40, CONTEXTS = 3 };
+	static struct wire_reply refusals[N];
+	struct seat *one = &s->seats[0];
+	uint64_t first = one->device, other, device, context[CONTEXTS], made[N];
+	uint32_t refused = 0;
+
+	assert_int_equal(seat_adapter_open(one, "other", &other), 0);
+	assert_int_equal(seat_device_create(one, other, &device), 0);
+	know(s, 0, other);
+	know(s, 0, device);
+	one->device = device;
+	for (int i = 0; i < CONTEXTS; i++) {
+		assert_int_equal(seat_context_create(one, &context[i], NULL),
+				 0);
+		know(s, 0, context[i]);
+	}
+	for (uint64_t round = 0; round < 2; round++) {
+		assert_int_equal(seat_create(one, 0, 0, N, NULL, made), 0);
+		know_all(s, 0, made, N);
+		for (uint64_t i = 0; i < CONTEXTS - 1; i++)
+			STEP(s, "submit_list",
+			     assert_int_equal(seat_submit(one, context[i],
+							  10 * round + i + 1,
+							  made + 16 * i, 16),
+					      0));
+		assert_int_equal(seat_submit(one, context[CONTEXTS - 1],
+					     10 * round + 5, &made[20], 1),
+				 0);
+		doom_all(s, made, N, DYING);
+		if (round == 0)
+			STEP(s, "destroy_list_of_work",
+			     assert_int_equal(seat_destroy(one, 0, made, N, 0),
+					      0));
+		else
+			STEP(s, "free_queue",
+			     refused = broker_free(inproc_broker(s->world),
+						   one->client, made, N, 1,
+						   refusals));
+		assert_int_equal(refused, 0);
+		for (uint64_t i = 0; i < CONTEXTS; i++)
+			STEP(s, "progress_list",
+			     assert_int_equal(seat_progress(one, context[i],
+							    10 * round + 9),
+					      0));
+	}
+	doom(s, device, DYING);
+	doom_all(s, context, CONTEXTS, DYING);
+	STEP(s, "device_with_contexts",
+	     assert_int_equal(seat_device_destroy(one, device), 0));
+	one->device = first;
+}
+
 /* The fence can be read in a page, as the library makes it so. */
 static void tell_page(struct story *s)
 {
@@ -659,6 +718,44 @@ static void tell_pins(struct story *s)
 	assert_int_equal(seat_session(one)->n_pinned, 0);
 }
 
+/* A sweep meets slots that are pinned, or were used by several contexts. */
+static void tell_pinned_sweep(struct story *s)
+{
+	struct seat *one = &s->seats[0];
+	uint64_t first = one->device, other, device, context[2], made[4];
+	struct slot *pinned;
+
+	assert_int_equal(seat_adapter_open(one, "other", &other), 0);
+	assert_int_equal(seat_device_create(one, other, &device), 0);
+	know(s, 0, other);
+	know(s, 0, device);
+	one->device = device;
+	assert_int_equal(seat_create(one, 0, 0, 4, NULL, made), 0);
+	know_all(s, 0, made, 4);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(seat_context_create(one, &context[i], NULL),
+				 0);
+		know(s, 0, context[i]);
+		doom(s, context[i], DYING);
+		assert_int_equal(seat_submit(one, context[i], 1, made + i, 2),
+				 0);
+	}
+	pinned = seat_pin(one, made[2]);
+	doom_all(s, made, 4, DYING);
+	doom(s, device, DYING);
+	STEP(s, "device_destroy_pinned",
+	     seat_send_device_destroy(one, device, TENURE_END_TERMINATE);
+	     inproc_pump_all(s->world));
+	assert_int_equal(seat_session(one)->n_pinned, 1);
+	/* It stays as long as the pin does. */
+	doom(s, device, DYING);
+	table_unpin(pinned);
+	inproc_advance_ns(s->world, PINNED_PERIOD_NS);
+	STEP(s, "device_goes", inproc_pump_all(s->world));
+	one->device = first;
+	assert_int_equal(seat_session(one)->n_pinned, 0);
+}
+
 /* Clients of an adapter that stops under them. */
 static void tell_removal(struct story *s)
 {
@@ -751,9 +848,11 @@ static void g1_to_g6_the_whole_story(void **state)
 	arrive(&s, 1, 1001);
 	tell_memory(&s);
 	tell_work(&s);
+	tell_lists(&s);
 	tell_fences(&s);
 	tell_removal(&s);
 	tell_pins(&s);
+	tell_pinned_sweep(&s);
 	tell_ends(&s);
 	story_end(&s);
 }
