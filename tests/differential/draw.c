@@ -9,6 +9,8 @@
  */
 #include "tests/differential/draw.h"
 
+#include "core/state.h"
+
 static uint32_t below(struct run *run, uint32_t bound)
 {
 	return run_below(run, bound);
@@ -758,6 +760,8 @@ static void step_submit(struct run *run, int client)
 	}
 	if (draw_is_bad(run) && chance(run, 20))
 		q.value[0] = chance(run, 50) ? 0 : q.value[0] / 2;
+	if (draw_is_bad(run) && chance(run, 3))
+		q.value[0] = UINT64_MAX - below(run, 3);
 	sent = q.count;
 	if (draw_is_bad(run) && chance(run, 10))
 		q.count += 1 + below(run, 2000);
@@ -856,6 +860,84 @@ static void step_free(struct run *run, int client)
 	run_request(run, client, &q, NULL, 0);
 }
 
+/* ---- Pins ---- */
+
+enum { PINS_MAX = 24 };
+
+/* A living thing's slot, as another thread pins it that has looked it up. */
+static struct slot *pin_thing(struct run *run, int thing)
+{
+	const struct model_thing *t = &run->model->things[thing];
+	const struct region *region = &inproc_broker(run->world)->env.region;
+	uint32_t client = run->model->clients[t->client].id;
+	struct handle handle =
+		handle_from_wire(t->handle, session_at(region, client)->secret);
+
+	return table_pin(region, table_owner(region, handle), handle);
+}
+
+static uint32_t pin_some(struct run *run, int client, struct slot **ret)
+{
+	static const enum model_kind kinds[] = { MODEL_ALLOCATION,
+						 MODEL_ALLOCATION,
+						 MODEL_RESOURCE,
+						 MODEL_CONTEXT_ALLOCATION };
+	uint32_t n = 0;
+
+	for (uint32_t i = 1 + below(run, PINS_MAX); i > 0; i--) {
+		int thing = draw_thing(run, client,
+				       kinds[below(run, ARRAY_SIZE(kinds))],
+				       MODEL_NOTHING);
+
+		if (thing == MODEL_NOTHING)
+			continue;
+		ret[n] = pin_thing(run, thing);
+		n += ret[n] != NULL;
+	}
+	return n;
+}
+
+/* Until all that was set aside has come back. */
+static void unpin(struct run *run, struct slot *const *slots, uint32_t n)
+{
+	const struct region *region = &inproc_broker(run->world)->env.region;
+
+	while (n > 0)
+		table_unpin(slots[--n]);
+	for (int i = 0; region_state(region)->pinned.count > 0; i++) {
+		if (i == 1000)
+			diverge(run, "what is not pinned stays aside");
+		inproc_advance_ns(run->world, PINNED_PERIOD_NS);
+		run_pump(run);
+	}
+}
+
+/* What may happen to a slot while somebody pins it. */
+static void step_pins(struct run *run, int client)
+{
+	static void (*const makes[])(struct run * run, int client) = {
+		step_destroy_list, step_destroy_resource, step_free_queue,
+		step_free,	   step_device_destroy,	  step_die,
+		step_finish,	   step_release_fault,	  step_create,
+	};
+	struct slot *pinned[PINS_MAX];
+	uint32_t n;
+
+	/* What ends a fault wants all to come to rest. */
+	if (run->fault)
+		return;
+	n = pin_some(run, client, pinned);
+	for (uint32_t i = 1 + below(run, 3); i > 0; i--) {
+		if (run->model->clients[client].alive)
+			makes[below(run, ARRAY_SIZE(makes))](run, client);
+		/* Some of them until it is set aside. */
+		for (uint32_t k = chance(run, 20) ? 300 : below(run, 8); k > 0;
+		     k--)
+			run_pump(run);
+	}
+	unpin(run, pinned, n);
+}
+
 const struct step steps[] = {
 	{ "connect", step_connect, 30, true, true },
 	{ "adapter open", step_adapter_open, 30, true, false },
@@ -900,6 +982,7 @@ const struct step steps[] = {
 	{ "fence cancel", step_fence_cancel, 15, false, false },
 	{ "fence word", step_fence_word, 30, false, false },
 	{ "free queue", step_free_queue, 40, false, false },
+	{ "pins", step_pins, 8, false, false },
 };
 
 const uint32_t n_steps = ARRAY_SIZE(steps);
