@@ -18,9 +18,11 @@
  * What is set aside has no memory any more: that is given back whether a slot
  * is pinned or not. It keeps its handle's charge, and its device and its
  * session cannot end before it is free. It stays an item, so its place in a
- * stream is reserved (core/retire.c), and going back needs no memory. The list
- * exists only while there is something in it; if there is no memory for it,
- * nothing is set aside.
+ * stream is reserved (core/retire.c), and going back needs no memory. Teardown
+ * has reserved nothing for what it puts into a stream, as long as that is no
+ * more than a stream has room for: so it is reserved here, before teardown goes
+ * on. The list exists only while there is something in it; if there is no memory
+ * for it, nothing is set aside.
  *
  * Its born_s says from then on since when it has been pinned.
  *
@@ -73,7 +75,7 @@ bool pinned_set_aside(struct env *env, uint32_t session, uint64_t now_ns)
 	struct session *s = session_at(region, session);
 	uint32_t item;
 
-	if (++s->pinned_looks < PINNED_LOOKS)
+	if (++s->pinned_looks < PINNED_LOOKS || stream_reserve(region, 0) != 0)
 		return false;
 	if (state->pinned.head == 0) {
 		if (stream_init(region, &state->pinned) != 0)

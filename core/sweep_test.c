@@ -188,6 +188,38 @@ static void g3_pinned_ones_stay(void **state)
 	inproc_check(s->world);
 }
 
+/* However many are pinned: what is set aside is more than one job leaves. */
+static void g3_thousands_pinned(void **state)
+{
+	enum { MANY = 24 * LIST_ENTRIES_MAX };
+	static struct slot *slots[MANY];
+	struct seat *s = *state;
+
+	for (uint32_t i = 0; i < MANY; i += LIST_ENTRIES_MAX) {
+		uint64_t list[LIST_ENTRIES_MAX];
+
+		assert_int_equal(seat_create(s, 0, 0, LIST_ENTRIES_MAX, NULL,
+					     list),
+				 0);
+		for (uint32_t k = 0; k < LIST_ENTRIES_MAX; k++)
+			slots[i + k] = seat_pin(s, list[k]);
+	}
+	inproc_pump_by_itself(s->world, false);
+	seat_send_device_destroy(s, s->device, 0);
+	while (inproc_pump(s->world))
+		;
+	assert_int_equal(checking_allocations(backend_of(s)), 0);
+	assert_int_equal(seat_session(s)->n_pinned, MANY);
+	for (uint32_t i = 0; i < MANY; i++)
+		table_unpin(slots[i]);
+	while (seat_session(s)->n_pinned > 0) {
+		inproc_advance_ns(s->world, PINNED_PERIOD_NS);
+		inproc_pump_all(s->world);
+	}
+	inproc_pump_by_itself(s->world, true);
+	inproc_check(s->world);
+}
+
 /* At its last generation: the slot is used up, the others are not. */
 static void used_up(void **state)
 {
@@ -250,6 +282,7 @@ int main(void)
 		SEATED(g1_in_small_steps),
 		SEATED(g2_the_same_ones_again),
 		SEATED(g3_pinned_ones_stay),
+		SEATED(g3_thousands_pinned),
 		SEATED(used_up),
 	};
 
