@@ -198,9 +198,8 @@ static void g3_thousands_pinned(void **state)
 	for (uint32_t i = 0; i < MANY; i += LIST_ENTRIES_MAX) {
 		uint64_t list[LIST_ENTRIES_MAX];
 
-		assert_int_equal(seat_create(s, 0, 0, LIST_ENTRIES_MAX, NULL,
-					     list),
-				 0);
+		assert_int_equal(
+			seat_create(s, 0, 0, LIST_ENTRIES_MAX, NULL, list), 0);
 		for (uint32_t k = 0; k < LIST_ENTRIES_MAX; k++)
 			slots[i + k] = seat_pin(s, list[k]);
 	}
