@@ -104,6 +104,43 @@ static void who_waited_still_waits(void **state)
 	inproc_free(world);
 }
 
+/*
+ * The destroy of a device was cut short: it goes on, nobody is told, and its
+ * work keeps it. Who closes the adapter then waits for it.
+ */
+static void a_device_that_goes_for_nobody(void **state)
+{
+	struct inproc *world = inproc_new(NULL);
+	struct wire_request close = { .opcode = WIRE_OP_ADAPTER_CLOSE };
+	struct seat seat;
+	uint64_t context;
+
+	(void)state;
+	seat_take(&seat, world);
+	assert_int_equal(seat_context_create(&seat, &context, NULL), 0);
+	assert_int_equal(seat_submit(&seat, context, 4, NULL, 0), 0);
+	assert_int_equal(seat_send_device_destroy(&seat, seat.device, 0),
+			 BROKER_LATER);
+	world_state(world)->call = (struct call_at_work){
+		.id = seat.id,
+		.client = seat.client,
+		.port = BROKER_PORT_SOCKET,
+	};
+	inproc_recover(world, true);
+	inproc_pump_all(world);
+	assert_int_equal(seat_device(&seat, seat.device)->waiter, 0);
+	close.object = seat.adapter;
+	assert_int_equal(seat_send(&seat, close, NULL, 0), BROKER_LATER);
+	inproc_pump_all(world);
+	inproc_check(world);
+	assert_false(seat_heard(&seat, seat.id));
+	assert_int_equal(seat_progress(&seat, context, 4), 0);
+	assert_true(seat_heard(&seat, seat.id - 1));
+	assert_int_equal(seat.reply.head.status, 0);
+	inproc_check(world);
+	inproc_free(world);
+}
+
 /* The job of a destroy is carried out, and who did it dies before he says so;
  * all that can be released again is. */
 static void die_with_the_answer(struct seat *seat)
@@ -198,6 +235,7 @@ int main(void)
 		cmocka_unit_test(jobs_that_were_not_out_are_new),
 		cmocka_unit_test(clients_are_told_in_turn),
 		cmocka_unit_test(who_waited_still_waits),
+		cmocka_unit_test(a_device_that_goes_for_nobody),
 		cmocka_unit_test(what_was_assumed_waits_without_memory),
 		cmocka_unit_test(what_all_share_waits_without_memory),
 	};

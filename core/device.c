@@ -132,10 +132,11 @@ static void close_devices(struct env *env, uint32_t session, uint32_t adapter,
 
 		if (d->adapter != adapter)
 			continue;
-		if (d->closing) {
+		if (d->waiter != 0) {
 			waiter_follow(env, waiter, d->waiter);
 			continue;
 		}
+		/* It may be closed, and he who waited be gone (core/rebuild.c). */
 		d->waiter = waiter;
 		waiter_expect(env, waiter, 1);
 		device_close(env, device, false);
