@@ -308,6 +308,10 @@ static void walk_stream(struct check *c, uint32_t session,
 		chunk = k->next;
 		read = 0;
 	}
+	check_expect(c, "tail of stream of session", session, stream->tail,
+		     chunk);
+	check_expect(c, "chunk behind a tail of session", session,
+		     chunk == 0 ? 0 : chunk_at(c->region, chunk)->next, 0);
 	check_expect(c, "items of stream of session", session, stream->count,
 		     n);
 	c->items += n;
@@ -332,6 +336,17 @@ static void walk_sessions(struct check *c)
 	}
 	if (c->state->pinned.head != 0)
 		walk_stream(c, 0, &c->state->pinned);
+}
+
+/* How often each adapter is open: the last close ends its devices. */
+static void compare_opens(struct check *c, uint32_t session)
+{
+	const struct session *s = session_at(c->region, session);
+
+	for (int i = 0; i < ADAPTERS_MAX && s->phase != SESSION_ENDED; i++)
+		check_expect(c, "opens of an adapter by session", session,
+			     s->adapter_opens[i],
+			     c->sessions[session].opens[i]);
 }
 
 static void compare_sessions(struct check *c)
@@ -364,6 +379,7 @@ static void compare_sessions(struct check *c)
 			     t->streamed, t->retired);
 		check_expect(c, "devices of session", i, s->n_devices,
 			     t->devices);
+		compare_opens(c, i);
 		check_expect(c, "pinned items of session", i, s->n_pinned,
 			     t->pinned);
 		check_expect(c, "parked items of session", i, s->n_parked,

@@ -33,6 +33,7 @@
  */
 #include "core/check_lists.h"
 
+#include "core/context.h"
 #include "core/state.h"
 #include "core/teardown.h"
 
@@ -279,12 +280,21 @@ static void check_roomy(struct lists *l, const struct owner *owner)
 	expect(l, what, owner->id, n, expected);
 }
 
+/* Those before the one at which a removed device stands are done with. */
+static bool is_behind(const struct device *d, const struct context *c)
+{
+	if (d->sweep == SWEEP_END)
+		return c->state == CONTEXT_ENDING;
+	return d->sweep != SWEEP_QUIESCE || context_is_quiet(c);
+}
+
 static void check_contexts(struct lists *l, uint32_t device)
 {
 	static const char what[] = "contexts of device";
 	const struct device *d = device_at(l->region, device);
 	uint32_t index = d->first_context, previous = 0, n = 0, expected = 0;
 	uint32_t used = region_area(l->region, AREA_CONTEXTS)->used;
+	bool behind = true;
 
 	for (uint32_t i = 1; i < used; i++) {
 		const struct context *c = context_at(l->region, i);
@@ -297,6 +307,9 @@ static void check_contexts(struct lists *l, uint32_t device)
 		expect(l, what, index, c->device, device);
 		expect(l, "context before context", index, c->previous,
 		       previous);
+		behind &= index != d->unquiet;
+		expect(l, "context that its device has left behind", index,
+		       behind && !is_behind(d, c), 0);
 		previous = index;
 		index = c->next;
 		n++;

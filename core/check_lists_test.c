@@ -208,6 +208,23 @@ static void g1_a_session_that_nobody_wakes(void **state)
 	expect_whole(sp, __LINE__);
 }
 
+/* A removed device never comes back to a context that it has passed. */
+static void g1_contexts_left_behind(void **state)
+{
+	static const char what[] = "context that its device has left behind";
+	struct specimen *sp = *state;
+	struct device *d = seat_device(&sp->maker, sp->maker.device);
+
+	d->unquiet = d->first_context;
+	d->sweep = SWEEP_END;
+	CUT(sp, d->unquiet, 0, what);
+	d->sweep = SWEEP_QUIESCE;
+	CUT(sp, d->unquiet, 0, what);
+	d->sweep = SWEEP_NONE;
+	d->unquiet = 0;
+	expect_whole(sp, __LINE__);
+}
+
 #define on_specimen(test) \
 	cmocka_unit_test_setup_teardown(test, specimen_setup, specimen_teardown)
 
@@ -223,6 +240,7 @@ int main(void)
 		on_specimen(g1_g2_holdings),
 		on_specimen(g1_segments_with_room),
 		on_specimen(g1_a_session_that_nobody_wakes),
+		on_specimen(g1_contexts_left_behind),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -204,6 +204,8 @@ static void tally_slot(struct check *c, uint32_t session, uint32_t index)
 		tally_resource(c, session, index);
 	else if (slot_kind(slot) == KIND_FENCE)
 		tally_fence(c, slot);
+	else if (slot_kind(slot) == KIND_ADAPTER)
+		c->sessions[session].opens[slot->adapter.adapter]++;
 }
 
 /* Adds one segment's slots to a session; its free and taken slots. */
@@ -222,6 +224,11 @@ static void walk_segment(struct check *c, uint32_t session, uint32_t segment,
 
 		check_expect(c, "free bit of slot", index, bit,
 			     slot_state(slot) == SLOT_FREE && !freed);
+		/* Or a handle that is dead would live again some day. */
+		check_expect(c, "generation of slot, beyond its segment's",
+			     index,
+			     !s->mixed && slot_generation(slot) > s->generation,
+			     0);
 		n_free += bit;
 		n_dead += slot_state(slot) == SLOT_DEAD && !freed;
 		*live += freed;

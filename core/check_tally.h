@@ -17,6 +17,7 @@ struct session_tally {
 	uint64_t fence_waits; /* on fences that it signals */
 	uint64_t watches, users;
 	uint64_t pinned; /* items that are set aside */
+	uint64_t opens[ADAPTERS_MAX];
 };
 
 struct check {

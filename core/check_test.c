@@ -4,7 +4,9 @@
  * hand, must be reported in the words that say what it is, and is restored.
  */
 #include "core/check.h"
+
 #include "core/object.h"
+#include "core/words.h"
 
 #include "tests/support/specimen.h"
 
@@ -33,6 +35,8 @@ static void expect_clean(struct specimen *sp, int line)
 	if (check(sp, message) != 0)
 		fail_msg("line %d, restored: \"%s\"", line, message);
 }
+
+enum { NOWHERE = 1 << 20 };
 
 /* Sets a field to another value, wants that reported, and puts it back. */
 #define BREAK(sp, field, value, what)                 \
@@ -328,6 +332,35 @@ static void g2_devices(void **state)
 	BREAK(sp, d->session, sp->opener.client, "");
 }
 
+static void g2_opens_and_streams(void **state)
+{
+	struct specimen *sp = *state;
+	struct region *region = world_region(sp->world);
+	struct session *s = seat_session(&sp->maker);
+	struct chunk *tail = chunk_at(region, s->stream.tail);
+
+	OFF_BY_ONE(sp, s->adapter_opens[0], "opens of an adapter");
+	BREAK(sp, s->adapter_opens[1], 1, "opens of an adapter");
+	BREAK(sp, s->stream.tail, NOWHERE, "tail of stream");
+	BREAK(sp, tail->next, NOWHERE, "chunk behind a tail");
+}
+
+/* Of a segment that is not mixed no slot may be ahead. */
+static void g2_generations(void **state)
+{
+	struct specimen *sp = *state;
+	struct region *region = world_region(sp->world);
+	uint32_t slot = seat_slot_index(&sp->maker, sp->own[0]);
+	struct segment *segment =
+		segment_at(region, slot >> SEGMENT_SLOTS_LOG2);
+	struct segment saved = *segment;
+
+	segment->mixed = 0;
+	segment->generation = 1000;
+	BREAK(sp, segment->generation, 0, "generation of slot");
+	*segment = saved;
+}
+
 static void g2_contexts(void **state)
 {
 	struct specimen *sp = *state;
@@ -346,11 +379,16 @@ static void g2_contexts(void **state)
 	BREAK(sp, idle->is_quiet, 1, "context that can go");
 	BREAK(sp, idle->next, 0, "contexts of device");
 	BREAK(sp, c->timeline.first_value, 0, "first value of timeline");
+	OFF_BY_ONE(sp, c->timeline.last_value, "value of the last record");
+	BREAK(sp, c->timeline.last, 1, "value of the last record");
+	BREAK(sp, c->timeline.last, CHUNK_ITEMS, "last record of timeline");
 	BREAK(sp, parked->use_who, idle->who, "context that an item waits for");
 	BREAK(sp, parked->use_value, 8, "value that an item waits for");
 	OFF_BY_ONE(sp, s->n_parked, "parked items of session");
 	BREAK(sp, s->n_quiescing, 1, "quiescing contexts of session");
 	OFF_BY_ONE(sp, s->words.live, "words of session");
+	BREAK(sp, s->words.first_free, c->who & WORD_MASK, "free word");
+	BREAK(sp, s->words.first_free, s->words.used, "end of the free words");
 	OFF_BY_ONE(sp, world_state(sp->world)->n_contexts, "contexts in all");
 	OFF_BY_ONE(sp, world_state(sp->world)->n_items, "items of all streams");
 	OFF_BY_ONE(sp, world_state(sp->world)->n_streams, "streams in all");
@@ -451,6 +489,8 @@ int main(void)
 		on_specimen(g2_numbers_of_a_session),
 		on_specimen(g2_accounts),
 		on_specimen(g2_pools),
+		on_specimen(g2_opens_and_streams),
+		on_specimen(g2_generations),
 		on_specimen(g2_contexts),
 		on_specimen(g2_uses_and_context_memory),
 		on_specimen(g2_fences_and_waits),

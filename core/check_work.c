@@ -64,6 +64,27 @@ static void visit_item(void *context, uint64_t value, uint32_t item)
 		check_place(w, value, item & ~ITEM_AGAIN);
 }
 
+/* What the next item goes by: the last record, and the value that it has. */
+static void check_last(struct check *c, uint32_t index, uint64_t last)
+{
+	const struct timeline *t = &context_at(c->region, index)->timeline;
+	uint64_t value = 0;
+
+	check_expect(c, "tail of timeline of context", index, t->tail != 0,
+		     t->head != 0);
+	check_expect(c, "last record of timeline of context", index,
+		     t->last <= t->used && t->used <= CHUNK_ITEMS, 1);
+	if (c->result != 0)
+		return;
+	if (t->tail != 0)
+		memcpy(&value, &chunk_at(c->region, t->tail)->items[t->last],
+		       sizeof(value));
+	check_expect(c, "value of the last record of context", index,
+		     t->last_value, value);
+	check_expect(c, "value of the last item of context", index, last,
+		     value);
+}
+
 static void walk_timeline(struct check *c, uint32_t index)
 {
 	const struct context *x = context_at(c->region, index);
@@ -74,6 +95,7 @@ static void walk_timeline(struct check *c, uint32_t index)
 		     x->timeline.first_value, w.first);
 	check_expect(c, "last value of timeline of context", index,
 		     w.items == 0 || w.last <= x->submitted, 1);
+	check_last(c, index, w.last);
 	c->items += w.items;
 	c->streams++;
 	c->sessions[x->session].parked += w.items;
@@ -137,6 +159,26 @@ static void check_phase(struct check *c, uint32_t index)
 	c->sessions[x->session].quiescing += x->is_awaited;
 }
 
+/* Every word that can be given out is on the free list, once. */
+static void walk_free_words(struct check *c, uint32_t session)
+{
+	const struct words *words = &session_at(c->region, session)->words;
+	const struct word *all =
+		words->used == 0 ? NULL : block_at(c->region, words->block);
+	uint32_t at = words->first_free, n = 0, expected = 0;
+
+	for (uint32_t i = 1; i < words->used; i++)
+		expected += (all[i].what & WORD_FREE) &&
+			    all[i].incarnation <= WORD_INCARNATION_LAST;
+	for (; at != 0 && at < words->used && n <= expected; n++) {
+		check_expect(c, "free word that is held", at,
+			     all[at].what >= WORD_FREE, 1);
+		at = all[at].what & ~WORD_FREE;
+	}
+	check_expect(c, "end of the free words of session", session, at, 0);
+	check_expect(c, "free words of session", session, n, expected);
+}
+
 /* Every word that is held is held by something that names it. */
 static void walk_words(struct check *c, uint32_t session)
 {
@@ -158,6 +200,7 @@ static void walk_words(struct check *c, uint32_t session)
 			     1);
 	}
 	check_expect(c, "words of session", session, words->live, live);
+	walk_free_words(c, session);
 }
 
 void check_work(struct check *c)
