@@ -461,6 +461,32 @@ static void tell_memory(struct story *s)
 	STEP(s, "revoke", assert_int_equal(seat_revoke(one, s->token), 0));
 }
 
+/* What was destroyed out of a resource outlives it in its work: the shell is
+ * set aside, and comes back. */
+static void tell_shell(struct story *s)
+{
+	struct seat *one = &s->seats[0];
+	uint64_t resource, child[2];
+
+	assert_int_equal(seat_create(one, 0, TENURE_CREATE_RESOURCE, 2,
+				     &resource, child),
+			 0);
+	know(s, 0, resource);
+	know_all(s, 0, child, 2);
+	assert_int_equal(seat_submit(one, s->contexts[1], 6, child, 1), 0);
+	doom(s, child[0], DYING);
+	STEP(s, "destroy_orphan",
+	     assert_int_equal(seat_destroy(one, 0, child, 1, 0), 0));
+	doom(s, resource, DYING_TOGETHER);
+	doom(s, child[1], DYING_TOGETHER);
+	STEP_WHOLE(s, "shell_set_aside", -2,
+		   assert_int_equal(seat_destroy(one, resource, NULL, 0,
+						 TENURE_DESTROY_SYNCHRONOUS),
+				    0));
+	STEP(s, "shell_comes_back",
+	     assert_int_equal(seat_progress(one, s->contexts[1], 6), 0));
+}
+
 static void tell_work(struct story *s)
 {
 	struct seat *one = &s->seats[0];
@@ -517,6 +543,7 @@ static void tell_work(struct story *s)
 	     assert_int_equal(seat_progress(one, s->contexts[0], 5), 0));
 	STEP(s, "progress_set",
 	     assert_int_equal(seat_progress(one, s->contexts[1], 4), 0));
+	tell_shell(s);
 	doom(s, s->contexts[0], DYING);
 	doom_all(s, scratch + 1, 2, DYING);
 	STEP(s, "context_destroy",
