@@ -46,7 +46,7 @@ static struct line {
 	pthread_cond_t moved;
 	struct frame frames[AHEAD];
 	uint64_t sent, last; /* last: how many there will be */
-	uint64_t progress; /* frames that the worker is done with */
+	uint64_t progress; /* frames that the worker is done with; it only grows */
 	struct tenure *t;
 	struct tenure_context context; /* 0: the word alone counts */
 	unsigned char sum;
@@ -56,7 +56,7 @@ static struct line {
 static void *work(void *nothing)
 {
 	(void)nothing;
-	for (uint64_t n = 0; n < line.last; n++) {
+	for (uint64_t n = line.progress; n < line.last; n++) {
 		struct frame frame;
 
 		pthread_mutex_lock(&line.lock);
@@ -201,17 +201,17 @@ static bool failed(const char *what)
 static bool measure(struct source *source, uint64_t frames, size_t size,
 		    struct costs *ret)
 {
+	uint64_t first = line.sent, steady = first + WARM_UP;
 	struct costs before, after;
 	pthread_t worker;
 
-	line.sent = line.progress = 0;
-	line.last = WARM_UP + frames;
+	line.last = steady + frames;
 	if (pthread_create(&worker, NULL, work, NULL) != 0)
 		return failed("a thread");
 	/* The worker waits for all of them: without them it cannot end. */
-	if (run_frames(source, 0, WARM_UP, size) < 0 ||
+	if (run_frames(source, first, steady, size) < 0 ||
 	    !look(source->t, &before) ||
-	    run_frames(source, WARM_UP, WARM_UP + frames, size) < 0 ||
+	    run_frames(source, steady, line.last, size) < 0 ||
 	    !look(source->t, &after)) {
 		failed(source->name);
 		exit(1);
@@ -220,7 +220,7 @@ static bool measure(struct source *source, uint64_t frames, size_t size,
 	ret->faults = after.faults - before.faults;
 	ret->created = after.created - before.created;
 	ret->now_ns = after.now_ns - before.now_ns;
-	printf("%-12s %8.1f faults %8.2f allocations %10.1f us  for a frame\n",
+	printf("%-21s %8.1f faults %8.2f allocations %10.1f us  for a frame\n",
 	       source->name, (double)ret->faults / (double)frames,
 	       (double)ret->created / (double)frames,
 	       (double)ret->now_ns / 1000 / (double)frames);
@@ -267,7 +267,7 @@ static bool measure_pool(struct source *warm, uint64_t frames, size_t size)
 	good = measure(warm, frames, size, &costs) && is_steady(warm, &costs);
 	if (tenure_context_create(warm->t, device, &line.context) < 0)
 		return failed("a context");
-	warm->name = "and contexts";
+	warm->name = "the same, by contexts";
 	return measure(warm, frames, size, &costs) && is_steady(warm, &costs) &&
 	       good;
 }
