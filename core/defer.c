@@ -295,10 +295,12 @@ bool defer_move(struct env *env, uint32_t session, int64_t *budget)
 		return false;
 	c = context_at(region, context);
 	ask_next(region, c);
-	for (; turn<TURN && * budget> 0 && n > 0; turn += n)
+	while (n > 0 && *budget > 0 && turn < TURN) {
 		n = move_some(env, session, context,
 			      (uint32_t)min_u64(TURN - turn, (uint64_t)*budget),
 			      budget);
+		turn += n;
+	}
 	c->is_reached = 0;
 	context_settle(env, context);
 	return true;

@@ -726,30 +726,29 @@ static const struct {
 	size_t offset;
 	bool is_size;
 } totals[] = {
-#define TOTAL(field, is_size)                                        \
-	{                                                            \
-#field, offsetof(struct wire_status, field), is_size \
-	}
-	TOTAL(clients, false),
-	TOTAL(clients_ending, false),
-	TOTAL(devices, false),
-	TOTAL(resources, false),
-	TOTAL(allocations, false),
-	TOTAL(handles, false),
-	TOTAL(objects, false),
-	TOTAL(tokens, false),
-	TOTAL(stores, false),
-	TOTAL(bytes, true),
-	TOTAL(releases_pending, false),
-	TOTAL(pinned, false),
-	TOTAL(clients_total, false),
-	TOTAL(created_total, false),
-	TOTAL(destroyed_total, false),
-	TOTAL(refused_total, false),
-	TOTAL(released_bytes_total, true),
-	TOTAL(release_failures_total, false),
-	TOTAL(pinned_total, false),
-	TOTAL(page_bytes, true),
+#define TOTAL(field, size)                                             \
+	.name = #field, .offset = offsetof(struct wire_status, field), \
+	.is_size = (size)
+	{ TOTAL(clients, false) },
+	{ TOTAL(clients_ending, false) },
+	{ TOTAL(devices, false) },
+	{ TOTAL(resources, false) },
+	{ TOTAL(allocations, false) },
+	{ TOTAL(handles, false) },
+	{ TOTAL(objects, false) },
+	{ TOTAL(tokens, false) },
+	{ TOTAL(stores, false) },
+	{ TOTAL(bytes, true) },
+	{ TOTAL(releases_pending, false) },
+	{ TOTAL(pinned, false) },
+	{ TOTAL(clients_total, false) },
+	{ TOTAL(created_total, false) },
+	{ TOTAL(destroyed_total, false) },
+	{ TOTAL(refused_total, false) },
+	{ TOTAL(released_bytes_total, true) },
+	{ TOTAL(release_failures_total, false) },
+	{ TOTAL(pinned_total, false) },
+	{ TOTAL(page_bytes, true) },
 #undef TOTAL
 };
 
