@@ -79,6 +79,8 @@ static const struct {
 	{ -EDEADLK, "the call would wait for itself" },
 	{ -EMFILE, "this process has too many open descriptors" },
 	{ -ENFILE, "the system has too many open descriptors" },
+	{ -EAGAIN, "it is not over yet" },
+	{ -ECANCELED, "it was cancelled" },
 };
 
 const char *tenure_strerror(int status)
@@ -105,6 +107,7 @@ static void explain_entry(char *buffer, size_t size, const char *why)
 char *tenure_explain(char *buffer, size_t size)
 {
 	const char *why = tenure_strreason(last.reason);
+	char text[64];
 
 	if (size == 0)
 		return buffer;
@@ -114,6 +117,9 @@ char *tenure_explain(char *buffer, size_t size)
 		snprintf(buffer, size, "%s", tenure_strerror(last.status));
 	else if (last.index >= 0)
 		explain_entry(buffer, size, why);
+	else if (reason_is_of_errno(last.reason))
+		snprintf(buffer, size, "%s: %s", why,
+			 strerror_r(-last.status, text, sizeof(text)));
 	else
 		snprintf(buffer, size, "%s", why);
 	return buffer;

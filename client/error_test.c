@@ -99,6 +99,10 @@ static void test_explain(void **state)
 	refusal_set(-EDQUOT, TENURE_REASON_CLIENT_BYTES);
 	assert_string_equal(tenure_explain(line, sizeof(line)),
 			    tenure_strreason(TENURE_REASON_CLIENT_BYTES));
+	refusal_set(-EMFILE, TENURE_REASON_BACKEND);
+	assert_string_equal(tenure_explain(line, sizeof(line)),
+			    "the memory backend could not do it: "
+			    "Too many open files");
 	refusal_set(-EIO, TENURE_REASON_NONE);
 	assert_string_equal(tenure_explain(line, sizeof(line)),
 			    tenure_strerror(-EIO));

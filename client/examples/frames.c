@@ -46,7 +46,7 @@ static struct line {
 	pthread_cond_t moved;
 	struct frame frames[AHEAD];
 	uint64_t sent, last; /* last: how many there will be */
-	uint64_t progress; /* frames that the worker is done with; it only grows */
+	uint64_t progress; /* frames that are done; it only grows */
 	struct tenure *t;
 	struct tenure_context context; /* 0: the word alone counts */
 	unsigned char sum;

@@ -2,7 +2,9 @@
 /*
  * Reasons: one sentence for each, the same in the library, the daemon's log
  * and the tools. A sentence says what was wrong with the call and, where the
- * cure is not obvious, what to do; it says nothing about other clients.
+ * cure is not obvious, what to do; it says nothing about other clients. A few
+ * say no more than where it failed, and the errno says why
+ * (reason_is_of_errno()).
  *
  * A reason without a sentence fails the unit test, which asks for all of them.
  */
@@ -124,7 +126,8 @@ static const char *access_sentence(enum tenure_reason reason)
 	case TENURE_REASON_NOT_MAPPED:
 		return "the allocation is not mapped";
 	case TENURE_REASON_MAPPED_TOO_OFTEN:
-		return "the allocation is mapped too often at once";
+		return "the allocation is mapped 65535 times, the most there "
+		       "can be: unmap it as often as it was mapped";
 	case TENURE_REASON_FDS_UNACKNOWLEDGED:
 		return "too many descriptors were sent that this client has "
 		       "not acknowledged";
@@ -165,7 +168,7 @@ static const char *work_sentence(enum tenure_reason reason)
 		return "the fence is not published: its value has to be asked "
 		       "for";
 	case TENURE_REASON_FENCE_WAITS:
-		return "too many waits for one fence are open";
+		return "too many waits for this fence are open";
 	}
 	return NULL;
 }
@@ -174,26 +177,33 @@ static const char *limit_sentence(enum tenure_reason reason)
 {
 	switch ((unsigned int)reason) {
 	case TENURE_REASON_CLIENT_BYTES:
-		return "this client's limit on bytes is reached";
+		return "this client's limit on bytes is reached ([client] "
+		       "bytes of tenured.conf)";
 	case TENURE_REASON_CLIENT_HANDLES:
-		return "this client's limit on handles is reached";
+		return "this client's limit on handles is reached ([client] "
+		       "handles of tenured.conf)";
 	case TENURE_REASON_CLIENT_TOKENS:
-		return "this client's limit on share tokens is reached";
+		return "this client's limit on share tokens is reached "
+		       "([client] tokens of tenured.conf)";
 	case TENURE_REASON_CLIENT_STORES:
-		return "this client's limit on stores (descriptors) is "
-		       "reached";
+		return "this client's limit on stores (descriptors) is reached "
+		       "([client] stores of tenured.conf)";
 	case TENURE_REASON_CLIENT_WAITS:
-		return "this client has too many requests waiting";
+		return "this client has too many requests waiting ([client] "
+		       "waits of tenured.conf)";
 	case TENURE_REASON_CLIENT_WORDS:
-		return "this client has too many contexts and fences";
+		return "this client has 4095 contexts and fences, the most "
+		       "there can be: destroy some";
 	case TENURE_REASON_CLIENT_WATCHES:
-		return "this client has too many descriptors of fences open";
+		return "this client has 64 descriptors of fences whose wait is "
+		       "not over, the most there can be";
 	case TENURE_REASON_PRINCIPAL_WATCHES:
 		return "this user or container has too many descriptors of "
 		       "fences open";
 	case TENURE_REASON_CLIENT_SEGMENTS:
 		return "this client's devices have taken as much room for "
-		       "handles as it may have; fewer devices use it better";
+		       "handles as it may have ([client] segments of "
+		       "tenured.conf); fewer devices use it better";
 	case TENURE_REASON_CLIENT_USERS:
 		return "too many allocations of this client are used by "
 		       "several contexts at a time";
@@ -206,26 +216,31 @@ static const char *limit_sentence(enum tenure_reason reason)
 		return "this user or container has too many waits for one "
 		       "fence open";
 	case TENURE_REASON_CLIENT_DEVICES:
-		return "this client has too many devices";
+		return "this client has 256 devices, the most there can be: "
+		       "destroy some";
 	case TENURE_REASON_PRINCIPAL_BYTES:
 		return "the limit on bytes of this user or container is "
-		       "reached";
+		       "reached ([principal] bytes of tenured.conf)";
 	case TENURE_REASON_PRINCIPAL_HANDLES:
 		return "the limit on handles of this user or container is "
-		       "reached";
+		       "reached ([principal] handles of tenured.conf)";
 	case TENURE_REASON_PRINCIPAL_TOKENS:
-		return "the limit on share tokens of this user or container "
-		       "is reached";
+		return "the limit on share tokens of this user or container is "
+		       "reached ([principal] tokens of tenured.conf)";
 	case TENURE_REASON_PRINCIPAL_STORES:
 		return "the limit on stores (descriptors) of this user or "
-		       "container is reached";
+		       "container is reached ([principal] stores of "
+		       "tenured.conf)";
 	case TENURE_REASON_PRINCIPAL_CLIENTS:
-		return "this user or container has too many connections";
+		return "this user or container has too many connections "
+		       "([principal] clients of tenured.conf)";
 	case TENURE_REASON_PRINCIPAL_WAITS:
-		return "this user or container has too many requests waiting";
+		return "this user or container has too many requests waiting "
+		       "([principal] waits of tenured.conf)";
 	case TENURE_REASON_PRINCIPAL_SEGMENTS:
 		return "the devices of this user or container have taken as "
-		       "much room for handles as they may have";
+		       "much room for handles as they may have ([principal] "
+		       "segments of tenured.conf)";
 	}
 	return NULL;
 }
@@ -234,13 +249,13 @@ static const char *daemon_sentence(enum tenure_reason reason)
 {
 	switch ((unsigned int)reason) {
 	case TENURE_REASON_DAEMON_CLIENTS:
-		return "the daemon has reached its limit on clients";
+		return "the daemon has reached its limit on clients ([daemon] "
+		       "clients of tenured.conf)";
 	case TENURE_REASON_DAEMON_MEMORY:
 		return "the daemon has no memory for this; nothing was "
 		       "changed";
 	case TENURE_REASON_BACKEND:
-		return "the memory backend could not do it; the error number "
-		       "says why";
+		return "the memory backend could not do it";
 	case TENURE_REASON_DAEMON_STOPPING:
 		return "the daemon is stopping";
 	case TENURE_REASON_DAEMON_BUSY:
@@ -277,8 +292,8 @@ static const char *protocol_sentence(enum tenure_reason reason)
 	case TENURE_REASON_RING_CORRUPT:
 		return "the shared ring holds what no client may write";
 	case TENURE_REASON_RING_TWICE:
-		return "a ring and its doorbell are given once each, the ring "
-		       "first";
+		return "a ring, its doorbell and its page of fences are given "
+		       "once each, the ring first";
 	}
 	return NULL;
 }
@@ -299,11 +314,10 @@ static const char *library_sentence(enum tenure_reason reason)
 		return "the peer does not follow the protocol: is it "
 		       "tenured?";
 	case TENURE_REASON_MAP_FAILED:
-		return "the memory could not be mapped; the error number "
-		       "says why";
+		return "the memory could not be mapped";
 	case TENURE_REASON_SPAWN_FAILED:
 		return "no private daemon could be started: is tenured "
-		       "installed?";
+		       "installed, or named by TENURE_DAEMON?";
 	case TENURE_REASON_PATH_TOO_LONG:
 		return "the socket path is too long for a unix socket";
 	case TENURE_REASON_LIBRARY_MEMORY:
@@ -314,8 +328,7 @@ static const char *library_sentence(enum tenure_reason reason)
 	case TENURE_REASON_PLACE_FORBIDDEN:
 		return "this user may not connect to a socket there";
 	case TENURE_REASON_CONNECT_FAILED:
-		return "the connection could not be made; the error number "
-		       "says why";
+		return "the connection could not be made";
 	case TENURE_REASON_NO_DESCRIPTOR:
 		return "this process has no room for another descriptor";
 	case TENURE_REASON_DAEMON_SILENT:
@@ -344,14 +357,14 @@ static const char *dispenser_sentence(enum tenure_reason reason)
 	case TENURE_REASON_DRIVER_ID:
 		return "the driver made an id that is empty or not new";
 	case TENURE_REASON_DRIVER_FAILED:
-		return "the driver of the resource failed; the error number "
-		       "says how";
+		return "the driver of the resource failed";
 	case TENURE_REASON_IN_DRIVER:
 		return "a driver cannot destroy the dispenser that called it";
 	case TENURE_REASON_POOL_UNKNOWN:
 		return "the number names no pool of this client";
 	case TENURE_REASON_CLIENT_POOLS:
-		return "this client has too many pools";
+		return "this client has 64 pools, the most there can be: "
+		       "destroy some";
 	case TENURE_REASON_POOL_SIZE:
 		return "the size is 0, or above that of the pool's largest "
 		       "buffer";
@@ -379,6 +392,14 @@ const char *reason_sentence(enum tenure_reason reason)
 	return "a reason that this version does not know";
 }
 
+bool reason_is_of_errno(enum tenure_reason reason)
+{
+	return reason == TENURE_REASON_BACKEND ||
+	       reason == TENURE_REASON_MAP_FAILED ||
+	       reason == TENURE_REASON_CONNECT_FAILED ||
+	       reason == TENURE_REASON_DRIVER_FAILED;
+}
+
 const char *reason_rules(enum tenure_reason reason)
 {
 	static const struct {
@@ -393,9 +414,10 @@ const char *reason_rules(enum tenure_reason reason)
 		{ TENURE_REASON_LIST_TRUNCATED, "A13" },
 		{ TENURE_REASON_DEVICE_INVALID, "A03 A04 A06" },
 		{ TENURE_REASON_DEVICE_REMOVED, "A07 H22" },
-		{ TENURE_REASON_RESOURCE_INVALID, "A30 A31 A33 A35" },
+		{ TENURE_REASON_RESOURCE_INVALID, "A30 A31 A33 A35 H13" },
+		{ TENURE_REASON_ALLOCATION_INVALID, "B31" },
 		{ TENURE_REASON_OTHER_DEVICE, "A32 A55" },
-		{ TENURE_REASON_WRONG_TYPE, "A05 A34 A58" },
+		{ TENURE_REASON_WRONG_TYPE, "A05 A34 A58 B31" },
 		{ TENURE_REASON_ADAPTER_INVALID, "H26 B31" },
 		{ TENURE_REASON_ENTRY_ZERO, "A56" },
 		{ TENURE_REASON_ENTRY_INVALID, "A57 A64" },
@@ -422,6 +444,7 @@ const char *reason_rules(enum tenure_reason reason)
 		{ TENURE_REASON_FENCE_GONE, "H43 H44" },
 		{ TENURE_REASON_WAIT_TOO_LONG, "H41" },
 		{ TENURE_REASON_WAIT_UNKNOWN, "H41" },
+		{ TENURE_REASON_WAIT_CANCELLED, "H41" },
 		{ TENURE_REASON_FENCE_WAITS, "H41" },
 		{ TENURE_REASON_CLIENT_FENCE_WAITS, "H41" },
 		{ TENURE_REASON_PRINCIPAL_FENCE_WAITS, "H41" },

@@ -5,6 +5,8 @@
  */
 #include "core/wire/reason.h"
 
+#include "core/limits.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -102,6 +104,37 @@ static void a_reason_of_a_later_version_has_a_sentence_too(void **state)
 	assert_non_null(reason_sentence((enum tenure_reason)INT32_MAX));
 }
 
+/* A limit that nobody can set is named with its number. */
+static void numbers_are_those_of_the_limits(void **state)
+{
+	static const struct {
+		enum tenure_reason reason;
+		int number;
+	} limits[] = {
+		{ TENURE_REASON_LIST_TOO_LONG, LIST_ENTRIES_MAX },
+		{ TENURE_REASON_COUNT_TOO_LARGE, LIST_ENTRIES_MAX },
+		{ TENURE_REASON_RESOURCE_FULL, RESOURCE_CHILDREN_MAX },
+		{ TENURE_REASON_PRIVATE_DATA_TOO_LARGE, PRIVATE_DATA_MAX },
+		{ TENURE_REASON_USERS_TOO_MANY, USERS_PER_ALLOCATION_MAX },
+		{ TENURE_REASON_CONTEXT_FULL, CONTEXT_ALLOCATIONS_MAX },
+		{ TENURE_REASON_WAIT_TOO_LONG, FENCES_PER_WAIT_MAX },
+		{ TENURE_REASON_MAPPED_TOO_OFTEN, MAPS_PER_ALLOCATION_MAX },
+		{ TENURE_REASON_CLIENT_DEVICES, DEVICES_PER_CLIENT_MAX },
+		{ TENURE_REASON_CLIENT_WORDS, WORDS_PER_CLIENT_MAX - 1 },
+		{ TENURE_REASON_CLIENT_WATCHES, WATCHES_PER_CLIENT_MAX },
+		{ TENURE_REASON_CLIENT_POOLS, POOLS_PER_CLIENT_MAX },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++) {
+		char number[16];
+
+		snprintf(number, sizeof(number), "%d", limits[i].number);
+		assert_non_null(
+			strstr(reason_sentence(limits[i].reason), number));
+	}
+}
+
 static void rules_of_reasons(void **state)
 {
 	(void)state;
@@ -117,6 +150,7 @@ int main(void)
 		cmocka_unit_test(every_reason_has_a_sentence_of_its_own),
 		cmocka_unit_test(sentences_look_alike),
 		cmocka_unit_test(rules_of_reasons),
+		cmocka_unit_test(numbers_are_those_of_the_limits),
 		cmocka_unit_test(
 			a_reason_of_a_later_version_has_a_sentence_too),
 	};

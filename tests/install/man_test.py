@@ -18,7 +18,7 @@ import tempfile
 
 # Pages of others that ours refer to.
 FOREIGN = {"systemd(1)", "systemd-sysusers(8)", "unix(7)", "mmap(2)",
-           "dlopen(3)"}
+           "dlopen(3)", "strerror(3)"}
 SECTIONS = {
     "tenured.8": ["OPTIONS", "FILES", "ENVIRONMENT", "SIGNALS", "EXIT STATUS",
                   "SECURITY", "EXAMPLES"],

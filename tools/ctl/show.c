@@ -485,6 +485,21 @@ static const struct table_column event_columns[] = {
 	{ "RULE", true },    { "WHY", true },
 };
 
+/* The sentence of a reason, and of the errno where that says why. */
+static void add_why(struct table *t, const struct wire_event *r)
+{
+	enum tenure_reason reason = (enum tenure_reason)r->reason;
+	char text[256];
+
+	if (reason_is_of_errno(reason)) {
+		snprintf(text, sizeof(text), "%s: %s", reason_sentence(reason),
+			 strerror(-r->status));
+		table_add(t, text);
+	} else {
+		table_add(t, reason_sentence(reason));
+	}
+}
+
 static void take_event(void *context, const void *row)
 {
 	struct collection *c = context;
@@ -506,7 +521,7 @@ static void take_event(void *context, const void *row)
 	else
 		add_number(t, r->index);
 	table_add(t, *rules ? rules : "-");
-	table_add(t, reason_sentence((enum tenure_reason)r->reason));
+	add_why(t, r);
 }
 
 int show_events(struct link *link, const struct show_options *options)

@@ -648,10 +648,11 @@ int tenure_free(struct tenure *connection, struct tenure_memory *memory);
 struct tenure_refusal {
 	int status; /* the negative errno that was returned */
 	enum tenure_reason reason;
-	int index; /* first bad entry of a list, or -1 */
+	int index; /* first bad entry of a list, from 0 on, or -1 */
 };
 
-/* Why the calling thread's last failed call failed. */
+/* Why the calling thread's last failed call failed: status 0 when none has. A
+ * call that succeeds leaves it as it was. */
 void tenure_last_refusal(struct tenure_refusal *ret_refusal);
 
 /* A sentence on what the error means; static storage, never NULL. */
@@ -660,9 +661,13 @@ const char *tenure_strerror(int status);
 /* A sentence that a person can act on; static storage, never NULL. */
 const char *tenure_strreason(enum tenure_reason reason);
 
-/* The last refusal of the calling thread as one line, with the index where
- * there is one ("entry 3 belongs to another resource"); at most size bytes
- * with the NUL. Returns buffer. */
+/*
+ * The last refusal of the calling thread as one line: with the index where there
+ * is one ("entry 3 belongs to another resource than the first"), with the words
+ * of strerror() where the system has refused something, and with the key in
+ * tenured.conf of a limit that can be set. At most size bytes with the NUL; 256
+ * are enough. Returns buffer.
+ */
 char *tenure_explain(char *buffer, size_t size);
 
 #ifdef __cplusplus
