@@ -54,6 +54,9 @@ NO_MODULE = re.compile(
     r"(^|/)main(_\w+)?\.c$|_none\.c$|/fake_\w+\.c$"
     r"|/(examples|demo)/")
 
+# Whose modules docs/ARCHITECTURE.md lists.
+MAPPED = {"client", "core", "core/ring", "core/wire", "daemon", "tools/ctl"}
+
 # A ring is looked into by these names of its fields, whatever the pointer.
 RING_SHARED = "core/ring/ring_shared.h"
 RING_ENDS = {"core/ring/ring_client.c", "core/ring/ring_server.c"}
@@ -331,6 +334,30 @@ def tree_tags(tree):
         yield document, 1, "tag", "%s is used nowhere" % tag
 
 
+def tree_map(tree):
+    """docs/ARCHITECTURE.md names every module, and only what there is: the
+    words in the first cells of its tables that have no folder are modules."""
+    document = "docs/ARCHITECTURE.md"
+    text = next((s.text for s in tree.sources if s.path == document), "")
+    if not text:
+        return
+    modules = {}
+    for path in sorted(tree.paths):
+        folder, name = os.path.split(path)
+        if (folder in MAPPED and path.endswith((".c", ".h")) and
+                not name.endswith("_test.c")):
+            modules.setdefault(name[:-2], []).append(path)
+    named = set(re.findall(r"`(\w+)`", text))
+    for name, paths in sorted(modules.items()):
+        if name not in named and any(p.endswith(".c") for p in paths):
+            yield paths[0], 1, "map", "%s is not in %s" % (name, document)
+    for number, line in enumerate(text.split("\n"), 1):
+        cell = re.match(r"\| ((`\w+`(, )?)+) \|", line)
+        for name in re.findall(r"\w+", cell.group(1)) if cell else ():
+            if name not in modules:
+                yield document, number, "map", "%s is no module" % name
+
+
 def symbols(path):
     """What a static library defines (name, member, section), and needs (name,
     member)."""
@@ -415,6 +442,7 @@ def problems(root, archives=()):
             for number, what in rule(source, tree):
                 yield source.path, number, name, what
     yield from tree_tags(tree)
+    yield from tree_map(tree)
     yield from archive_problems(archives)
 
 
