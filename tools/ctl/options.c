@@ -57,11 +57,11 @@ const char options_help[] =
 	"Colours are for terminals, and not if NO_COLOR is set.\n"
 	"\n"
 	"Exit codes: 0 all is well, 1 check has found something broken, 3 no\n"
-	"daemon, 64 wrong usage, 69 the daemon cannot answer, 74 the output\n"
-	"cannot be written, 76 that is no tenured, 77 not permitted. With run:\n"
-	"that of PROGRAM, 128 and the number of the signal that killed it, 125\n"
-	"no daemon could be started, 126 PROGRAM cannot be run, 127 it was not\n"
-	"found.\n";
+	"daemon, 64 wrong usage, 69 the daemon cannot answer, 71 no memory, 74\n"
+	"the output cannot be written, 76 that is no tenured, 77 not permitted.\n"
+	"With run: that of PROGRAM, 128 and the number of the signal that killed\n"
+	"it, 125 no daemon could be started, 126 PROGRAM cannot be run, 127 it\n"
+	"was not found.\n";
 
 static const struct {
 	const char *name;
