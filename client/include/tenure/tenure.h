@@ -40,8 +40,10 @@
  * Death of the daemon. Every call that waits on the connection, in whatever
  * thread, ends with -ECONNRESET (TENURE_REASON_CONNECTION_LOST), at most a tenth
  * of a second after the death and the time that a thread takes to run; so does
- * every later one, at once. What the connection held is gone, but memory that
- * is mapped can still be used until tenure_disconnect().
+ * every later one, at once. Where the daemon was told to stop, it is -ESHUTDOWN
+ * (TENURE_REASON_DAEMON_STOPPING) instead, and -EPROTO where one side has broken
+ * the protocol. What the connection held is gone, but memory that is mapped can
+ * still be used until tenure_disconnect().
  *
  * Fork. A connection belongs to the process that made it. In a forked child
  * every call on it answers -EOWNERDEAD (TENURE_REASON_FORKED) and touches
@@ -337,8 +339,8 @@ int tenure_event_fd(struct tenure *connection);
 /*
  * Takes in what has happened to the connection, and returns what there is for
  * the application: bits of enum tenure_event, 0 for nothing, or the negative
- * errno of a dead connection (-ECONNRESET: the daemon has gone). Never waits for
- * the daemon. Any thread, while others are in calls or dispatch too.
+ * errno of a dead connection (-ECONNRESET: the daemon has gone; -ESHUTDOWN: it
+ * was told to stop). Never waits for the daemon. Any thread, while others are in calls or dispatch too.
  *
  * Afterwards the descriptor is silent until there is something new, also when
  * the refusals were not taken, and after a death for ever; REFUSALS is reported
