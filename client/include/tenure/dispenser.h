@@ -105,15 +105,15 @@ struct tenure_driver {
 	int (*destroy_resource_s)(void *context, const char *id);
 };
 
-/* 0 in a field stands for what is said there. */
+/* A field that is 0 has its default. */
 struct tenure_dispenser_options {
-	/* Between two inventory scans: 10 s. */
+	/* Between two inventory scans; 0: 10 s. */
 	uint64_t scan_period_ns;
-	/* Resources that there may be at a time: 2^26. When there are, what
-	 * has been free for the longest time goes for a new one. */
+	/* Resources that there may be at a time; 0: 2^26. When there are so
+	 * many, what has been free for the longest time goes for a new one. */
 	uint64_t resources_max;
-	/* Free resources that one search asks the driver about, 64, and those
-	 * of one type, 32; UINT64_MAX: all. The best one of these is taken. */
+	/* Free resources that one search asks the driver about, 0: 64, and those
+	 * of one type, 0: 32; UINT64_MAX: all. The best one of these is taken. */
 	uint64_t search_max, search_type_max;
 };
 
@@ -177,7 +177,8 @@ int tenure_dispenser_track(struct tenure_dispenser *dispenser,
 int tenure_dispenser_track_s(struct tenure_dispenser *dispenser,
 			     struct tenure_holder holder, const char *id);
 
-/* Forgets a tracked resource, which is its owner's again. */
+/* Forgets a tracked resource, which is its owner's again. -EINVAL: no such
+ * holder, or it tracks no such resource; -ENOTSUP. */
 int tenure_dispenser_untrack(struct tenure_dispenser *dispenser,
 			     struct tenure_holder holder, uint64_t id);
 int tenure_dispenser_untrack_s(struct tenure_dispenser *dispenser,
@@ -205,7 +206,8 @@ int tenure_dispenser_complete(struct tenure_dispenser *dispenser,
  * Scans a holder's inventory now, all of it. Between calls of alloc and free
  * the library does so by itself, a little with each call, once in a period; it
  * has no thread of its own, so an application that calls neither for long may
- * call this.
+ * call this. -EINVAL: no such holder. What the driver failed to destroy is
+ * counted.
  */
 int tenure_dispenser_scan(struct tenure_dispenser *dispenser,
 			  struct tenure_holder holder);
@@ -233,6 +235,7 @@ struct tenure_dispenser_stat {
 	uint64_t nonsense; /* results that no driver may give */
 };
 
+/* Figures of this moment. -EINVAL: no such holder. */
 int tenure_dispenser_stat(struct tenure_dispenser *dispenser,
 			  struct tenure_holder holder,
 			  struct tenure_dispenser_stat *ret_stat);

@@ -47,17 +47,17 @@ enum tenure_pool_reset {
 	TENURE_POOL_DROP = 2,
 };
 
-/* 0 in a field but size stands for what is said there. */
+/* size must be given; any other field that is 0 has its default. */
 struct tenure_pool_options {
-	size_t size; /* bytes of the largest buffer, more than 0 */
-	unsigned int count; /* buffers at a time: 64 */
-	unsigned int reset; /* enum tenure_pool_reset */
+	size_t size; /* bytes of the largest buffer */
+	unsigned int count; /* buffers at a time; 0: 64 */
+	unsigned int reset; /* enum tenure_pool_reset; 0: TENURE_POOL_KEEP */
 	/* Free for longer, a buffer goes, also when the process calls nothing:
 	 * then the daemon takes it, if the connection has a ring, and at most
 	 * 1008 in all pools of a connection. 0: never. */
 	uint64_t idle_timeout_ns;
-	/* Whose the allocations are, and which must outlive the pool, or its
-	 * buffers go before it: a device of the pool's own. */
+	/* Whose the allocations are. It must outlive the pool, or the buffers go
+	 * before it. 0: a device of the pool's own. */
 	struct tenure_device device;
 };
 
@@ -70,8 +70,11 @@ struct tenure_buffer {
 	struct tenure_allocation allocation;
 };
 
-/* -EINVAL: size is 0 or reset unknown; -ENOMEM; what making a device says. The
- * caller owns *ret_pool. */
+/*
+ * Makes a pool without buffers. -EINVAL: size is 0 or above 2^46, or reset is
+ * unknown; -EDQUOT: 64 pools of one connection, or 256 devices where each has
+ * one of its own; -ENOMEM. The caller owns *ret_pool.
+ */
 int tenure_pool_create(struct tenure *connection,
 		       const struct tenure_pool_options *options,
 		       struct tenure_pool **ret_pool);
@@ -123,14 +126,15 @@ struct tenure_pool_stat {
 	uint64_t destroy_failures;
 };
 
+/* Figures of this moment; the daemon is not asked. */
 int tenure_pool_stat(struct tenure_pool *pool,
 		     struct tenure_pool_stat *ret_stat);
 
 /*
  * Destroys all buffers, in use or not, as by tenure_allocation_destroy(), and
  * frees the pool. The memory of what submitted work uses goes when that has
- * ended. NULL is allowed. -EIO: done,
- * but not all could be destroyed, which happens with the connection.
+ * ended. NULL is allowed. -EIO: done, but not all could be destroyed; the rest
+ * goes with the connection.
  */
 int tenure_pool_destroy(struct tenure_pool *pool);
 

@@ -38,12 +38,12 @@
  * that the daemon takes to run, or until tenure_flush() has returned.
  *
  * Death of the daemon. Every call that waits on the connection, in whatever
- * thread, ends with -ECONNRESET (TENURE_REASON_CONNECTION_LOST), at most a tenth
- * of a second after the death and the time that a thread takes to run; so does
- * every later one, at once. Where the daemon was told to stop, it is -ESHUTDOWN
- * (TENURE_REASON_DAEMON_STOPPING) instead, and -EPROTO where one side has broken
- * the protocol. What the connection held is gone, but memory that is mapped can
- * still be used until tenure_disconnect().
+ * thread, ends with -ECONNRESET (TENURE_REASON_CONNECTION_LOST), at most a
+ * tenth of a second after the death and the time that a thread takes to run;
+ * so does every later one, at once. Where the daemon was told to stop, it is
+ * -ESHUTDOWN (TENURE_REASON_DAEMON_STOPPING) instead, and -EPROTO where one
+ * side has broken the protocol. What the connection held is gone, but memory
+ * that is mapped can still be used until tenure_disconnect().
  *
  * Fork. A connection belongs to the process that made it. In a forked child
  * every call on it answers -EOWNERDEAD (TENURE_REASON_FORKED) and touches
@@ -137,8 +137,8 @@ int tenure_connect(const char *path, unsigned int flags,
  */
 void tenure_disconnect(struct tenure *connection);
 
-/* Where the daemon listens: for child processes. Lives as long as the
- * connection. */
+/* Where the daemon listens: for child processes and others that shall talk to
+ * the same one. The library's, and lives as long as the connection. */
 const char *tenure_socket_path(const struct tenure *connection);
 
 struct tenure_stat {
@@ -150,26 +150,33 @@ struct tenure_stat {
 	uint64_t retired; /* handles dead, memory not yet given back */
 };
 
-/* What this connection holds at the daemon. */
+/* What this connection holds at the daemon: a request, which fails only when
+ * the connection is dead. */
 int tenure_stat(struct tenure *connection, struct tenure_stat *ret_stat);
 
 /* ---- Adapters and devices --------------------------------------------- */
 
 /*
- * Opens a kind of memory by name; NULL means "system" (pages of memfds).
- * Opens are counted: each needs its close. -ENODEV: no such adapter, or it
- * has stopped.
+ * Opens a kind of memory by name; NULL means "system" (pages of memfds). Opens
+ * are counted: each needs its close (H25). -ENODEV: no such adapter, or it has
+ * stopped (H28); -EDQUOT: a limit.
  */
 int tenure_adapter_open(struct tenure *connection, const char *name,
 			struct tenure_adapter *ret_adapter);
 
 /*
  * Closes one open. The last close of an adapter destroys the connection's
- * devices on it, and returns when they are gone. Handle 0 is -EINVAL.
+ * devices on it, and returns when they are gone, as by tenure_device_destroy().
+ * -EINVAL: 0, or no adapter that this connection has open (H26).
  */
 int tenure_adapter_close(struct tenure *connection,
 			 struct tenure_adapter adapter);
 
+/*
+ * Creates a device: this connection's use of an adapter, to which everything
+ * below belongs. -EINVAL: the adapter is not open; -ENODEV: it has stopped;
+ * -EDQUOT: 256 devices of one connection, or another limit.
+ */
 int tenure_device_create(struct tenure *connection,
 			 struct tenure_adapter adapter,
 			 struct tenure_device *ret_device);
@@ -178,8 +185,8 @@ int tenure_device_create(struct tenure *connection,
  * Destroys a device with all that it owns, and returns when the work that was
  * submitted to its contexts is done and the memory that nobody else holds has
  * really been given back (B04). From the moment of the call other calls on the
- * device get -ENODEV, but for progress, and afterwards -EINVAL. Uses that were
- * recorded and never submitted are not waited for.
+ * device get -ENODEV, but for progress, and afterwards -EINVAL (H22, H34). Uses
+ * that were recorded and never submitted are not waited for.
  */
 int tenure_device_destroy(struct tenure *connection,
 			  struct tenure_device device);
@@ -197,7 +204,8 @@ int tenure_device_terminate(struct tenure *connection,
  * (TENURE_CREATE_RESOURCE is implied). private_data (at most 4096 bytes, may
  * be NULL when private_bytes is 0) is kept with the resource and given to
  * whoever opens it. ret_allocations has room for count handles. -EDQUOT: a
- * limit; the reason says which.
+ * limit; the reason says which. -EINVAL: a size, a count or the device (H08 to
+ * H14); -ENODEV: the device is being destroyed; -ENOMEM.
  */
 int tenure_resource_create(struct tenure *connection,
 			   struct tenure_device device, unsigned int flags,
@@ -207,15 +215,17 @@ int tenure_resource_create(struct tenure *connection,
 			   struct tenure_allocation *ret_allocations);
 
 /*
- * Adds count allocations to a private resource, atomically. A shared or
- * opened one is sealed: -EINVAL. A garbage resource handle is -EBADF.
+ * Adds count allocations to a private resource, atomically; it can have 1024 at
+ * a time (H09). A shared or opened one is sealed: -EINVAL (H08). A garbage
+ * resource handle is -EBADF (H13). Otherwise as tenure_resource_create().
  */
 int tenure_resource_add(struct tenure *connection, struct tenure_device device,
 			struct tenure_resource resource, const size_t *sizes,
 			unsigned int count,
 			struct tenure_allocation *ret_allocations);
 
-/* Creates count allocations that the device owns itself, atomically. */
+/* Creates count allocations that the device owns itself, atomically, as
+ * tenure_resource_create() does (H21). */
 int tenure_allocation_create(struct tenure *connection,
 			     struct tenure_device device, const size_t *sizes,
 			     unsigned int count,
@@ -237,7 +247,10 @@ int tenure_resource_destroy(struct tenure *connection,
  * the rules of table A. Either resource names what to destroy, and list must
  * be NULL or count 0; or resource is 0 and list names count allocations (at
  * most 1024), all owned by the device or all of one private resource. All or
- * nothing: after -EINVAL nothing has been destroyed.
+ * nothing: after -EINVAL nothing has been destroyed, and tenure_last_refusal()
+ * has the index of the first bad entry. With TENURE_DESTROY_SYNCHRONOUS the
+ * call waits (A72), otherwise it returns at once. -ENODEV: the device is being
+ * destroyed, or was while this waited (A82).
  */
 struct tenure_destroy {
 	struct tenure_device device;
@@ -340,7 +353,8 @@ int tenure_event_fd(struct tenure *connection);
  * Takes in what has happened to the connection, and returns what there is for
  * the application: bits of enum tenure_event, 0 for nothing, or the negative
  * errno of a dead connection (-ECONNRESET: the daemon has gone; -ESHUTDOWN: it
- * was told to stop). Never waits for the daemon. Any thread, while others are in calls or dispatch too.
+ * was told to stop). Never waits for the daemon. Any thread, while others are
+ * in calls or dispatch too.
  *
  * Afterwards the descriptor is silent until there is something new, also when
  * the refusals were not taken, and after a death for ever; REFUSALS is reported
@@ -365,7 +379,9 @@ int tenure_dispatch(struct tenure *connection);
  *	...
  *	tenure_context_progress(t, context, 7);      "7 is done": memory goes
  *
- * Values are 64 bits and only grow; 0 is where every context begins.
+ * Values are 64 bits and only grow; 0 is where every context begins (A63, H30
+ * to H33). -EDQUOT: 4095 contexts and fences of one connection, or another
+ * limit.
  */
 int tenure_context_create(struct tenure *connection,
 			  struct tenure_device device,
@@ -386,12 +402,12 @@ int tenure_context_destroy(struct tenure *connection,
  * in one call) of the context's device: created or opened, each as often as
  * one likes. Costs no message, except when more than 1024 different ones have
  * been recorded since the last submit: then those before are sent first. All
- * or nothing; -ENOMEM; -EINVAL names the first entry that this process knows to be bad.
- * One that only the daemon knows to be bad (a stale handle) is refused by the
- * submit, which then leaves it out for the next time. An allocation that is
- * destroyed by layer L2 (tenure_destroy(), tenure_allocation_destroy()) before
- * the work was submitted is no longer part of it; tenure_resource_destroy()
- * keeps its memory for it.
+ * or nothing; -ENOMEM; -EINVAL names the first entry that this process knows
+ * to be bad. One that only the daemon knows to be bad (a stale handle) is
+ * refused by the submit, which then leaves it out for the next time. An
+ * allocation that is destroyed by layer L2 (tenure_destroy(),
+ * tenure_allocation_destroy()) before the work was submitted is no longer part
+ * of it; tenure_resource_destroy() keeps its memory for it.
  */
 int tenure_context_use(struct tenure *connection, struct tenure_context context,
 		       const struct tenure_allocation *allocations,
@@ -399,9 +415,11 @@ int tenure_context_use(struct tenure *connection, struct tenure_context context,
 
 /*
  * Announces the work whose uses were recorded since the last submit, and that
- * it ends when the context's progress reaches value: not 0, not UINT64_MAX, and
- * at least the value of the last submit, or -EINVAL. Work without uses is
- * legal. After a refusal the uses are still recorded.
+ * it ends when the context's progress reaches value: not 0, not UINT64_MAX,
+ * and at least the value of the last submit, or -EINVAL (H31). Work without
+ * uses is legal. -EDQUOT: an allocation is used by unfinished work of 16 other
+ * contexts, or too many are used by several. After a refusal the uses are
+ * still recorded.
  */
 int tenure_context_submit(struct tenure *connection,
 			  struct tenure_context context, uint64_t value);
@@ -447,7 +465,10 @@ int tenure_context_allocation_destroy(struct tenure *connection,
  * A fence is a 64-bit value that only grows, by which processes order their
  * work: one signals, others wait. It is its maker's promise: when the maker
  * destroys it, or its device or process goes, whoever waits gets -ENODEV, never
- * success. Fences never decide when memory goes; contexts do.
+ * success (H43, H44). Fences never decide when memory goes; contexts do (H45).
+ *
+ * Creates one with a first value. -EDQUOT: 4095 contexts and fences of one
+ * connection, or another limit.
  */
 int tenure_fence_create(struct tenure *connection, struct tenure_device device,
 			uint64_t value, struct tenure_fence *ret_fence);
@@ -472,21 +493,23 @@ int tenure_fence_open(struct tenure *connection, struct tenure_device device,
 		      struct tenure_fence *ret_fence);
 
 /*
- * Raises a fence to value; going back is ignored. -EACCES without the right.
- * With a ring its maker's signal is a store into shared memory, and a system
- * call only while the daemon sleeps and somebody waits for it; so it succeeds,
- * and does nothing, on a fence that the daemon has ended with its adapter. What
- * was signalled before a destroy, or before the maker's death, is never lost.
+ * Raises a fence to value; going back is ignored (H40). -EACCES without the
+ * right to write (H42); -ENODEV: the fence is gone. With a ring its maker's
+ * signal is a store into shared memory, and a system call only while the
+ * daemon sleeps and somebody waits for it; so it succeeds, and does nothing,
+ * on a fence that the daemon has ended with its adapter. What was signalled
+ * before a destroy, or before the maker's death, is never lost.
  */
 int tenure_fence_signal(struct tenure *connection, struct tenure_device device,
 			struct tenure_fence fence, uint64_t value);
 
 /*
  * The greatest value that the fence has come to: at least what any signal that
- * has returned, in any process, has raised it to. Where its maker has a ring this
- * is a load from memory that the maker and the daemon can write and nobody else,
- * but for the first call for each opening; a process that may read one fence of
- * a connection can see the values of all that the connection has shared.
+ * has returned, in any process, has raised it to. Where its maker has a ring
+ * this is a load from memory that the maker and the daemon can write and
+ * nobody else, but for the first call for each opening; a process that may
+ * read one fence of a connection can see the values of all that the connection
+ * has shared.
  */
 int tenure_fence_value(struct tenure *connection, struct tenure_device device,
 		       struct tenure_fence fence, uint64_t *ret_value);
@@ -506,8 +529,8 @@ struct tenure_fence_value {
  * only looks, TENURE_FOREVER waits without limit. -ETIMEDOUT: not in time; a
  * fence that came in time is never reported so. -ENODEV: a fence is gone, its
  * waiters will never be told more. -EDQUOT, unless it only looks: 128 waits of
- * one connection for one fence, or too many of one user or container, or of all.
- * Other threads' calls go on meanwhile.
+ * one connection for one fence, or too many of one user or container, or of
+ * all. Other threads' calls go on meanwhile.
  */
 int tenure_fence_wait(struct tenure *connection, struct tenure_device device,
 		      const struct tenure_fence_value *list, unsigned int count,
@@ -516,8 +539,8 @@ int tenure_fence_wait(struct tenure *connection, struct tenure_device device,
 
 /*
  * The same wait for an application's own loop: a descriptor that can be read
- * (EPOLLIN, POLLIN) when tenure_fence_wait() would return, and ever after. It is
- * the caller's to close(), also before; it is neither read nor written, and
+ * (EPOLLIN, POLLIN) when tenure_fence_wait() would return, and ever after. It
+ * is the caller's to close(), also before; it is neither read nor written, and
  * needs no tenure_dispatch(). It may be handed to other threads and processes.
  * -EDQUOT: 64 of one connection that are not over yet, or too many of one user
  * or container, or as there; -EMFILE: no room here or in the daemon.
@@ -528,9 +551,9 @@ int tenure_fence_fd(struct tenure *connection, struct tenure_device device,
 
 /*
  * What became of the wait of such a descriptor, which needs no connection: 0
- * and *ret_index as from tenure_fence_wait(), -ENODEV (a fence is gone), -EAGAIN
- * (it is not over), -ECONNRESET (the daemon, or the connection that asked, ended
- * before it was over). Never waits; asked again it says the same.
+ * and *ret_index as from tenure_fence_wait(), -ENODEV (a fence is gone),
+ * -EAGAIN (it is not over), -ECONNRESET (the daemon, or the connection that
+ * asked, ended before it was over). Never waits; asked again it says the same.
  */
 int tenure_fence_fd_result(int fd, unsigned int *ret_index);
 
@@ -540,7 +563,8 @@ int tenure_fence_fd_result(int fd, unsigned int *ret_index);
  * Makes a token by which any client can open a resource that was created with
  * TENURE_CREATE_SHARED, or that was opened with at least those rights. rights
  * is TENURE_RIGHT_READ, perhaps with TENURE_RIGHT_WRITE. The token keeps the
- * memory alive until it is revoked or this connection ends (A40).
+ * memory alive until it is revoked or this connection ends (A40). -EINVAL: a
+ * private resource (H17); -EACCES: more rights than the opening has (H16).
  *
  * Read-only holds against other users. A process of the same user can undo
  * it: between those it is a convention.
@@ -550,7 +574,9 @@ int tenure_resource_share(struct tenure *connection,
 			  struct tenure_resource resource, unsigned int rights,
 			  struct tenure_token *ret_token);
 
-/* Openings made with the token live on. Only its maker may revoke it. */
+/* Ends a token, of a resource or of a fence. Openings that were made with it
+ * live on. Only its maker may revoke it; to others it is unknown: -EINVAL (H15).
+ */
 int tenure_token_revoke(struct tenure *connection,
 			const struct tenure_token *token);
 
@@ -563,8 +589,8 @@ struct tenure_resource_info {
 
 /*
  * What a token names. When ret_sizes is not NULL it has room for
- * sizes_capacity sizes; -EOVERFLOW when that is too few (ret_info is then
- * filled all the same).
+ * sizes_capacity sizes, in bytes; -EOVERFLOW when that is too few (ret_info is
+ * then filled all the same). -EINVAL: an unknown token (H15).
  */
 int tenure_resource_query(struct tenure *connection,
 			  const struct tenure_token *token,
@@ -574,8 +600,10 @@ int tenure_resource_query(struct tenure *connection,
 /*
  * Opens what a token names: new handles, on this device. count and
  * private_bytes must be exactly those of the resource (ask
- * tenure_resource_query); rights 0 takes all that the token gives, more is
- * -EACCES.
+ * tenure_resource_query), or -EINVAL (H06); rights 0 takes all that the token
+ * gives, more is -EACCES. ret_private_data has room for private_bytes and
+ * ret_allocations for count handles. The opening is destroyed like a resource
+ * that was created (A38), and charged in full (H04): -EDQUOT.
  */
 int tenure_resource_open(struct tenure *connection, struct tenure_device device,
 			 const struct tenure_token *token, unsigned int rights,
@@ -598,13 +626,17 @@ enum tenure_map_flags {
  * Maps an allocation and counts; mapping it again gives the same pointer. The
  * memory is zero at first. Destroying the allocation, its resource or its
  * device ends the count (A61) and unmaps: the pointer is then dead in this
- * process. -EACCES: a read-only opening.
+ * process. flags: TENURE_MAP_READ, TENURE_MAP_WRITE or both, perhaps with
+ * TENURE_MAP_POPULATE. *ret_size is in bytes, whole pages. -EACCES: a
+ * read-only opening; -ENOMEM: no memory or address space; -EMFILE: no room for
+ * a descriptor; -EDQUOT: mapped 65535 times.
  */
 int tenure_map(struct tenure *connection, struct tenure_device device,
 	       struct tenure_allocation allocation, unsigned int flags,
 	       void **ret_pointer, size_t *ret_size);
 
-/* Undoes one map. -EINVAL: it is not mapped, or has been destroyed. */
+/* Undoes one map; with the last one the memory is unmapped. -EINVAL: it is not
+ * mapped, or has been destroyed (H18). */
 int tenure_unmap(struct tenure *connection, struct tenure_device device,
 		 struct tenure_allocation allocation);
 
@@ -621,7 +653,8 @@ struct tenure_memory {
 	struct tenure_allocation allocation;
 };
 
-/* Private, zeroed, mapped memory of at least size bytes. */
+/* Private, zeroed memory of at least size bytes, mapped for reading and
+ * writing. -EDQUOT: a limit; -ENOMEM. tenure_free() ends it. */
 int tenure_alloc(struct tenure *connection, size_t size,
 		 struct tenure_memory *ret_memory);
 
@@ -629,11 +662,13 @@ int tenure_alloc(struct tenure *connection, size_t size,
 int tenure_alloc_shared(struct tenure *connection, size_t size,
 			struct tenure_memory *ret_memory);
 
-/* A token for memory of tenure_alloc_shared or tenure_open_shared. */
+/* A token for memory of tenure_alloc_shared() or tenure_open_shared(), as
+ * tenure_resource_share() makes it; -EINVAL for that of tenure_alloc(). */
 int tenure_share(struct tenure *connection, const struct tenure_memory *memory,
 		 unsigned int rights, struct tenure_token *ret_token);
 
-/* Opens and maps what tenure_share made a token for, with all its rights. */
+/* Opens and maps what tenure_share() made a token for, with all its rights.
+ * tenure_free() ends it. */
 int tenure_open_shared(struct tenure *connection,
 		       const struct tenure_token *token,
 		       struct tenure_memory *ret_memory);
@@ -664,11 +699,11 @@ const char *tenure_strerror(int status);
 const char *tenure_strreason(enum tenure_reason reason);
 
 /*
- * The last refusal of the calling thread as one line: with the index where there
- * is one ("entry 3 belongs to another resource than the first"), with the words
- * of strerror() where the system has refused something, and with the key in
- * tenured.conf of a limit that can be set. At most size bytes with the NUL; 256
- * are enough. Returns buffer.
+ * The last refusal of the calling thread as one line: with the index where
+ * there is one ("entry 3 belongs to another resource than the first"), with
+ * the words of strerror() where the system has refused something, and with the
+ * key in tenured.conf of a limit that can be set. At most size bytes with the
+ * NUL; 256 are enough. Returns buffer.
  */
 char *tenure_explain(char *buffer, size_t size);
 
