@@ -15,7 +15,7 @@
 
 enum charge_kind {
 	CHARGE_BYTES, /* memory held, whole pages */
-	CHARGE_HANDLES, /* slots: adapters, devices, resources, allocations */
+	CHARGE_HANDLES, /* slots, of whatever kind */
 	CHARGE_STORES, /* stores made: descriptors of the daemon */
 	CHARGE_TOKENS, /* share tokens */
 	CHARGE_WAITS, /* requests that wait for an answer */

@@ -14,7 +14,7 @@
  *	[  ] --> fence 3, principal 2: 60
  *
  * A crowd is found by its names, in about one step: there are as many buckets
- * as waits that one principal may have.
+ * as waits that one principal may have by default.
  *
  * Guarantees, cited by the tests:
  *

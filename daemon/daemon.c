@@ -6,9 +6,10 @@
  * foreground and keeps its user: service managers do the rest better. The
  * exit status says whose fault it was:
  *
- *	 0  stopped, as it was told to    71  the kernel refused something
- *	64  the command line              73  the socket cannot be made
+ *	 0  stopped, as it was told to    73  the socket cannot be made
+ *	64  the command line              74  what was asked for is not printed
  *	69  another daemon is there       78  the configuration
+ *	71  the kernel refused something
  */
 #include "daemon/daemon.h"
 

@@ -10,9 +10,9 @@
  *	releaser, workers -+      then pump  +-- timers
  *	timers, signals ---/                 \-- is it over?
  *
- * The slice is bounded. When more can be done at once, an idle handle keeps
- * the loop from sleeping, so that the rest is done between the requests of
- * those who are alive and not before them.
+ * A turn is bounded (daemon/turn.c). When more can be done at once, an idle
+ * handle keeps the loop from sleeping, so that the rest is done between the
+ * requests of those who are alive and not before them.
  *
  * One connection is accepted in each turn: a flood of them then costs the
  * others little (a tenth of the latency of accepting sixty-four).
