@@ -9,7 +9,7 @@
  * connects. Both have an account and every charge is made at both levels,
  * except for what a principal pays once for a shared object (core/object.c).
  *
- * ENDING is a phase with bounded work in it: core/device.c sweeps what the
+ * ENDING is a phase with bounded work in it: core/teardown.c ends what the
  * session held, core/reclaim.c gives it back, and when nothing is left the
  * session ends with an obituary for the log. Its number is used again only
  * when that has been taken, so a caller never confuses two clients.

@@ -41,7 +41,7 @@ enum {
 };
 
 enum step {
-	STEP_DESTROY = 0, /* and every number above STEP_UNMAP */
+	STEP_DESTROY = 0, /* and every number above STEP_MAP */
 	STEP_ADAPTER,
 	STEP_DEVICE,
 	STEP_PRIVATE,
