@@ -220,12 +220,12 @@ static int judge(struct tenure *connection, const struct fence_wait *wait,
 	const struct wire_reply *reply = &call->reply;
 
 	if (reply->status == -ECANCELED)
-		return refusal_set(-ETIMEDOUT, TENURE_REASON_WAIT_CANCELLED);
+		return refusal_set(-ETIMEDOUT, TENURE_REASON_NONE);
 	if (reply->status < 0)
 		return refusal_set_at(reply->status, reply->reason,
 				      reply->index);
 	if (wait->only_looks && reply->value[0] == wait->count)
-		return refusal_set(-ETIMEDOUT, TENURE_REASON_WAIT_CANCELLED);
+		return refusal_set(-ETIMEDOUT, TENURE_REASON_NONE);
 	if (reply->value[0] >= wait->count)
 		return connection_distrust_locked(connection);
 	*ret_index = (unsigned int)reply->value[0];
@@ -361,6 +361,8 @@ int tenure_fence_fd_result(int fd, unsigned int *ret_index)
 		n = recv(fd, &word, sizeof(word),
 			 MSG_PEEK | MSG_DONTWAIT | MSG_TRUNC);
 	while (n < 0 && errno == EINTR);
+	if (n < 0 && errno == EAGAIN)
+		return refusal_set(-EAGAIN, TENURE_REASON_NONE);
 	if (n < 0 && errno != ECONNRESET)
 		return refusal_set(-errno, TENURE_REASON_ARGUMENT);
 	/* Closed before it was over. */

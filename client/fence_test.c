@@ -97,6 +97,7 @@ static void expect_result(const void *word, size_t size, int status,
 
 	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, ends), 0);
 	assert_int_equal(tenure_fence_fd_result(ends[0], &index), -EAGAIN);
+	assert_int_equal(world_reason(), TENURE_REASON_NONE);
 	assert_int_equal(send(ends[1], word, size, 0), size);
 	for (int i = 0; i < 2; i++) {
 		assert_int_equal(tenure_fence_fd_result(ends[0], &index),

@@ -23,7 +23,8 @@ static const char *destroy_sentence(enum tenure_reason reason)
 		return "both a resource and a list were given: name the "
 		       "resource alone to destroy all of it";
 	case TENURE_REASON_LIST_MISSING:
-		return "a count was given without a list";
+		return "a count was given without a list, or a wait without "
+		       "fences";
 	case TENURE_REASON_LIST_TOO_LONG:
 		return "the list has more than 1024 entries: split it";
 	case TENURE_REASON_LIST_TRUNCATED:
@@ -173,15 +174,16 @@ static const char *work_sentence(enum tenure_reason reason)
 	return NULL;
 }
 
-static const char *limit_sentence(enum tenure_reason reason)
+static const char *client_limit_sentence(enum tenure_reason reason)
 {
 	switch ((unsigned int)reason) {
 	case TENURE_REASON_CLIENT_BYTES:
 		return "this client's limit on bytes is reached ([client] "
 		       "bytes of tenured.conf)";
 	case TENURE_REASON_CLIENT_HANDLES:
-		return "this client's limit on handles is reached ([client] "
-		       "handles of tenured.conf)";
+		return "this client's limit on handles ([client] handles of "
+		       "tenured.conf), or on opens of adapters (1024), is "
+		       "reached";
 	case TENURE_REASON_CLIENT_TOKENS:
 		return "this client's limit on share tokens is reached "
 		       "([client] tokens of tenured.conf)";
@@ -197,9 +199,6 @@ static const char *limit_sentence(enum tenure_reason reason)
 	case TENURE_REASON_CLIENT_WATCHES:
 		return "this client has 64 descriptors of fences whose wait is "
 		       "not over, the most there can be";
-	case TENURE_REASON_PRINCIPAL_WATCHES:
-		return "this user or container has too many descriptors of "
-		       "fences open";
 	case TENURE_REASON_CLIENT_SEGMENTS:
 		return "this client's devices have taken as much room for "
 		       "handles as it may have ([client] segments of "
@@ -207,17 +206,27 @@ static const char *limit_sentence(enum tenure_reason reason)
 	case TENURE_REASON_CLIENT_USERS:
 		return "too many allocations of this client are used by "
 		       "several contexts at a time";
-	case TENURE_REASON_PRINCIPAL_USERS:
-		return "too many allocations of this user or container are "
-		       "used by several contexts at a time";
 	case TENURE_REASON_CLIENT_FENCE_WAITS:
 		return "this client has too many waits for one fence open";
-	case TENURE_REASON_PRINCIPAL_FENCE_WAITS:
-		return "this user or container has too many waits for one "
-		       "fence open";
 	case TENURE_REASON_CLIENT_DEVICES:
 		return "this client has 256 devices, the most there can be: "
 		       "destroy some";
+	}
+	return NULL;
+}
+
+static const char *principal_limit_sentence(enum tenure_reason reason)
+{
+	switch ((unsigned int)reason) {
+	case TENURE_REASON_PRINCIPAL_WATCHES:
+		return "this user or container has too many descriptors of "
+		       "fences open";
+	case TENURE_REASON_PRINCIPAL_USERS:
+		return "too many allocations of this user or container are "
+		       "used by several contexts at a time";
+	case TENURE_REASON_PRINCIPAL_FENCE_WAITS:
+		return "this user or container has too many waits for one "
+		       "fence open";
 	case TENURE_REASON_PRINCIPAL_BYTES:
 		return "the limit on bytes of this user or container is "
 		       "reached ([principal] bytes of tenured.conf)";
@@ -375,9 +384,16 @@ static const char *dispenser_sentence(enum tenure_reason reason)
 const char *reason_sentence(enum tenure_reason reason)
 {
 	const char *(*const groups[])(enum tenure_reason) = {
-		destroy_sentence,   handle_sentence,   create_sentence,
-		access_sentence,    work_sentence,     limit_sentence,
-		daemon_sentence,    protocol_sentence, library_sentence,
+		destroy_sentence,
+		handle_sentence,
+		create_sentence,
+		access_sentence,
+		work_sentence,
+		client_limit_sentence,
+		principal_limit_sentence,
+		daemon_sentence,
+		protocol_sentence,
+		library_sentence,
 		dispenser_sentence,
 	};
 

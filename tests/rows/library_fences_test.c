@@ -169,6 +169,7 @@ static void time_is_over(void **state)
 	struct party p = party_new(*state);
 	struct tenure_fence fence = make_fence(&p, 0);
 	struct tenure_fence_value many[65];
+	char why[256];
 
 	for (int i = 0; i < 50; i++) {
 		assert_int_equal(wait_for(&p, fence, (uint64_t)i + 1, 0),
@@ -188,6 +189,11 @@ static void time_is_over(void **state)
 				    NULL));
 	/* The wait's limit is far: nothing of the above is charged any more. */
 	assert_int_equal(wait_for(&p, fence, UINT64_MAX, 0), -ETIMEDOUT);
+	assert_string_equal(tenure_explain(why, sizeof(why)),
+			    tenure_strerror(-ETIMEDOUT));
+	assert_int_equal(wait_for(&p, fence, UINT64_MAX, MS / 10), -ETIMEDOUT);
+	assert_string_equal(tenure_explain(why, sizeof(why)),
+			    tenure_strerror(-ETIMEDOUT));
 }
 
 /* Signals, while the daemon is awake, and ends it before anybody looks. */
