@@ -32,14 +32,14 @@ static const struct entry entries[] = {
 	  entry_scale },
 	{ "S3a", "a free as the application sees it, and jemalloc's",
 	  entry_free },
-	{ "S4", "a destroy through library, socket and daemon",
+	{ "S4", "a destroy through library, ring and daemon",
 	  entry_round_trip },
 	{ "S6", "create and map 4 KiB, and Python's way", entry_create_map },
 	{ "S7", "share 4 KiB with another process, and the raw way",
 	  entry_share },
 	{ "S8", "warm 1 MiB from a pool, and fresh", entry_warm },
 	{ "S9", "the death of a client with 10^6 allocations", entry_death },
-	{ "S10", "how long a tick takes", entry_tick },
+	{ "S10", "processor time of one turn of reclaim", entry_tick },
 	{ "S11", "lookup, hot and at random in 10^7", entry_lookup },
 	{ "S12", "the daemon's own memory for each allocation", entry_memory },
 	{ "S13", "growth of a destroy's cost from 10^5 to 10^7", entry_growth },
@@ -62,9 +62,9 @@ struct options {
 
 static void usage(FILE *to)
 {
-	fputs("usage: bench [--json FILE] [--full] [ID...]\n"
-	      "       bench --instructions [--baseline FILE] [--json FILE]\n"
-	      "       bench --list\n"
+	fputs("usage: tenure-bench [--json FILE] [--full] [ID...]\n"
+	      "       tenure-bench --instructions [--baseline FILE] [--json FILE]\n"
+	      "       tenure-bench --list\n"
 	      "\n"
 	      "  --json FILE      write the results there as well\n"
 	      "  --full           10^8 live objects too (8 GB, some minutes)\n"

@@ -19,7 +19,8 @@
  *  B22  0 allocations, DESTROY_RESOURCE: the resource object only
  *  B23  0 allocations, no flag: never issued
  *  B24  reserved flag bits: never issued
- *  B25  every opening is closed first, a whole resource at once; an
+ *  B25  every opening is closed first, a whole resource at once (one that can
+ *       write need not be, if the backend says closes_readers_only); an
  *       allocation is destroyed exactly once, and never are two
  *       destroy_allocation calls under way for one client
  *

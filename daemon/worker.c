@@ -19,22 +19,23 @@
  *
  * Awake it goes round its active ports, one bounded turn each, in a circle.
  * Every now and then it asks the kernel, without waiting, whether one of the
- * parked ones has rung; soon again when one has, since many clients that do the
- * same one after the other would else wait for that each, and then ever less
- * often. When no port is active it sleeps in epoll_wait: until
- * a doorbell, a message of the loop thread, the free queue's timer of a parked
- * port, or the time at which offers of a client are to be looked at
- * (daemon/agenda.c). Without one of those it sleeps for ever and costs nothing.
+ * parked ones has rung. When one has, and there is nothing else to do, it asks
+ * again soon, and then ever less often: clients that do the same one after the
+ * other would each wait for the next question. When no port is active it sleeps
+ * in epoll_wait: until a doorbell, a message of the loop thread, the free
+ * queue's timer of a parked port, or the time at which offers of a client are to
+ * be looked at (daemon/agenda.c). Without one of those it sleeps for ever and
+ * costs nothing.
  *
  * A doorbell is watched edge-triggered and never read. Each write of a client
  * is one event, many writes before we look are one event too, and one that
  * writes for fun is parked again as often: it takes its turn like the others.
  *
- * A client that stores progress rings only if it has been asked to: when its port
- * is parked and somebody waits for it. While the port is active the worker looks
- * at the words itself, as often as it asks for doorbells. When somebody comes to
- * wait for a parked client that has not been asked, the engine has the worker
- * take up the port, and park it again.
+ * A client that stores progress rings only if it has been asked to: when its
+ * port is parked and somebody waits for it. While the port is active the worker
+ * looks at the words itself, every LISTEN_NS. When somebody comes to wait for a
+ * parked client that has not been asked, the engine has the worker take up the
+ * port, and park it again.
  *
  * What it does leads to other work (reclaim, releases, late replies). It does
  * that itself, so that a busy client needs no second thread to be woken: when
@@ -101,8 +102,9 @@ enum {
 
 /* Between two turns of the pump, if there is little to do for it. */
 #define PUMP_NS UINT64_C(50000)
-/* Between two questions for doorbells while there are active ports, and, if
- * those have nothing to do, after somebody has rung. */
+/* Between two questions for doorbells while there are active ports, and between
+ * two looks at their progress. If they have nothing to do, the next question
+ * comes soon after somebody has rung, and each later one after twice the time. */
 #define LISTEN_NS UINT64_C(20000)
 #define LISTEN_SOON_NS UINT64_C(1000)
 

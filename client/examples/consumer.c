@@ -2,9 +2,9 @@
 /*
  * Consumer: gets frames by token and uses them where they lie.
  *
- *	consumer SOCKET PRODUCER-FD --sha256
- *	consumer SOCKET PRODUCER-FD --copy FILE
- *	consumer SOCKET PRODUCER-FD --hold NUMBER
+ *	tenure-demo-consumer SOCKET PRODUCER-FD --sha256
+ *	tenure-demo-consumer SOCKET PRODUCER-FD --copy FILE
+ *	tenure-demo-consumer SOCKET PRODUCER-FD --hold NUMBER
  *
  * Every frame is opened, mapped for reading, and checked against its index;
  * then its bytes are hashed or written straight from the mapping: nothing is
@@ -210,8 +210,8 @@ static void take_arguments(struct consumer *c, int argc, char **argv)
 		c->holds = true;
 		c->hold_from = strtoull(argv[4], NULL, 10);
 	} else {
-		die("usage: consumer SOCKET FD --sha256 | --copy FILE | "
-		    "--hold NUMBER");
+		die("usage: tenure-demo-consumer SOCKET PRODUCER-FD "
+		    "--sha256 | --copy FILE | --hold NUMBER");
 	}
 	c->producer = atoi(argv[2]);
 }

@@ -2,8 +2,8 @@
 /*
  * Producer: reads a file and passes it on, frame by frame.
  *
- *	producer SOCKET FILE [CONSUMER-FD]...
- *	producer SOCKET FILE --stop-before-share
+ *	tenure-demo-producer SOCKET FILE [CONSUMER-FD]...
+ *	tenure-demo-producer SOCKET FILE --stop-before-share
  *
  * Each frame is read straight into memory that the daemon holds, shared, and
  * announced to every consumer. As soon as all of them have opened it, the
@@ -253,7 +253,11 @@ int main(int argc, char **argv)
 	struct producer p = { 0 };
 
 	if (argc < 3 || argc - 3 > CONSUMERS_MAX) {
-		fprintf(stderr, "usage: producer SOCKET FILE [FD]...\n");
+		fprintf(stderr,
+			"usage: tenure-demo-producer SOCKET FILE [CONSUMER-FD]"
+			"...\n"
+			"       tenure-demo-producer SOCKET FILE "
+			"--stop-before-share\n");
 		return 64;
 	}
 	setvbuf(stdout, NULL, _IOLBF, 0);
