@@ -33,7 +33,8 @@
  *  G1  A wait that was answered with success returns success, however late.
  *  G2  A wait without an answer in time returns -ETIMEDOUT, and nothing of it
  *      is left at the daemon. One without any time needs no room there.
- *  G3  While a thread waits, other threads' calls go on.
+ *  G3  While a thread waits, other threads' calls go on
+ *      (tests/rows/library_fences_test.c).
  *  G4  A descriptor that can be read has a result, always the same, and
  *      nothing that it could say makes this process wait.
  */

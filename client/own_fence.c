@@ -36,7 +36,8 @@
  *  G2  Nothing is stored into a word that is, or may be by now, that of
  *      something newer.
  *  G3  The word never goes back.
- *  G4  A published fence's value is in its entry before the signal returns.
+ *  G4  A published fence's value is in its entry before the signal returns
+ *      (tests/integration/fence_page_test.c).
  */
 #include "client/own_fence.h"
 

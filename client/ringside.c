@@ -33,7 +33,8 @@
  *  G3  A daemon that dies or throws the client out ends every wait within
  *      RING_LIVENESS_MS and the time a thread takes to wake up.
  *  G4  After settle every destroy that was appended before has been carried
- *      out, and its refusal has been taken in if there was one.
+ *      out, and its refusal has been taken in if there was one
+ *      (client/async_test.c).
  *  G5  No completion of a daemon makes this process crash, or wait on a lock.
  */
 #include "client/ringside.h"

@@ -100,8 +100,8 @@ struct broker_reply {
 	bool quiet;
 	struct wire_reply head;
 	const void *data; /* head.data_bytes bytes, until the next call */
-	/* When head.fds is 1: whose descriptor to attach. RING and DOORBELL
-	 * have none of a store: the caller makes what they ask for. */
+	/* When head.fds is 1: whose descriptor to attach. Only MAP has one of a
+	 * store: the caller makes what the others ask for. */
 	uint32_t adapter;
 	uint32_t store;
 	bool read_only;
@@ -158,8 +158,9 @@ void broker_notice_sent(struct broker *broker, uint32_t client);
  * still to come, for nobody. */
 void broker_watch_cancel(struct broker *broker, uint32_t client, uint64_t id);
 
-/* Replies that had to wait: synchronous destroys, ended devices. Those of port
- * WATCH are for the descriptor of the request with that id. */
+/* Replies that had to wait: synchronous destroys, ended devices and contexts,
+ * waits for fences. Those of port WATCH are for the descriptor of the request
+ * with that id. */
 bool broker_next_reply(struct broker *broker, struct broker_reply *ret);
 
 /* A destroyed slot that has stayed pinned for too long, each once: a defect of

@@ -37,7 +37,7 @@ struct port_late {
 };
 
 struct port {
-	struct engine_sink sink; /* of late replies */
+	struct engine_sink sink; /* late replies, progress, its page */
 	struct engine *engine;
 	uint32_t client; /* the broker's name for it */
 	/* The ring's file, until port_take_memory; -1 afterwards. */

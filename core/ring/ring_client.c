@@ -23,7 +23,7 @@
  *  G5  What the caller is told to ring for is seen without it only by luck;
  *      what it is not told to ring for is seen without.
  *  G6  A refusal that comes after a wish is said once by the socket, or found
- *      by the look behind the wish.
+ *      by the look behind the wish (models/ring_notice.cpp).
  */
 #include "core/ring/ring_client.h"
 

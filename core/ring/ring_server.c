@@ -66,7 +66,7 @@
  *  G1  Every entry and handle is taken once, in order, as it was written.
  *  G2  Frees that were appended before a request was submitted come before it.
  *  G3  Nothing outside the ring is read or written, whatever the client
- *      writes, and no shared word is read twice for one use.
+ *      writes, and no shared word is read twice for one use (fuzz/fuzz_ring.c).
  *  G4  What cannot be is a fault, and nothing is taken after a fault.
  *  G5  Every completion that is due has room; none overwrites an unread one.
  *  G6  Parked, it misses nothing: what is published rings (or the timer sees

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The only text that may look into a ring: one function for each way in which
- * one end touches one field. Each call is one access, so whoever wants a value
- * twice has to keep it; a value of the other end is whatever it likes.
+ * The only text that may look into a ring (but for its offers: offers.c): one
+ * function for each way in which one end touches one field. Each call is one
+ * access, so whoever wants a value twice has to keep it; a value of the other
+ * end is whatever it likes.
  *
  * The orders are here and nowhere else. docs/MEMORY_MODEL.md says for each tag
  * what breaks without it; models/ breaks each of them.
