@@ -7,8 +7,8 @@
  * allocations that is mapped so; the others only add an offset. The last one
  * to go unmaps it.
  *
- *	store 7   [ header | payload .............. | index ]
- *	            ^        ^
+ *	store 7   [ allocation 0 | allocation 1 | allocation 2 ]
+ *	            ^ base         ^ mapped       ^ mapped
  *	view (7, read): base, refs 2
  *
  * An allocation that is mapped for reading and then for writing must keep its
