@@ -11,10 +11,13 @@
  *	   |                                   +--> DEAD at the   |
  *	   +--------------- next owner ------------ last gen <----+
  *
+ * What a removed device has may also go in one step, end: from LIVE to FREE or
+ * DEAD, if nobody pins it (core/sweep.c).
+ *
  * Rules. Every change of the word is a read-modify-write, so that a transient
  * pin is never lost. The pin field is only added to and subtracted from. Only
- * the owner's thread publishes and retires. An unpinner never reclaims: only
- * the holder of the retire record does, so reclaim happens exactly once by
+ * the owner's thread publishes, retires and ends. An unpinner never reclaims:
+ * only the holder of the retire record does, so reclaim happens exactly once by
  * construction.
  *
  * One thing may happen to a word from outside: the memory of a segment that

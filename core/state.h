@@ -272,7 +272,7 @@ struct device {
 	/* When removed: those before it have been told, or are quiet. */
 	uint32_t unquiet;
 	uint32_t n_fences; /* openings of fences among its slots */
-	struct owner owner; /* resources and allocations */
+	struct owner owner; /* of the handles of all that is made on it */
 };
 
 struct store {
