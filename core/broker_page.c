@@ -18,7 +18,8 @@
  * is ignored, and two fences in one entry are their maker's own affair.
  *
  * A page shows all that its maker has published to whoever may read one fence
- * of it. Rights of memory go by pages; who wants them apart shares no token.
+ * of it. Rights of memory go by pages; who wants them apart uses two
+ * connections.
  *
  * Guarantees, cited by the tests:
  *
