@@ -15,7 +15,7 @@
  * backends, which allow no allocation to be released twice (G5). Some copies
  * are killed again while they take over (G6).
  *
- * TENURE_KILL_STRIDE takes each n-th point (0: all of the first 64 of a
+ * TENURE_KILL_STRIDE takes each n-th point (0: all of the first 32 of a
  * step and ever fewer of the others, TENURE_KILL_PHASE says which ones, if the
  * stride is not given or too large for all), TENURE_KILL_STEP and
  * TENURE_KILL_POINT a single one, TENURE_KILL_AGAIN each n-th death for

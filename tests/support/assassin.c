@@ -120,7 +120,7 @@ static bool is_due(const struct assassin *a)
 	if (a->only != 0)
 		return a->points == a->only;
 	if (stride == 0)
-		stride = a->points <= 64 ? 1 : a->points <= 1000 ? 16 : 128;
+		stride = a->points <= 32 ? 1 : a->points <= 1000 ? 16 : 128;
 	return a->points % stride == a->phase % stride;
 }
 
