@@ -26,6 +26,11 @@ enum depot_kind {
 	DEPOT_KINDS,
 };
 
+/* Of the build; 24 if it does not say. */
+#ifndef TENURE_PREFETCH_AHEAD
+#define TENURE_PREFETCH_AHEAD 24
+#endif
+
 enum {
 	SEGMENT_SLOTS_LOG2 = 10,
 	SEGMENT_SLOTS = 1 << SEGMENT_SLOTS_LOG2,
@@ -33,10 +38,13 @@ enum {
 	SEGMENTS_MAX = 1 << (HANDLE_INDEX_BITS - SEGMENT_SLOTS_LOG2),
 	/* How many slots ahead of the one at work whoever goes through a list
 	 * asks for. Measured: 16 to 32 are alike, 8 and 64 are slower. */
-	PREFETCH_AHEAD = 24,
+	PREFETCH_AHEAD = TENURE_PREFETCH_AHEAD,
 	/* Segments that stay in the depot with their memory: 16 MiB. */
 	DEPOT_KEEP = 256,
 };
+
+static_assert(PREFETCH_AHEAD >= 1 && PREFETCH_AHEAD <= 256,
+	      "a distance within a list");
 
 /* What a slot says about its object, by kind. */
 struct slot_adapter {
