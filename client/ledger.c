@@ -287,12 +287,30 @@ static void group_keep_empty(struct ledger *ledger, struct ledger_group *group)
 	keymap_insert(&ledger->resources, &group->node);
 }
 
+bool ledger_allocation_claim(struct ledger *ledger, uint64_t handle)
+{
+	struct ledger_allocation *a = ledger_allocation(ledger, handle);
+
+	if (!a || !a->view || a->is_claimed)
+		return false;
+	a->is_claimed = true;
+	return true;
+}
+
+void ledger_allocation_disclaim(struct ledger *ledger, uint64_t handle)
+{
+	struct ledger_allocation *a = ledger_allocation(ledger, handle);
+
+	if (a)
+		a->is_claimed = false;
+}
+
 void ledger_allocation_forget(struct ledger *ledger, uint64_t handle)
 {
 	struct ledger_allocation *a = ledger_allocation(ledger, handle);
 	struct ledger_group *group;
 
-	if (!a)
+	if (!a || a->is_claimed)
 		return;
 	group = a->group;
 	allocation_drop(ledger, a);

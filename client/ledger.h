@@ -22,6 +22,7 @@ struct ledger_allocation {
 	uint32_t maps; /* as the application counts */
 	uint8_t daemon_maps; /* as the daemon counts */
 	bool writable;
+	bool is_claimed; /* by a pool: nobody else makes it forgotten */
 };
 
 /* The allocations of one create or open. The last group of a resource stays
@@ -113,6 +114,14 @@ void ledger_attach(struct ledger_allocation *allocation, struct view *view,
 
 /* Ends all maps of an allocation in this process. */
 void ledger_detach(struct ledger *ledger, struct ledger_allocation *allocation);
+
+/*
+ * Keeps an allocation that is mapped, and its map, until it is disclaimed,
+ * whoever destroys it: false when it is not mapped or is claimed already. It
+ * goes with its resource, device or connection all the same.
+ */
+bool ledger_allocation_claim(struct ledger *ledger, uint64_t handle);
+void ledger_allocation_disclaim(struct ledger *ledger, uint64_t handle);
 
 /* These forget what has been destroyed, and unmap it; a handle that is not
  * known is none of ours. */

@@ -113,6 +113,31 @@ static void test_forget_allocation(void **state)
 	ledger_deinit(&ledger);
 }
 
+/* What is claimed stays, but not longer than what it belongs to. */
+static void test_claim(void **state)
+{
+	struct ledger ledger;
+
+	(void)state;
+	build(&ledger);
+	assert_false(ledger_allocation_claim(&ledger, 12345));
+	assert_true(ledger_allocation_claim(&ledger, 100));
+	assert_false(ledger_allocation_claim(&ledger, 100));
+	ledger_allocation_forget(&ledger, 100);
+	ledger_allocation_forget(&ledger, 101);
+	assert_true(knows(&ledger, 100));
+	assert_int_equal(ledger.views.count, 5);
+	ledger_allocation_disclaim(&ledger, 12345);
+	ledger_allocation_disclaim(&ledger, 100);
+	ledger_allocation_forget(&ledger, 100);
+	assert_false(knows(&ledger, 100));
+	assert_int_equal(ledger.views.count, 4);
+	assert_true(ledger_allocation_claim(&ledger, 200));
+	ledger_resource_forget(&ledger, RESOURCE);
+	assert_false(knows(&ledger, 200));
+	ledger_deinit(&ledger);
+}
+
 /* G1 */
 static void test_forget_resource(void **state)
 {
@@ -264,6 +289,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_forget_allocation),
+		cmocka_unit_test(test_claim),
 		cmocka_unit_test(test_forget_resource),
 		cmocka_unit_test(test_forget_device),
 		cmocka_unit_test(test_last_close),

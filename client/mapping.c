@@ -410,6 +410,8 @@ static int unmap_locked(struct tenure *connection,
 	allocation = find_mapped(connection, mapping);
 	if (allocation && allocation->maps > 1)
 		allocation->maps--;
+	else if (allocation && allocation->is_claimed)
+		status = refusal_set(-EINVAL, TENURE_REASON_ALLOCATION_INVALID);
 	else
 		status = unmap_last(connection, mapping);
 	connection_turn_end_locked(connection, TURN_MAPPING);

@@ -47,6 +47,8 @@
  *  G4  Whatever fails, the pool has what it had, and nothing leaks.
  *  G5  What the daemon takes is never handed out; what is handed out it does
  *      not take.
+ *  G6  The memory of a buffer is mapped as long as the pool has it, whoever
+ *      else destroys or unmaps the allocation.
  */
 #include "client/pool.h"
 
@@ -193,10 +195,32 @@ static int make_memory(struct tenure_pool *pool, struct buffer *buffer,
 	return 0;
 }
 
+/* From here on its map goes with the buffer, and not when somebody else destroys
+ * the allocation: whoever has the buffer writes to it. */
+static bool claim(struct tenure_pool *pool, uint64_t allocation)
+{
+	bool good;
+
+	pthread_mutex_lock(&pool->connection->lock);
+	good = ledger_allocation_claim(&pool->connection->ledger, allocation);
+	pthread_mutex_unlock(&pool->connection->lock);
+	return good;
+}
+
+static void disclaim(struct tenure_pool *pool, uint64_t allocation)
+{
+	pthread_mutex_lock(&pool->connection->lock);
+	ledger_allocation_disclaim(&pool->connection->ledger, allocation);
+	pthread_mutex_unlock(&pool->connection->lock);
+}
+
 /* False: the daemon has given the handle of a buffer that there is. */
 static bool enter_buffer(struct tenure_pool *pool, struct buffer *buffer)
 {
 	bool is_new;
+
+	if (!claim(pool, buffer->node.key))
+		return false;
 
 	pthread_mutex_lock(&pool->lock);
 	is_new = !find_locked(pool, buffer->node.key);
@@ -290,6 +314,7 @@ static int destroy(void *context, uint64_t id)
 	struct buffer *buffer = find(pool, id);
 	int status = 0;
 
+	disclaim(pool, id);
 	buffer->lost |= !offer_withdraw(&buffer->offer);
 	if (buffer->lost)
 		offer_forget(pool->connection, id);

@@ -100,6 +100,30 @@ static struct tenure_pool_stat stat_of(struct fixture *f)
 	return stat;
 }
 
+/* Its own user, or one to whom the daemon has given the handle too: the memory
+ * is there as long as the pool may hand it out. */
+static void g6_destroyed_by_somebody_else(void **state)
+{
+	struct fixture *f = *state;
+	struct tenure *t = f->w.connection;
+	struct tenure_buffer buffer;
+
+	begin(f, TENURE_POOL_KEEP, 0, 0);
+	buffer = must_alloc(f, 4 * KIB);
+	assert_int_equal(tenure_unmap(t, buffer.device, buffer.allocation),
+			 -EINVAL);
+	assert_int_equal(tenure_allocation_destroy(t, buffer.device,
+						   buffer.allocation, 0),
+			 0);
+	memset(buffer.pointer, 1, buffer.size);
+	must_free(f, &buffer);
+	buffer = must_alloc(f, 4 * KIB);
+	memset(buffer.pointer, 2, buffer.size);
+	must_free(f, &buffer);
+	assert_int_equal(tenure_pool_destroy(f->pool), -EIO);
+	f->pool = NULL;
+}
+
 /* ---- Choice ---- */
 
 static void classes_waste_little(void **state)
@@ -871,6 +895,7 @@ int main(void)
 		cmocka_unit_test(classes_waste_little),
 		cmocka_unit_test(ratings),
 		with(the_closest_fit_is_taken),
+		with(g6_destroyed_by_somebody_else),
 		with(g2_a_warm_buffer_costs_no_message),
 		with(zero_is_zero),
 		with(what_cannot_be_dropped_is_destroyed),
