@@ -9,7 +9,7 @@ or a check that is missing, in the text that ships. It goes into a copy of the
 headers, the model is built against that copy and runs; the model must say that
 something does not hold. One that says that all holds has survived, which is a
 failure of this program, as is a mutant that does not apply or compile. With
-patterns, only those whose names fit one; !PATTERN stands for all others.
+patterns, only those whose names fit one.
 
 Every line of docs/MEMORY_MODEL.md that names a mutant in `models/mutants` must
 name one that is there, and each mutant must be named there.
@@ -58,7 +58,20 @@ def run(*command):
                           check=False)
 
 
-def verdict(compiler, mutant):
+def precompiled(compiler, folder):
+    """The command that compiles a model. What no mutant changes, the checker,
+    is compiled once, and found by both gcc and clang beside its header."""
+    command = [compiler, "-std=gnu++11", "-O0", "-w", "-DMODEL_MUTANT"]
+    header = os.path.join(folder, "checker.h")
+    with open(header, "w", encoding="utf-8") as file:
+        file.write("#include <relacy/relacy.hpp>\n")
+    built = run(*command, "-x", "c++-header", header, "-o", header + ".gch")
+    if built.returncode != 0:
+        raise mutants.Failure(built.stdout)
+    return command + ["-include", header]
+
+
+def verdict(command, mutant):
     """killed, SURVIVED or ERROR, and the execution that showed it."""
     with tempfile.TemporaryDirectory(prefix="tenure-model-") as folder:
         for name in ("core", "models"):
@@ -70,7 +83,7 @@ def verdict(compiler, mutant):
                       encoding="utf-8") as file:
                 file.write(text)
         program = os.path.join(folder, "model")
-        built = run(compiler, "-std=gnu++11", "-O0", "-w", "-DMODEL_MUTANT", "-I" + folder,
+        built = run(*command, "-I" + folder,
                     "-I" + os.path.join(folder, "core/wire/include"),
                     os.path.join(folder, "models", mutant.model + ".cpp"),
                     "-o", program)
@@ -85,12 +98,6 @@ def verdict(compiler, mutant):
         return "ERROR", done.stdout
     return "killed", (found.group(3) or "execution %s: %s" %
                       (found.group(1), found.group(2)))
-
-
-def fits(name, pattern):
-    if pattern.startswith("!"):
-        return not fnmatch.fnmatchcase(name, pattern[1:])
-    return fnmatch.fnmatchcase(name, pattern)
 
 
 def undocumented(all_mutants):
@@ -127,12 +134,15 @@ def main(arguments):
     if compiler == "--apply":
         return apply(every)
     chosen = [m for m in every if not patterns or
-              any(fits(m.name, pattern) for pattern in patterns)]
+              any(fnmatch.fnmatchcase(m.name, pattern)
+                  for pattern in patterns)]
     problems = list(undocumented(every))
     killed = 0
-    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+    with tempfile.TemporaryDirectory(prefix="tenure-model-") as folder, \
+            concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        command = precompiled(compiler, folder)
         for mutant, (word, how) in zip(chosen, pool.map(
-                lambda m: verdict(compiler, m), chosen)):
+                lambda m: verdict(command, m), chosen)):
             print("%-9s %-7s %-22s %s" %
                   (word, mutant.model, mutant.name, how), flush=True)
             killed += word == "killed"
