@@ -77,7 +77,7 @@ static void check_pool(struct check *c, enum area area)
 		const struct record *record = pool_at(c->region, area, index);
 
 		check_expect(c, "free record in use", index, record->in_use, 0);
-		index = record->next_free;
+		index = record->link;
 		n++;
 	}
 	check_expect(c, "length of free list of pool", area, n,

@@ -338,7 +338,7 @@ static void check_context_queue(struct lists *l, uint32_t session, bool quiet)
 
 		expect(l, what, index, c->session, session);
 		last = index;
-		index = quiet ? c->next_quiet : c->next_reached;
+		index = quiet ? c->next_quiet : c->record.link;
 		n++;
 	}
 	expect(l, what, session, n, expected);

@@ -128,7 +128,7 @@ static void g2_pools(void **state)
 		if (head->free_head == 0)
 			continue;
 		free = pool_at(region, pools[i], head->free_head);
-		BREAK(sp, free->next_free, head->free_head, "of pool");
+		BREAK(sp, free->link, head->free_head, "of pool");
 		BREAK(sp, head->free_head, 0, "length of free list");
 	}
 }

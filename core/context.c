@@ -145,7 +145,7 @@ struct outcome context_create(struct env *env, uint32_t session,
 		return outcome;
 	index = pool_take(region, AREA_CONTEXTS);
 	c = context_at(region, index);
-	c->session = session;
+	c->session = (uint16_t)session;
 	c->device = d;
 	c->who = words_take(region, &s->words, index);
 	c->slot = table_take(region, &device_at(region, d)->owner);
@@ -192,16 +192,16 @@ bool context_is_quiet(const struct context *context)
 void context_settle(struct env *env, uint32_t context)
 {
 	struct context *c = context_at(&env->region, context);
-	struct session *s = session_at(&env->region, c->session);
+	bool ending = c->state == CONTEXT_ENDING;
 
-	if (c->is_awaited && c->done == c->submitted) {
+	if (ending && c->is_awaited && c->done == c->submitted) {
 		c->is_awaited = 0;
-		s->n_quiescing--;
+		session_at(&env->region, c->session)->n_quiescing--;
 	}
 	if (timeline_is_reached(&c->timeline, c->done)) {
 		push_reached(env, context);
 		session_wake(env, c->session);
-	} else if (c->state == CONTEXT_ENDING && context_is_quiet(c)) {
+	} else if (ending && context_is_quiet(c)) {
 		push_quiet(env, context);
 		session_wake(env, c->session);
 	}

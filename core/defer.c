@@ -275,12 +275,11 @@ static void ask_next(const struct region *region, const struct context *c)
 {
 	const struct context *contexts = region_start(region, AREA_CONTEXTS);
 	const struct chunk *chunks = region_start(region, AREA_CHUNKS);
-	const struct context *next = &contexts[c->next_reached];
+	const struct context *next = &contexts[c->record.link];
 	const struct timeline *t = &next->timeline;
 
 	__builtin_prefetch(&chunks[t->head].items[t->read]);
-	__builtin_prefetch(&contexts[next->next_reached], 1);
-	__builtin_prefetch(&contexts[next->next_reached].device, 1);
+	__builtin_prefetch(&contexts[next->record.link], 1);
 }
 
 bool defer_move(struct env *env, uint32_t session, int64_t *budget)

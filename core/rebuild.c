@@ -88,7 +88,7 @@ void rebuild_free_list(struct rebuild *r, enum area area)
 
 		if (record->in_use)
 			continue;
-		record->next_free = head->free_head;
+		record->link = head->free_head;
 		head->free_head = i;
 		head->free_count++;
 	}

@@ -79,7 +79,7 @@ static void link_context(struct rebuild *r, uint32_t index)
 	d->first_context = d->unquiet = index;
 	c->timeline = (struct timeline){ 0 };
 	c->is_reached = c->is_quiet = c->is_awaited = 0;
-	c->next_reached = c->next_quiet = 0;
+	c->record.link = c->next_quiet = 0;
 	c->count = 0;
 	if (d->state == DEVICE_REMOVED)
 		c->state = CONTEXT_ENDING;

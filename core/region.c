@@ -232,7 +232,7 @@ uint32_t pool_take(struct region *region, enum area area)
 
 	if (index != 0) {
 		record = pool_at(region, area, index);
-		head->free_head = record->next_free;
+		head->free_head = record->link;
 		head->free_count--;
 	} else {
 		assert(head->used < head->committed);
@@ -251,7 +251,7 @@ void pool_give(struct region *region, enum area area, uint32_t index)
 
 	assert(record->in_use == 1);
 	record->in_use = 0;
-	record->next_free = head->free_head;
+	record->link = head->free_head;
 	head->free_head = index;
 	head->free_count++;
 }

@@ -52,7 +52,7 @@ struct area_head {
 
 /* Every record of a pool begins with this. */
 struct record {
-	uint32_t next_free; /* while free */
+	uint32_t link; /* the next free one; in use, its user's */
 	uint32_t in_use;
 };
 

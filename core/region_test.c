@@ -109,7 +109,7 @@ static void g3_a_taken_record_is_zero(void **state)
 		assert_int_equal(pool_take(&b.region, AREA_TOKENS), 1);
 		t = token_at(&b.region, 1);
 		assert_int_equal(t->record.in_use, 1);
-		assert_int_equal(t->record.next_free, 0);
+		assert_int_equal(t->record.link, 0);
 		assert_memory_equal((const char *)t + sizeof(t->record),
 				    (const char *)&zero + sizeof(t->record),
 				    sizeof(*t) - sizeof(t->record));

@@ -193,9 +193,16 @@ enum context_state {
 
 /* A queue of work: what was submitted, and how far it has come. What each
  * destroy of something that it uses asks and writes is one line. */
+/*
+ * A client may have thousands, each of them at work: what a destroy and a step
+ * of progress need lies in the first line. Three lines, not two, so that the
+ * first ones do not all share one half of a cache.
+ */
 struct context {
-	struct record record;
-	uint32_t session;
+	struct record record; /* its link: the next in session.reached */
+	uint16_t session;
+	uint8_t state; /* enum context_state */
+	uint8_t is_reached; /* in that queue */
 	uint32_t who; /* its word and that word's incarnation */
 	uint64_t submitted, done; /* done <= submitted, both only grow */
 	struct timeline timeline;
@@ -203,17 +210,17 @@ struct context {
 	uint32_t device, slot;
 	uint32_t next, previous; /* of the device's contexts */
 	uint32_t waiter; /* of context_destroy */
-	uint8_t state; /* enum context_state */
-	uint8_t is_reached; /* in the session's queue of that name */
-	uint8_t is_quiet; /* likewise */
-	uint8_t is_awaited; /* counts in session.n_quiescing */
-	uint32_t next_reached, next_quiet;
+	uint32_t next_quiet; /* in session.quiet */
+	uint8_t is_quiet; /* in that queue */
+	uint8_t is_awaited; /* counts in session.n_quiescing; only if ENDING */
+	uint16_t unused; /* zero */
 	uint32_t run, capacity, count; /* its context allocations */
-	uint32_t spare[5]; /* zero */
+	uint32_t spare[22]; /* zero */
 };
 
 static_assert(offsetof(struct context, device) == 64, "one line");
-static_assert(sizeof(struct context) == 128, "two lines");
+static_assert(sizeof(struct context) == 192, "three lines");
+static_assert(SESSIONS_MAX - 1 <= UINT16_MAX, "a session's index fits");
 
 enum { USERS_IN_RECORD = 4 };
 
@@ -472,7 +479,7 @@ struct state {
 #define LINK_JOBS LINK_OF(AREA_SESSIONS, session, job.next)
 #define LINK_ENDED LINK_OF(AREA_SESSIONS, session, next_ended)
 #define LINK_ANSWERED LINK_OF(AREA_WAITERS, waiter, next)
-#define LINK_REACHED LINK_OF(AREA_CONTEXTS, context, next_reached)
+#define LINK_REACHED LINK_OF(AREA_CONTEXTS, context, record.link)
 #define LINK_QUIET LINK_OF(AREA_CONTEXTS, context, next_quiet)
 
 static inline struct state *region_state(const struct region *region)
