@@ -43,7 +43,7 @@ struct frees {
 	uint32_t retired; /* allocations, that are not queued yet */
 	uint32_t used; /* not 0 when work uses one of them */
 	uint32_t children; /* of the resources that were retired */
-	uint32_t slots[LIST_ENTRIES_MAX];
+	uint32_t slots[RETIRED_BLOCK];
 };
 
 /* Only a line of the client's own is asked for. */
@@ -82,6 +82,8 @@ static inline bool free_plain(struct frees *frees, uint64_t wire)
 	slot->waiter = 0;
 	table_retire(slot);
 	frees->slots[frees->retired++] = handle_index(handle);
+	if (frees->retired == RETIRED_BLOCK)
+		queue_retired(frees);
 	return true;
 }
 

@@ -210,8 +210,8 @@ void allocations_retired(struct env *env, uint32_t session,
 	session_wake(env, session);
 }
 
-/* Retires the plain ones at the front of a list: how many there are. */
-static uint32_t retire_plain(struct env *env, uint32_t session,
+/* Retires the plain ones at the front of a block: how many there are. */
+static uint32_t retire_block(struct env *env, uint32_t session,
 			     const uint32_t *slots, uint32_t count,
 			     uint32_t waiter, bool assume)
 {
@@ -229,6 +229,22 @@ static uint32_t retire_plain(struct env *env, uint32_t session,
 	}
 	allocations_retired(env, session, slots, n, used != 0 && !assume);
 	return n;
+}
+
+/* The same of a list. */
+static uint32_t retire_plain(struct env *env, uint32_t session,
+			     const uint32_t *slots, uint32_t count,
+			     uint32_t waiter, bool assume)
+{
+	uint32_t done = 0, n, most;
+
+	do {
+		most = (uint32_t)min_u64(count - done, RETIRED_BLOCK);
+		n = retire_block(env, session, slots + done, most, waiter,
+				 assume);
+		done += n;
+	} while (n == most && done < count);
+	return done;
 }
 
 static void commit_list(struct env *env, uint32_t session,

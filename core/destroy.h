@@ -48,6 +48,10 @@ void allocation_retire_unopened(struct env *env, uint32_t session,
  */
 bool device_retires_plainly(const struct env *env, uint32_t device);
 
+/* Of so many at a time the slots are in the first-level cache from the first
+ * touch until they are queued. */
+enum { RETIRED_BLOCK = 128 };
+
 /*
  * Counts such allocations after they have been retired, and queues them: behind
  * the work that uses them, if used. The caller has reserved.

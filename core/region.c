@@ -224,7 +224,7 @@ int pool_reserve(struct region *region, enum area area, uint32_t count)
 			     (uint64_t)head->used + count - head->free_count);
 }
 
-uint32_t pool_take(struct region *region, enum area area)
+uint32_t pool_take_head(struct region *region, enum area area, size_t bytes)
 {
 	struct area_head *head = region_area(region, area);
 	uint32_t index = head->free_head;
@@ -239,9 +239,15 @@ uint32_t pool_take(struct region *region, enum area area)
 		index = head->used++;
 		record = pool_at(region, area, index);
 	}
-	memset(record, 0, head->record_bytes);
+	memset(record, 0, bytes);
 	record->in_use = 1;
 	return index;
+}
+
+uint32_t pool_take(struct region *region, enum area area)
+{
+	return pool_take_head(region, area,
+			      region_area(region, area)->record_bytes);
 }
 
 void pool_give(struct region *region, enum area area, uint32_t index)

@@ -109,6 +109,9 @@ int pool_reserve(struct region *region, enum area area, uint32_t count);
 /* Takes a zeroed record; the caller has reserved it. Returns its index. */
 uint32_t pool_take(struct region *region, enum area area);
 
+/* The same for large ones: only so many bytes at their beginning are zero. */
+uint32_t pool_take_head(struct region *region, enum area area, size_t bytes);
+
 /* Gives a record back. */
 void pool_give(struct region *region, enum area area, uint32_t index);
 

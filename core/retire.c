@@ -60,7 +60,7 @@ int stream_init(struct region *region, struct stream *stream)
 	if (stream_reserve_another(region) != 0)
 		return -ENOMEM;
 	*stream = (struct stream){ 0 };
-	stream->head = stream->tail = pool_take(region, AREA_CHUNKS);
+	stream->head = stream->tail = chunk_take(region);
 	region_state(region)->n_streams++;
 	return 0;
 }
@@ -85,7 +85,7 @@ static struct chunk *tail_with_room(struct region *region,
 
 	if (LIKELY(tail->used < CHUNK_ITEMS))
 		return tail;
-	tail->next = pool_take(region, AREA_CHUNKS);
+	tail->next = chunk_take(region);
 	stream->tail = tail->next;
 	return chunk_at(region, stream->tail);
 }

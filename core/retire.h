@@ -17,6 +17,13 @@
 
 static_assert(HANDLE_INDEX_BITS < 30, "an item has room for its marks");
 
+/* A chunk without items; the caller has reserved it. */
+static inline uint32_t chunk_take(struct region *region)
+{
+	return pool_take_head(region, AREA_CHUNKS,
+			      offsetof(struct chunk, items));
+}
+
 /* Takes the one chunk that a stream always has; 0 or -ENOMEM. */
 int stream_init(struct region *region, struct stream *stream);
 

@@ -69,7 +69,7 @@ static uint32_t end_of(const struct timeline *timeline,
 static struct chunk *add_chunk(struct region *region, struct timeline *timeline,
 			       uint64_t value)
 {
-	uint32_t index = pool_take(region, AREA_CHUNKS);
+	uint32_t index = chunk_take(region);
 
 	if (timeline->tail != 0) {
 		chunk_at(region, timeline->tail)->used = timeline->used;
