@@ -98,15 +98,17 @@ static void fill_random(void *context, void *bytes, size_t size_bytes)
 	}
 }
 
-/* Starts a timer that is not running; due_ns 0: nothing to wait for. */
+/* Starts a timer, or makes one that is running end sooner, but never later;
+ * due_ns 0: nothing to wait for. */
 static void arm(uv_timer_t *timer, uv_timer_cb callback, uint64_t due_ns)
 {
 	uint64_t now = now_ns();
+	uint64_t wait_ms = due_ns > now ? (due_ns - now) / MS_NS + 1 : 1;
 
-	if (due_ns == 0 || uv_is_active((uv_handle_t *)timer))
+	if (due_ns == 0 || (uv_is_active((uv_handle_t *)timer) &&
+			    uv_timer_get_due_in(timer) <= wait_ms))
 		return;
-	uv_timer_start(timer, callback,
-		       due_ns > now ? (due_ns - now) / MS_NS + 1 : 1, 0);
+	uv_timer_start(timer, callback, wait_ms, 0);
 }
 
 static void pump(struct server *server);

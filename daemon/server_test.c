@@ -5,6 +5,7 @@
 #include "daemon/server.h"
 
 #include "core/wire/msg.h"
+#include "daemon/engine.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -137,6 +138,61 @@ static void test_signals(void **state)
 	assert_int_equal(reloads, 1);
 }
 
+/* What the pump is made to say of its next turn, while due_says. */
+static bool due_says;
+static unsigned int due_said;
+static uint64_t due_since_ns, due_late_ns;
+
+#define DUE_FAR_NS UINT64_C(5000000000)
+#define DUE_SOON_NS UINT64_C(50000000)
+
+struct engine_rest __real_engine_pump(struct engine *engine, uint64_t now_ns);
+struct engine_rest __wrap_engine_pump(struct engine *engine, uint64_t now_ns);
+
+/* The first says that there is much time, those after it that there is little;
+ * and when that is over nothing is due. */
+struct engine_rest __wrap_engine_pump(struct engine *engine, uint64_t now_ns)
+{
+	struct engine_rest rest = __real_engine_pump(engine, now_ns);
+
+	if (!due_says)
+		return rest;
+	if (due_said++ == 0) {
+		due_since_ns = now_ns;
+		rest.due_ns = now_ns + DUE_FAR_NS;
+	} else if (now_ns < due_since_ns + DUE_SOON_NS) {
+		rest.due_ns = due_since_ns + DUE_SOON_NS;
+	} else {
+		due_says = false;
+		due_late_ns = now_ns - due_since_ns - DUE_SOON_NS;
+		kill(getpid(), SIGTERM);
+	}
+	return rest;
+}
+
+/* What comes to be due sooner than what the loop waits for is not kept waiting
+ * for that. */
+static void test_a_sooner_time(void **state)
+{
+	const struct server_setup how = server_setup(false);
+	struct server *server;
+	pthread_t client;
+	int status = -1;
+
+	(void)state;
+	due_says = true;
+	due_said = 0;
+	assert_int_equal(server_new(&how, &server), 0);
+	assert_int_equal(pthread_create(&client, NULL, visit, &status), 0);
+	assert_int_equal(server_run(server), 0);
+	server_free(server);
+	pthread_join(client, NULL);
+	assert_int_equal(status, 0);
+	/* When it was accepted, and when it said hello. */
+	assert_true(due_said > 2);
+	assert_true(due_late_ns < DUE_FAR_NS / 2);
+}
+
 static unsigned int descriptors(void)
 {
 	DIR *all = opendir("/proc/self/fd");
@@ -195,6 +251,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_private_server),
 		TEST(test_signals),
+		TEST(test_a_sooner_time),
 		TEST(test_start_without_descriptors),
 	};
 
