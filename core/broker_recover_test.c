@@ -228,6 +228,32 @@ static void what_all_share_waits_without_memory(void **state)
 	inproc_free(world);
 }
 
+/*
+ * The connection by which they were sent has ended, and what was on its way
+ * with it: whoever comes back begins with none.
+ */
+static void descriptors_that_nobody_can_acknowledge(void **state)
+{
+	struct inproc *world = inproc_new(NULL);
+	struct wire_request ping = { .opcode = WIRE_OP_PING };
+	struct seat seat;
+	uint64_t handle;
+
+	(void)state;
+	seat_take(&seat, world);
+	assert_int_equal(seat_create(&seat, 0, 0, 1, NULL, &handle), 0);
+	for (int i = 0; i < FDS_UNACKNOWLEDGED_MAX; i++)
+		assert_int_equal(seat_map(&seat, handle, WIRE_MAP_WANT_FD), 0);
+	inproc_recover(world, true);
+	for (int i = 0; i < FDS_UNACKNOWLEDGED_MAX; i++)
+		assert_int_equal(seat_map(&seat, handle, WIRE_MAP_WANT_FD), 0);
+	ping.fds_acked = FDS_UNACKNOWLEDGED_MAX;
+	assert_int_equal(seat_ask(&seat, ping, NULL, 0), 0);
+	ping.fds_acked = 1;
+	assert_int_equal(seat_send(&seat, ping, NULL, 0), BROKER_KILL);
+	inproc_free(world);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -238,6 +264,7 @@ int main(void)
 		cmocka_unit_test(a_device_that_goes_for_nobody),
 		cmocka_unit_test(what_was_assumed_waits_without_memory),
 		cmocka_unit_test(what_all_share_waits_without_memory),
+		cmocka_unit_test(descriptors_that_nobody_can_acknowledge),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -101,6 +101,8 @@ void rebuild_free_list(struct rebuild *r, enum area area)
 static void reset_session(struct session *s)
 {
 	s->again |= s->job.phase == JOB_OUT;
+	/* They went with their connection. */
+	s->fds_unacknowledged = 0;
 	s->first_device = s->n_devices = 0;
 	s->first_token = s->n_tokens = 0;
 	s->first_waiter = 0;
