@@ -285,10 +285,12 @@ void world_free_each(struct world *world, const uint64_t *handles,
 		     uint32_t count)
 {
 	static struct wire_reply refusals[LIST_ENTRIES_MAX];
+	uint32_t done;
 
-	require(broker_free(&world->broker, world->session, handles, count, 0,
-			    refusals) == 0,
+	require(broker_free_some(&world->broker, world->session, handles, count,
+				 0, refusals, &done) == 0,
 		"a free is refused");
+	require(done == count, "a free is left");
 }
 
 /* One job; how many it has given back. */

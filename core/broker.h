@@ -127,16 +127,13 @@ enum broker_verdict broker_receive(struct broker *broker, uint32_t client,
  * DESTROY with flags 0 would. Success is silent; each refusal is one reply of
  * WIRE_OP_FREE in ret_refusals, which has room for count. Returns how many.
  *
- * A resource takes as long as it has children: broker_free_some stops behind the
- * one with which they are FREES_CHILDREN_MAX; *ret_done handles are dealt with.
+ * A resource takes as long as it has children: this stops behind the one with
+ * which they are FREES_CHILDREN_MAX; *ret_done handles are dealt with.
  */
 uint32_t broker_free_some(struct broker *broker, uint32_t client,
 			  const uint64_t *handles, uint32_t count,
 			  uint64_t now_ns, struct wire_reply *ret_refusals,
 			  uint32_t *ret_done);
-uint32_t broker_free(struct broker *broker, uint32_t client,
-		     const uint64_t *handles, uint32_t count, uint64_t now_ns,
-		     struct wire_reply *ret_refusals);
 
 /*
  * The descriptor that a granted RING, DOORBELL, FENCE_WATCH, FENCE_PAGE or

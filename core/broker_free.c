@@ -173,16 +173,3 @@ uint32_t broker_free_some(struct broker *broker, uint32_t client,
 	*ret_done = count;
 	return refused;
 }
-
-uint32_t broker_free(struct broker *broker, uint32_t client,
-		     const uint64_t *handles, uint32_t count, uint64_t now_ns,
-		     struct wire_reply *ret_refusals)
-{
-	uint32_t refused = 0, done;
-
-	for (; count > 0; handles += done, count -= done)
-		refused += broker_free_some(broker, client, handles, count,
-					    now_ns, &ret_refusals[refused],
-					    &done);
-	return refused;
-}

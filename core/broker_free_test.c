@@ -14,8 +14,7 @@ static struct wire_reply refusals[LIST_ENTRIES_MAX];
 static uint32_t free_many(struct seat *s, const uint64_t *handles,
 			  uint32_t count)
 {
-	return broker_free(inproc_broker(s->world), s->client, handles, count,
-			   inproc_now_ns(s->world), refusals);
+	return inproc_free_each(s->world, s->client, handles, count, refusals);
 }
 
 /* The status of freeing one; the refusal is the seat's reply. */

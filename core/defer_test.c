@@ -301,8 +301,8 @@ static uint32_t free_all(struct seat *q, const uint64_t *handles,
 			 uint32_t count)
 {
 	static struct wire_reply refusals[LIST_ENTRIES_MAX];
-	uint32_t refused = broker_free(inproc_broker(q->world), q->client,
-				       handles, count, 0, refusals);
+	uint32_t refused =
+		inproc_free_each(q->world, q->client, handles, count, refusals);
 
 	inproc_pump(q->world);
 	return refused;

@@ -533,7 +533,7 @@ static uint32_t free_offered(struct port *port, struct port_bench *bench,
 void port_take_offers(struct port *port, struct port_bench *bench,
 		      uint64_t now_ns, uint32_t *ret_done)
 {
-	static_assert(RING_OFFERS <= RING_FREES_MAX, "one broker_free");
+	static_assert(RING_OFFERS <= RING_FREES_MAX, "one call of the broker");
 	uint32_t n = offers_take(&port->server.ring->offers, now_ns,
 				 bench->jobs[0].work.handles,
 				 &port->offers_due_ns);

@@ -332,13 +332,14 @@ static void retire_many(void)
 {
 	struct broker *broker = &seat.engine.broker;
 	struct wire_reply refusals[1];
+	uint32_t done;
 
 	for (int i = 0; i <= TURN_FEW_ITEMS; i++) {
 		uint64_t handle = engine_seat_create(&seat, client, device);
 
 		engine_lock(&seat.engine);
-		assert_int_equal(broker_free(broker, client, &handle, 1, 1,
-					     refusals),
+		assert_int_equal(broker_free_some(broker, client, &handle, 1, 1,
+						  refusals, &done),
 				 0);
 		engine_unlock(&seat.engine);
 	}

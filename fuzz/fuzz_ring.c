@@ -2,11 +2,18 @@
 /*
  * Fuzz target: a ring that is written while it is read
  *
- * One client has a ring; the daemon's end of it, as it ships, and a whole
- * broker are behind. The input says what the client does, honestly with the
- * library's end or by scribbling, and what each load of the daemon's end
- * returns while it works: what is there, or something else. So a value may be
- * another one whenever it is read again, as it may be for real.
+ * One client has a ring; the daemon's end of it and the port that serves it, as
+ * they ship, and a whole broker are behind.
+ *
+ *	client's end -> ring -> ring_server -> port -> broker
+ *	                    ^              ^       ^
+ *	                  loads        what is judged
+ *
+ * The engine is none: its turns are the test world's. The input says what the
+ * client does, honestly with the library's end or by scribbling, and what each
+ * load of the daemon's end returns while it works: what is there, or something
+ * else. So a value may be another one whenever it is read again, as it may be
+ * for real.
  *
  *	input: head, then records { op, a, b, c, 8 bytes for loads }
  *
@@ -20,16 +27,17 @@
  *      written.
  *  R3  The indexes of the daemon's end keep their distances, and no completion
  *      is written over an unread one.
- *  R4  What is taken is legal, and until the client has lied, it is what was
- *      put in, in order.
- *  R5  A reply fits the room that its request offered.
+ *  R4  What is taken is legal, and until the client has lied, what is executed
+ *      is what was put in, all of it, once and in order.
+ *  R5  Each request that is not to wait is answered by the turn that executes
+ *      it, in order, where it offered room and in no more than that.
  *  R6  When the client has gone, nothing is left, and the state is whole.
  */
 #include <stdlib.h>
 
 #include "core/ring/ring_client.h"
-#include "core/ring/ring_server.h"
 #include "core/wire/codec.h"
+#include "daemon/port.h"
 #include "fuzz/records.h"
 #include "fuzz/target.h"
 #include "tests/support/inproc.h"
@@ -38,9 +46,8 @@ enum {
 	HEAD_BYTES = 1,
 	RECORD_BYTES = 12,
 	INPUT_STEPS_MAX = 64,
+	FREES_MAX = 8 * INPUT_STEPS_MAX,
 	KNOWN_MAX = 64,
-	LATE_MAX = 64,
-	PIECES_MAX = 8,
 	CHECK_PERIOD = 64,
 };
 
@@ -67,16 +74,24 @@ void fresh_store(void *word, uint32_t word_bytes, uint64_t value);
 static struct inproc *world;
 static uint64_t quiet[COUNTERS];
 
+/* Only its gate and its broker, which is the world's. */
+static struct engine engine;
+static struct port *port;
+static struct port_bench bench;
 static struct ring *ring;
-static struct ring_server server;
 static struct ring_client client;
 static uint32_t session;
 static bool alive, lied;
 static uint64_t device;
 static uint64_t known[KNOWN_MAX];
 static uint32_t n_known;
-static uint64_t next_sent, next_taken, frees_sent, frees_taken;
-static struct wire_request late[LATE_MAX]; /* answered later */
+static uint64_t requests_sent, requests_done;
+static uint64_t frees[FREES_MAX]; /* that were sent */
+static uint32_t frees_sent, frees_done;
+/* To be answered by this turn, in order. */
+static struct wire_request due[PORT_REQUESTS];
+static uint32_t n_due, n_answered;
+static uint64_t late[RING_CQ_ENTRIES]; /* answered later */
 static uint32_t n_late;
 
 /* What the loads of one call see. */
@@ -150,16 +165,16 @@ static void begin_call(void)
 }
 
 /* R3 */
-static void judge_server(void)
+static void judge_server(const struct ring_server *server)
 {
-	uint32_t unread = server.cq_tail - server.cq_head;
+	uint32_t unread = server->cq_tail - server->cq_head;
 
-	if (unread > RING_CQ_ENTRIES || server.reserved > RING_CQ_ENTRIES ||
-	    unread + server.reserved > RING_CQ_ENTRIES)
+	if (unread > RING_CQ_ENTRIES || server->reserved > RING_CQ_ENTRIES ||
+	    unread + server->reserved > RING_CQ_ENTRIES)
 		fuzz_found("%u completions unread, %u reserved", unread,
-			   server.reserved);
-	if (server.sq_tail - server.sq_head > RING_SQ_ENTRIES ||
-	    server.fq_tail - server.fq_head > RING_FQ_ENTRIES)
+			   server->reserved);
+	if (server->sq_tail - server->sq_head > RING_SQ_ENTRIES ||
+	    server->fq_tail - server->fq_head > RING_FQ_ENTRIES)
 		fuzz_found("an index is impossible and was believed");
 }
 
@@ -206,6 +221,22 @@ static void make_memory(uint32_t flags, uint32_t n)
 		learn(handles[i]);
 }
 
+/* Two of them are as many children as one free of a queue may cost. */
+static void make_families(void)
+{
+	static struct wire_allocation sizes[RESOURCE_CHILDREN_MAX];
+	static struct inproc_reply reply;
+
+	for (uint32_t i = 0; i < RESOURCE_CHILDREN_MAX; i++)
+		sizes[i].size_bytes = 4096;
+	for (uint32_t i = 0; i < 3; i++)
+		learn(ask((struct wire_request){ .opcode = WIRE_OP_CREATE,
+						 .device = device,
+						 .flags = TENURE_CREATE_RESOURCE,
+						 .count = ARRAY_SIZE(sizes) },
+			  sizes, sizeof(sizes), &reply));
+}
+
 /* What a device owns besides memory. The queues of a ring have no business
  * with it. */
 static void make_work(void)
@@ -237,10 +268,25 @@ static void make_world(void)
 	config.memfds = false;
 	config.tick_budget = 4096;
 	config.no_test_events = true;
+	config.broker = &engine.broker;
+	gate_init(&engine.gate, 0);
 	world = inproc_new(&config);
-	ring = aligned_alloc(4096, sizeof(*ring));
-	assert(ring);
 	count(quiet);
+}
+
+static void ignore(struct port *which)
+{
+	assert(which == port);
+}
+
+static void make_ring(void)
+{
+	int r = port_new(&engine, session, 0, &port);
+
+	assert(r == 0);
+	port->late_came = port->tell = ignore;
+	begin_call();
+	ring_client_init(&client, ring);
 }
 
 static void make_client(uint8_t head)
@@ -249,7 +295,8 @@ static void make_client(uint8_t head)
 	static struct inproc_reply reply;
 
 	n_known = n_late = 0;
-	next_sent = next_taken = frees_sent = frees_taken = 0;
+	requests_sent = requests_done = 0;
+	frees_sent = frees_done = 0;
 	alive = true;
 	lied = false;
 	inproc_connect(world, NULL, &session, NULL);
@@ -266,11 +313,10 @@ static void make_client(uint8_t head)
 		make_memory(TENURE_CREATE_RESOURCE | TENURE_CREATE_SHARED, 2);
 	if (head & 2)
 		make_work();
-	memset(ring, 0, sizeof(*ring));
+	if (head & 4)
+		make_families();
 	tape_left = 0;
-	begin_call();
-	ring_server_init(&server, ring);
-	ring_client_init(&client, ring);
+	make_ring();
 }
 
 static void end_client(void)
@@ -278,6 +324,7 @@ static void end_client(void)
 	if (alive)
 		inproc_kill(world, session);
 	alive = false;
+	port->ended = true;
 }
 
 /* R6 */
@@ -348,7 +395,7 @@ static void submit(uint8_t a, uint8_t b, uint8_t c)
 	struct wire_request q = draw_request(a, b, args);
 	uint32_t block = c % RING_BLOCKS;
 
-	q.id = next_sent;
+	q.id = requests_sent;
 	q.data_capacity = wire_data_max(&q);
 	if (c >= 250 && q.data_capacity > 0)
 		q.data_capacity -= 1;
@@ -356,8 +403,18 @@ static void submit(uint8_t a, uint8_t b, uint8_t c)
 		q.args_offset = block * RING_BLOCK_BYTES;
 	if (ring_client_submit(&client, &q) != 0)
 		return;
-	next_sent++;
+	requests_sent++;
 	memcpy((void *)&ring->arena[block], args, sizeof(args));
+}
+
+static void free_some(uint8_t n, uint8_t which)
+{
+	for (uint32_t i = 0; i <= n % 8u; i++) {
+		uint64_t handle = known_at((uint8_t)(which + i));
+
+		if (ring_client_free(&client, handle) >= 0)
+			frees[frees_sent++] = handle;
+	}
 }
 
 static void scribble(void *at, uint8_t b, uint8_t c)
@@ -390,143 +447,255 @@ static void reap(uint8_t n)
 	ring_client_reaped(&client);
 }
 
-/* ---- The daemon ---- */
+/* ---- The daemon's end ---- */
 
-static void answer(const struct wire_request *q,
-		   const struct inproc_reply *reply, bool is_late)
+void __real_ring_server_init(struct ring_server *server, struct ring *made);
+void __wrap_ring_server_init(struct ring_server *server, struct ring *made);
+enum ring_take __real_ring_server_take(struct ring_server *server,
+				       struct ring_work *ret);
+enum ring_take __wrap_ring_server_take(struct ring_server *server,
+				       struct ring_work *ret);
+void __real_ring_server_complete(struct ring_server *server,
+				 const struct wire_reply *reply,
+				 const void *data, uint32_t args_offset);
+void __wrap_ring_server_complete(struct ring_server *server,
+				 const struct wire_reply *reply,
+				 const void *data, uint32_t args_offset);
+bool __real_ring_server_publish(struct ring_server *server);
+bool __wrap_ring_server_publish(struct ring_server *server);
+
+void __wrap_ring_server_init(struct ring_server *server, struct ring *made)
 {
-	if (reply->head.data_bytes > (is_late ? 0 : q->data_capacity))
-		fuzz_found("op %u: %u bytes of data", q->opcode,
-			   reply->head.data_bytes);
-	begin_call();
-	if (reply->quiet)
-		ring_server_forgo(&server);
-	else
-		ring_server_complete(&server, &reply->head, reply->data,
-				     q->args_offset);
+	ring = made;
+	__real_ring_server_init(server, made);
 }
 
 /* R4 */
-static void judge_request(const struct wire_request *q)
+static void judge_work(enum ring_take what, const struct ring_work *work)
 {
-	if (q->args_offset % RING_BLOCK_BYTES != 0 ||
-	    q->args_offset / RING_BLOCK_BYTES >= RING_BLOCKS ||
-	    q->args_bytes > RING_BLOCK_BYTES ||
-	    q->data_capacity > RING_BLOCK_BYTES)
-		fuzz_found("a request outside the arena was taken");
-	if (!lied && q->id != next_taken)
-		fuzz_found("request %ju was taken instead of %ju",
-			   (uintmax_t)q->id, (uintmax_t)next_taken);
-	next_taken++;
-}
+	const struct wire_request *q = &work->request;
 
-static void serve_request(const struct ring_work *work)
-{
-	static struct inproc_reply reply;
-	const struct wire_request q = work->request;
-	enum broker_verdict verdict;
-
-	judge_request(&q);
-	inproc_by_ring(world, true);
-	verdict = inproc_send_bytes(world, session, &work->request,
-				    sizeof(q) + q.args_bytes, &reply);
-	inproc_by_ring(world, false);
-	fuzz_judged++;
-	if (verdict == BROKER_KILL) {
-		alive = false;
-	} else if (verdict == BROKER_REPLY) {
-		answer(&q, &reply, false);
-		if (q.opcode == WIRE_OP_CREATE && reply.head.status == 0)
-			learn(*(const uint64_t *)(const void *)reply.data);
-	} else {
-		assert(n_late < LATE_MAX);
-		late[n_late++] = q;
-	}
-}
-
-static void serve_frees(const struct ring_work *work)
-{
-	static struct wire_reply refusals[RING_FREES_MAX];
-	uint32_t n;
-
-	if (work->frees == 0 || work->frees > RING_FREES_MAX)
+	if (what == RING_TAKE_FREES &&
+	    (work->frees == 0 || work->frees > RING_FREES_MAX))
 		fuzz_found("%u frees taken at once", work->frees);
-	frees_taken += work->frees;
-	if (!lied && frees_taken > frees_sent)
-		fuzz_found("more frees were taken than there are");
-	n = broker_free(inproc_broker(world), session, work->handles,
-			work->frees, inproc_now_ns(world), refusals);
-	fuzz_judged += work->frees;
-	begin_call();
-	for (uint32_t i = 0; i < n; i++)
-		ring_server_refuse_free(&server, &refusals[i]);
-	ring_server_frees_done(&server, work->frees);
-	inproc_pump_all(world);
+	if (what == RING_TAKE_REQUEST &&
+	    (q->args_offset % RING_BLOCK_BYTES != 0 ||
+	     q->args_offset / RING_BLOCK_BYTES >= RING_BLOCKS ||
+	     q->args_bytes > RING_BLOCK_BYTES ||
+	     q->data_capacity > RING_BLOCK_BYTES))
+		fuzz_found("a request outside the arena was taken");
 }
 
-static void serve_late(void)
+enum ring_take __wrap_ring_server_take(struct ring_server *server,
+				       struct ring_work *ret)
+{
+	enum ring_take what;
+
+	begin_call();
+	what = __real_ring_server_take(server, ret);
+	judge_server(server);
+	judge_work(what, ret);
+	return what;
+}
+
+/* R5 */
+void __wrap_ring_server_complete(struct ring_server *server,
+				 const struct wire_reply *reply,
+				 const void *data, uint32_t args_offset)
+{
+	if (n_answered < n_due) {
+		const struct wire_request *q = &due[n_answered++];
+
+		if (reply->id != q->id || reply->opcode != q->opcode)
+			fuzz_found("the answer to another request");
+		if (reply->data_bytes > q->data_capacity ||
+		    args_offset != q->args_offset)
+			fuzz_found("op %u: %u bytes of data at %u", q->opcode,
+				   reply->data_bytes, args_offset);
+	} else if (reply->data_bytes > 0) {
+		fuzz_found("a late reply with data");
+	}
+	begin_call();
+	__real_ring_server_complete(server, reply, data, args_offset);
+}
+
+bool __wrap_ring_server_publish(struct ring_server *server)
+{
+	bool wake;
+
+	begin_call();
+	wake = __real_ring_server_publish(server);
+	judge_server(server);
+	return wake;
+}
+
+/* ---- The broker ---- */
+
+enum broker_verdict __real_broker_receive(struct broker *broker,
+					  uint32_t sender, enum broker_port by,
+					  const void *bytes, size_t size_bytes,
+					  uint64_t now_ns,
+					  struct broker_reply *ret);
+enum broker_verdict __wrap_broker_receive(struct broker *broker,
+					  uint32_t sender, enum broker_port by,
+					  const void *bytes, size_t size_bytes,
+					  uint64_t now_ns,
+					  struct broker_reply *ret);
+uint32_t __real_broker_free_some(struct broker *broker, uint32_t sender,
+				 const uint64_t *handles, uint32_t n,
+				 uint64_t now_ns,
+				 struct wire_reply *ret_refusals,
+				 uint32_t *ret_done);
+uint32_t __wrap_broker_free_some(struct broker *broker, uint32_t sender,
+				 const uint64_t *handles, uint32_t n,
+				 uint64_t now_ns,
+				 struct wire_reply *ret_refusals,
+				 uint32_t *ret_done);
+
+static void expect(const struct wire_request *q, enum broker_verdict verdict,
+		   const struct broker_reply *reply)
+{
+	if (verdict == BROKER_LATER) {
+		assert(n_late < RING_CQ_ENTRIES);
+		late[n_late++] = q->id;
+	} else if (verdict == BROKER_REPLY && !reply->quiet) {
+		due[n_due++] = *q;
+	}
+	if (verdict == BROKER_REPLY && q->opcode == WIRE_OP_CREATE &&
+	    reply->head.status == 0)
+		learn(*(const uint64_t *)(const void *)reply->data);
+}
+
+enum broker_verdict __wrap_broker_receive(struct broker *broker,
+					  uint32_t sender, enum broker_port by,
+					  const void *bytes, size_t size_bytes,
+					  uint64_t now_ns,
+					  struct broker_reply *ret)
+{
+	enum broker_verdict verdict;
+	struct wire_request q;
+
+	verdict = __real_broker_receive(broker, sender, by, bytes, size_bytes,
+					now_ns, ret);
+	if (by != BROKER_PORT_RING)
+		return verdict;
+	memcpy(&q, bytes, sizeof(q));
+	if (!lied && q.id != requests_done)
+		fuzz_found("request %ju was executed instead of %ju",
+			   (uintmax_t)q.id, (uintmax_t)requests_done);
+	requests_done++;
+	expect(&q, verdict, ret);
+	return verdict;
+}
+
+uint32_t __wrap_broker_free_some(struct broker *broker, uint32_t sender,
+				 const uint64_t *handles, uint32_t n,
+				 uint64_t now_ns,
+				 struct wire_reply *ret_refusals,
+				 uint32_t *ret_done)
+{
+	uint32_t refused = __real_broker_free_some(
+		broker, sender, handles, n, now_ns, ret_refusals, ret_done);
+
+	for (uint32_t i = 0; !lied && i < *ret_done; i++)
+		if (frees_done + i >= frees_sent ||
+		    handles[i] != frees[frees_done + i])
+			fuzz_found("free %u is not what was put in",
+				   frees_done + i);
+	frees_done += *ret_done;
+	return refused;
+}
+
+/* ---- The turns ---- */
+
+/* Inside the gate. */
+static void hand_over_late(void)
 {
 	static struct inproc_reply reply;
 
-	for (uint32_t i = 0; i < n_late;) {
-		if (!inproc_take_reply(world, session, late[i].id, &reply)) {
+	for (uint32_t i = 0; i < n_late && port->late_count < PORT_LATE;) {
+		if (!inproc_take_reply(world, session, late[i], &reply)) {
 			i++;
 			continue;
 		}
-		answer(&late[i], &reply, true);
+		port->sink.take(&port->sink,
+				&(struct broker_reply){ .client = session,
+							.port = reply.port,
+							.quiet = reply.quiet,
+							.head = reply.head });
 		late[i] = late[--n_late];
 	}
 }
 
-/* One piece of work; false: there is none, or the client has ended. */
-static bool serve_one(void)
+/* In place of daemon/engine.c. */
+bool engine_try_settle_locked(struct engine *which, uint64_t now_ns,
+			      struct engine_rest *ret_rest)
 {
-	static struct ring_work work;
-	enum ring_take what;
-
-	begin_call();
-	what = n_late < LATE_MAX ? ring_server_take(&server, &work) :
-				   RING_TAKE_NONE;
-	judge_server();
-	switch (what) {
-	case RING_TAKE_REQUEST:
-		serve_request(&work);
-		return alive;
-	case RING_TAKE_FREES:
-		serve_frees(&work);
-		return true;
-	case RING_TAKE_FAULT:
-		if (!lied)
-			fuzz_found("an honest client: %s", work.fault);
-		end_client();
-		return false;
-	case RING_TAKE_NONE:
-	case RING_TAKE_NO_ROOM:
-		break;
-	}
-	return false;
+	assert(which == &engine);
+	(void)now_ns;
+	inproc_pump_all(world);
+	hand_over_late();
+	*ret_rest = (struct engine_rest){ 0 };
+	return true;
 }
 
-static void serve(void)
+struct engine_rest engine_pump(struct engine *which, uint64_t now_ns)
 {
-	for (int i = 0; i < PIECES_MAX && serve_one(); i++)
-		;
-	if (!alive)
-		return;
-	serve_late();
-	begin_call();
-	ring_server_publish(&server);
-	judge_server();
+	assert(which == &engine);
+	(void)now_ns;
+	inproc_pump_all(world);
+	return (struct engine_rest){ 0 };
+}
+
+static bool serve(void)
+{
+	enum port_served served;
+	uint32_t done = 0;
+
+	n_due = n_answered = 0;
+	served = port_serve(port, &bench, inproc_now_ns(world), &done);
+	fuzz_judged += done;
+	if (served == PORT_FAULT) {
+		if (!lied && port->cause)
+			fuzz_found("an honest client: %s", port->cause);
+		end_client();
+		return false;
+	}
+	if (n_answered < n_due)
+		fuzz_found("request %ju was not answered",
+			   (uintmax_t)due[n_answered].id);
+	inproc_pump_all(world);
+	engine_lock(&engine);
+	hand_over_late();
+	engine_unlock(&engine);
+	port_serve_late(port, &bench);
+	judge_server(&port->server);
+	return served == PORT_BUSY;
+}
+
+/* All that is left, and a client that reads its answers. */
+static void serve_out(void)
+{
+	tape_left = 0;
+	ring_client_publish(&client);
+	do
+		reap(UINT8_MAX);
+	while (serve());
+	if (alive && !lied &&
+	    (requests_done != requests_sent || frees_done != frees_sent))
+		fuzz_found("%ju requests and %u frees were never executed",
+			   (uintmax_t)(requests_sent - requests_done),
+			   frees_sent - frees_done);
 }
 
 static void park(uint8_t a)
 {
 	begin_call();
-	if (ring_server_park(&server, a & 1)) {
+	if (ring_server_park(&port->server, a & 1)) {
 		begin_call();
-		ring_server_unpark(&server);
+		ring_server_unpark(&port->server);
 	}
-	judge_server();
+	judge_server(&port->server);
 }
 
 /* ---- Steps ---- */
@@ -539,11 +708,7 @@ static void do_step(const uint8_t *r)
 		submit(r[1], r[2], r[3]);
 		return;
 	case STEP_FREE:
-		for (uint32_t i = 0; i <= r[1] % 8u; i++)
-			frees_sent += ring_client_free(
-					      &client,
-					      known_at((uint8_t)(r[2] + i))) >=
-				      0;
+		free_some(r[1], r[2]);
 		return;
 	case STEP_PUBLISH:
 		ring_client_publish(&client);
@@ -577,7 +742,7 @@ static void do_step(const uint8_t *r)
 		park(r[1]);
 	else {
 		begin_call();
-		ring_server_fq_expired(&server);
+		ring_server_fq_expired(&port->server);
 	}
 	tape_left = 0;
 }
@@ -595,11 +760,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size_bytes)
 			record[k] = read_u8(&input);
 		do_step(record);
 	}
-	if (alive) {
-		tape_left = 0;
-		serve();
-	}
+	if (alive)
+		serve_out();
 	end_client();
+	port_free(port);
 	judge_world();
 	return 0;
 }

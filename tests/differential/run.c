@@ -474,9 +474,8 @@ void run_free(struct run *run, int client, const uint64_t *handles,
 	if (run->trace)
 		fprintf(stderr, "%ju: client %d frees %u\n", (uintmax_t)run->op,
 			client, count);
-	refused = broker_free(inproc_broker(run->world),
-			      run->model->clients[client].id, handles, count,
-			      inproc_now_ns(run->world), refusals);
+	refused = inproc_free_each(run->world, run->model->clients[client].id,
+				   handles, count, refusals);
 	for (uint32_t i = 0; i < count; i++)
 		next += follow_free(run, client, handles[i],
 				    next < refused ? &refusals[next] : NULL);

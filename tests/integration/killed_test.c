@@ -592,9 +592,8 @@ static void tell_lists(struct story *s)
 					      0));
 		else
 			STEP(s, "free_queue",
-			     refused = broker_free(inproc_broker(s->world),
-						   one->client, made, N, 1,
-						   refusals));
+			     refused = inproc_free_each(s->world, one->client,
+							made, N, refusals));
 		assert_int_equal(refused, 0);
 		for (uint64_t i = 0; i < CONTEXTS; i++)
 			STEP(s, "progress_list",

@@ -54,7 +54,8 @@ struct word_page {
 };
 
 struct inproc {
-	struct broker broker;
+	struct broker *broker; /* own, unless the configuration names one */
+	struct broker own;
 	struct test_pages pages;
 	struct random entropy;
 	struct random random; /* of order and delays */
@@ -185,7 +186,7 @@ void inproc_store_word(struct inproc *world, uint32_t client, uint32_t word,
 
 void inproc_ring_bell(struct inproc *world, uint32_t client)
 {
-	broker_progressed(&world->broker, client);
+	broker_progressed(world->broker, client);
 	if (world->by_itself)
 		inproc_pump_all(world);
 }
@@ -228,20 +229,20 @@ static int start_broker(struct inproc *world, void *start, uint64_t size_bytes)
 			.backend = checking_backend(world->backends[i]),
 		};
 	if (start)
-		return broker_adopt(&world->broker, &pages, start, size_bytes,
+		return broker_adopt(world->broker, &pages, start, size_bytes,
 				    &entropy, &config, adapters,
 				    INPROC_ADAPTERS);
-	return broker_init(&world->broker, &pages, &entropy, &config, adapters,
+	return broker_init(world->broker, &pages, &entropy, &config, adapters,
 			   INPROC_ADAPTERS);
 }
 
 void inproc_move(struct inproc *world)
 {
-	uint64_t size_bytes = world->broker.env.region.head->size_bytes;
+	uint64_t size_bytes = world->broker->env.region.head->size_bytes;
 	void *start = test_pages_move(&world->pages, world->pages.start);
 	int r;
 
-	memset(&world->broker, 0xa5, sizeof(world->broker));
+	memset(world->broker, 0xa5, sizeof(*world->broker));
 	r = start_broker(world, start, size_bytes);
 	if (r != 0)
 		broken("broker_adopt: %s", strerror(-r));
@@ -255,11 +256,11 @@ int inproc_take_over(struct inproc *world)
 	int r;
 
 	world->pages.recovered = true;
-	memset(&world->broker, 0xa5, sizeof(world->broker));
+	memset(world->broker, 0xa5, sizeof(*world->broker));
 	r = start_broker(world, head, head->size_bytes);
 	if (r != 0)
 		broken("broker_adopt: %s", strerror(-r));
-	return broker_recover(&world->broker, &scratch);
+	return broker_recover(world->broker, &scratch);
 }
 
 static void remember_client(struct inproc *world, uint32_t id);
@@ -295,7 +296,7 @@ static void take_inventory(struct inproc *world)
 
 	for (uint32_t i = 0; i < INPROC_ADAPTERS; i++)
 		checking_reconcile_begin(world->backends[i]);
-	broker_inventory(&world->broker, &visitor);
+	broker_inventory(world->broker, &visitor);
 	for (uint32_t i = 0; i < INPROC_ADAPTERS; i++)
 		checking_reconcile_end(world->backends[i]);
 }
@@ -339,17 +340,17 @@ static struct unheard find_unheard(struct inproc *world)
 						   count_unheard,
 						   ignore_opening };
 
-	broker_inventory(&world->broker, &visitor);
+	broker_inventory(world->broker, &visitor);
 	return unheard;
 }
 
 /* Those that the broker has and nobody else does, and the other way round. */
 static void compare_clients(struct inproc *world)
 {
-	const struct region *region = &world->broker.env.region;
+	const struct region *region = &world->broker->env.region;
 	uint32_t id = 0, i;
 
-	while ((id = broker_next_client(&world->broker, id)) != 0) {
+	while ((id = broker_next_client(world->broker, id)) != 0) {
 		for (i = 0; i < world->n_clients; i++)
 			if (world->clients[i].id == id)
 				break;
@@ -361,7 +362,7 @@ static void compare_clients(struct inproc *world)
 		    world->clients[i].serial <= world->known_serials)
 			continue;
 		world->clients[i].alive = false;
-		broker_disconnect(&world->broker, id, world->now_ns, NULL);
+		broker_disconnect(world->broker, id, world->now_ns, NULL);
 	}
 	for (i = 0; i < world->n_clients; i++) {
 		struct client *client = &world->clients[i];
@@ -422,6 +423,8 @@ struct inproc *inproc_try_new(const struct inproc_config *config,
 		world->config = *config;
 	else
 		inproc_config_default(&world->config);
+	world->broker = world->config.broker ? world->config.broker :
+					       &world->own;
 	world->random.state = world->config.seed;
 	world->entropy.state = ~world->config.seed;
 	world->by_itself = true;
@@ -456,7 +459,7 @@ static void require_empty(struct inproc *world)
 {
 	struct wire_status s;
 
-	broker_status(&world->broker, &s);
+	broker_status(world->broker, &s);
 	if (s.clients || s.clients_ending || s.devices || s.resources ||
 	    s.allocations || s.handles || s.objects || s.tokens || s.stores ||
 	    s.bytes || s.releases_pending)
@@ -488,13 +491,13 @@ void inproc_free(struct inproc *world)
 	require_empty(world);
 	for (uint32_t i = 0; i < world->n_late; i++)
 		free(world->late[i]);
-	broker_deinit(&world->broker);
+	broker_deinit(world->broker);
 	free_parts(world);
 }
 
 struct broker *inproc_broker(struct inproc *world)
 {
-	return &world->broker;
+	return world->broker;
 }
 
 struct test_pages *inproc_pages(struct inproc *world)
@@ -535,7 +538,7 @@ static void compare_totals(struct inproc *world)
 		       (uintmax_t)unheard.allocations,
 		       (uintmax_t)world->unheard);
 	world->unheard = unheard.allocations;
-	broker_status(&world->broker, &status);
+	broker_status(world->broker, &status);
 	if (status.stores < stores ||
 	    status.stores > stores + unheard.allocations ||
 	    status.bytes != bytes + unheard.bytes)
@@ -552,8 +555,7 @@ void inproc_check(struct inproc *world)
 	struct pages scratch = test_pages_interface(&scratch_pages);
 	char message[512] = "";
 
-	if (check_state(&world->broker, &scratch, message, sizeof(message)) !=
-	    0)
+	if (check_state(world->broker, &scratch, message, sizeof(message)) != 0)
 		broken("region check: %s", message);
 	compare_totals(world);
 }
@@ -603,7 +605,7 @@ int inproc_connect(struct inproc *world, const struct peer *peer,
 	uint32_t id = 0;
 	int r;
 
-	r = broker_connect(&world->broker, peer ? peer : &usual, world->now_ns,
+	r = broker_connect(world->broker, peer ? peer : &usual, world->now_ns,
 			   &id, &reason);
 	if (ret_reason)
 		*ret_reason = reason;
@@ -631,7 +633,7 @@ void inproc_kill(struct inproc *world, uint32_t id)
 	/* Death may come between the end of a wait and its reply. */
 	if (world->mode == INPROC_RELEASES_RANDOM) {
 		step_jobs(world);
-		broker_tick(&world->broker, world->now_ns,
+		broker_tick(world->broker, world->now_ns,
 			    world->config.tick_budget);
 	}
 	client->alive = false;
@@ -641,7 +643,7 @@ void inproc_kill(struct inproc *world, uint32_t id)
 		free(world->late[i]);
 		forget_late(world, i);
 	}
-	broker_disconnect(&world->broker, id, world->now_ns, NULL);
+	broker_disconnect(world->broker, id, world->now_ns, NULL);
 	collect_replies(world);
 	if (world->by_itself)
 		inproc_pump_all(world);
@@ -707,7 +709,7 @@ static bool take_jobs(struct inproc *world)
 {
 	bool any = false;
 
-	while (broker_next_release(&world->broker, spare_release(world))) {
+	while (broker_next_release(world->broker, spare_release(world))) {
 		struct release *next = world->spare;
 
 		world->spare = NULL;
@@ -746,7 +748,7 @@ static void end_job(struct inproc *world, uint32_t at)
 	world->jobs[at] = world->jobs[--world->n_jobs];
 	checking_destroy_end(world->backends[job.release->adapter],
 			     args->client);
-	broker_release_done(&world->broker, args->client, job.status,
+	broker_release_done(world->broker, args->client, job.status,
 			    args->resource, world->now_ns);
 	free(job.release);
 }
@@ -811,7 +813,7 @@ static bool collect_replies(struct inproc *world)
 	struct broker_reply reply;
 	bool any = false;
 
-	while (broker_next_reply(&world->broker, &reply)) {
+	while (broker_next_reply(world->broker, &reply)) {
 		struct late *late = malloc(sizeof(*late));
 
 		assert(late);
@@ -849,7 +851,7 @@ static bool collect_obituaries(struct inproc *world)
 	struct obituary obituary;
 	bool any = false;
 
-	while (broker_next_obituary(&world->broker, &obituary)) {
+	while (broker_next_obituary(world->broker, &obituary)) {
 		struct client *client = find_client(world, obituary.client);
 
 		judge_obituary(world, client);
@@ -865,7 +867,7 @@ bool inproc_pump(struct inproc *world)
 	bool any;
 
 	world->now_ns += 1000;
-	any = broker_tick(&world->broker, world->now_ns,
+	any = broker_tick(world->broker, world->now_ns,
 			  world->config.tick_budget);
 	any |= take_jobs(world);
 	any |= step_jobs(world);
@@ -893,7 +895,7 @@ enum broker_verdict inproc_send_bytes(struct inproc *world, uint32_t id,
 
 	if (!inproc_alive(world, id))
 		broken("request of client %u, which has gone", id);
-	verdict = broker_receive(&world->broker, id, world->port, bytes,
+	verdict = broker_receive(world->broker, id, world->port, bytes,
 				 size_bytes, world->now_ns, &reply);
 	if (verdict != BROKER_LATER) {
 		copy_reply(world, &reply, ret ? ret : &copy);
@@ -964,6 +966,19 @@ int inproc_call(struct inproc *world, uint32_t client,
 				       head->opcode);
 	}
 	return reply->head.status;
+}
+
+uint32_t inproc_free_each(struct inproc *world, uint32_t client,
+			  const uint64_t *handles, uint32_t count,
+			  struct wire_reply *ret_refusals)
+{
+	uint32_t refused = 0, done;
+
+	for (; count > 0; handles += done, count -= done)
+		refused += broker_free_some(world->broker, client, handles,
+					    count, world->now_ns,
+					    &ret_refusals[refused], &done);
+	return refused;
 }
 
 void inproc_while_waiting(struct inproc *world, void (*turn)(void *context),

@@ -46,6 +46,7 @@ struct inproc_config {
 	uint32_t tick_budget; /* slots for each broker_tick */
 	bool memfds; /* stores can be mapped */
 	bool no_test_events; /* as in a daemon that is not for tests */
+	struct broker *broker; /* where it is to lie, or NULL */
 	/* The n-th commit or reserve within broker_init fails; 0: none. */
 	uint64_t fail_init_commit;
 	uint64_t fail_init_reserve;
@@ -185,6 +186,12 @@ bool inproc_take_reply(struct inproc *world, uint32_t client, uint64_t id,
 int inproc_call(struct inproc *world, uint32_t client,
 		const struct wire_request *head, const void *args,
 		size_t args_bytes, struct inproc_reply *ret);
+
+/* Destroys each of the handles alone, as a free queue does, and does not pump:
+ * how many are refused, each with one reply. */
+uint32_t inproc_free_each(struct inproc *world, uint32_t client,
+			  const uint64_t *handles, uint32_t count,
+			  struct wire_reply *ret_refusals);
 
 /* HELLO, with what a good client says. */
 int inproc_hello(struct inproc *world, uint32_t client);
