@@ -57,7 +57,7 @@ struct outcome adapter_open(struct env *env, uint32_t session,
 	for (uint32_t i = 0; i < env->n_adapters; i++)
 		opens += s->adapter_opens[i];
 	if (opens >= ADAPTER_OPENS_PER_CLIENT_MAX)
-		return refuse(-EDQUOT, TENURE_REASON_CLIENT_HANDLES);
+		return refuse(-EDQUOT, TENURE_REASON_CLIENT_ADAPTERS);
 	outcome = session_slot_afford(env, session);
 	if (outcome.status != 0)
 		return outcome;

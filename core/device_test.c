@@ -57,7 +57,7 @@ static void opens_and_devices_are_limited(void **state)
 						   &adapter),
 				 0);
 	assert_unchanged(s, seat_adapter_open(s, "other", &adapter), -EDQUOT,
-			 TENURE_REASON_CLIENT_HANDLES);
+			 TENURE_REASON_CLIENT_ADAPTERS);
 	for (int i = 1; i < DEVICES_PER_CLIENT_MAX; i++)
 		assert_int_equal(seat_device_create(s, adapter, &device), 0);
 	assert_unchanged(s, seat_device_create(s, adapter, &device), -EDQUOT,

@@ -181,9 +181,8 @@ static const char *client_limit_sentence(enum tenure_reason reason)
 		return "this client's limit on bytes is reached ([client] "
 		       "bytes of tenured.conf)";
 	case TENURE_REASON_CLIENT_HANDLES:
-		return "this client's limit on handles ([client] handles of "
-		       "tenured.conf), or on opens of adapters (1024), is "
-		       "reached";
+		return "this client's limit on handles is reached ([client] "
+		       "handles of tenured.conf)";
 	case TENURE_REASON_CLIENT_TOKENS:
 		return "this client's limit on share tokens is reached "
 		       "([client] tokens of tenured.conf)";
@@ -208,6 +207,9 @@ static const char *client_limit_sentence(enum tenure_reason reason)
 		       "several contexts at a time";
 	case TENURE_REASON_CLIENT_FENCE_WAITS:
 		return "this client has too many waits for one fence open";
+	case TENURE_REASON_CLIENT_ADAPTERS:
+		return "this client has 1024 opens of adapters, the most there "
+		       "can be: close each as often as it was opened";
 	case TENURE_REASON_CLIENT_DEVICES:
 		return "this client has 256 devices, the most there can be: "
 		       "destroy some";

@@ -269,7 +269,7 @@ static void judge_adapter_open(const struct model *m, int client,
 		model_refuse(ret, -ENODEV, TENURE_REASON_ADAPTER_STOPPED);
 	else if (model_count(m, client, MODEL_ADAPTER) >=
 		 ADAPTER_OPENS_PER_CLIENT_MAX)
-		model_refuse(ret, -EDQUOT, TENURE_REASON_CLIENT_HANDLES);
+		model_refuse(ret, -EDQUOT, TENURE_REASON_CLIENT_ADAPTERS);
 	else
 		model_judge_cost(m, client, &cost, ret);
 }

@@ -159,7 +159,7 @@ int tenure_stat(struct tenure *connection, struct tenure_stat *ret_stat);
 /*
  * Opens a kind of memory by name; NULL means "system" (pages of memfds). Opens
  * are counted: each needs its close (H25). -ENODEV: no such adapter, or it has
- * stopped (H28); -EDQUOT: a limit.
+ * stopped (H28); -EDQUOT: 1024 opens of one connection, or another limit.
  */
 int tenure_adapter_open(struct tenure *connection, const char *name,
 			struct tenure_adapter *ret_adapter);
