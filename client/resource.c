@@ -53,6 +53,7 @@ struct cradle {
 	struct ledger_group *group; /* NULL: nothing */
 	unsigned int count;
 	size_t private_bytes;
+	bool is_new; /* the resource is born, too */
 	/* What they are born into was known when the request was sent. */
 	bool device_known, resource_known;
 };
@@ -63,7 +64,7 @@ struct cradle {
  * mapped; without a ring it is, because a free then needs its device.
  */
 static int cradle_init(struct tenure *connection, struct cradle *cradle,
-		       uint64_t device, uint64_t resource, bool is_grouped)
+		       uint64_t device, uint64_t resource)
 {
 	unsigned int count = cradle->count;
 
@@ -71,7 +72,7 @@ static int cradle_init(struct tenure *connection, struct cradle *cradle,
 	cradle->resource_known =
 		resource != 0 &&
 		ledger_knows_resource(&connection->ledger, resource);
-	if (!is_grouped && connection->ringside)
+	if (!cradle->is_new && resource == 0 && connection->ringside)
 		return 0;
 	cradle->group = ledger_group_new(count <= LIST_ENTRIES_MAX ? count : 0);
 	if (!cradle->group)
@@ -94,6 +95,25 @@ static bool is_stillborn(const struct tenure *connection,
 }
 
 /*
+ * Whether the handles can be those of newborn: with one that the library has
+ * already, the end of the one would unmap the other. (Handles of a group are
+ * looked at when it is published. One that a device owns is known once it is
+ * mapped: nothing can be unmapped before.)
+ */
+static bool are_new(const struct tenure *connection,
+		    const struct cradle *cradle, uint64_t resource,
+		    const uint64_t *handles)
+{
+	const struct ledger *ledger = &connection->ledger;
+
+	for (unsigned int i = 0; !cradle->group && i < cradle->count; i++)
+		if (handles[i] == 0 || ledger_allocation(ledger, handles[i]))
+			return false;
+	return !cradle->is_new ||
+	       (resource != 0 && !ledger_knows_resource(ledger, resource));
+}
+
+/*
  * Checks what came into being and enters it. The data begins with the handles
  * and continues with private_bytes of private data.
  */
@@ -106,7 +126,8 @@ static int note_birth(struct tenure *connection, const struct call *call,
 
 	if (count > LIST_ENTRIES_MAX || call->reply.count != count ||
 	    call->reply.data_bytes !=
-		    count * sizeof(*handles) + cradle->private_bytes)
+		    count * sizeof(*handles) + cradle->private_bytes ||
+	    !are_new(connection, cradle, resource, handles))
 		return connection_distrust_locked(connection);
 	if (!cradle->group)
 		return 0;
@@ -136,7 +157,7 @@ int create_locked(struct tenure *connection, const struct creation *creation,
 		},
 		.args = connection->args,
 	};
-	struct cradle cradle = { .count = creation->count };
+	struct cradle cradle = { .count = creation->count, .is_new = is_new };
 	uint64_t resource;
 	int status;
 
@@ -144,15 +165,12 @@ int create_locked(struct tenure *connection, const struct creation *creation,
 	if (status == 0)
 		status = cradle_init(connection, &cradle,
 				     creation->device.value,
-				     creation->resource.value,
-				     is_new || creation->resource.value != 0);
+				     creation->resource.value);
 	if (status < 0)
 		return status;
 	call.args_bytes = put_creation(connection->args, creation);
 	status = connection_call_locked(connection, &call);
 	resource = is_new ? call.reply.value[0] : creation->resource.value;
-	if (status == 0 && is_new && resource == 0)
-		status = connection_distrust_locked(connection);
 	if (status == 0)
 		status = note_birth(connection, &call, &cradle, resource);
 	if (status < 0) {
@@ -326,18 +344,16 @@ int open_locked(struct tenure *connection,
 	struct cradle cradle = {
 		.count = opening->count,
 		.private_bytes = opening->private_bytes,
+		.is_new = true,
 	};
 	size_t handles_bytes = opening->count * sizeof(uint64_t);
 	int status;
 
-	status = cradle_init(connection, &cradle, opening->device.value, 0,
-			     true);
+	status = cradle_init(connection, &cradle, opening->device.value, 0);
 	if (status < 0)
 		return status;
 	put_token(&call.request, opening->token);
 	status = connection_call_locked(connection, &call);
-	if (status == 0 && call.reply.value[0] == 0)
-		status = connection_distrust_locked(connection);
 	if (status == 0)
 		status = note_birth(connection, &call, &cradle,
 				    call.reply.value[0]);

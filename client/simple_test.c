@@ -124,6 +124,87 @@ static void test_refusals_are_undone(void **state)
 	world_close(&w);
 }
 
+static int allocation_again(void *context, struct exchange *x)
+{
+	const struct tenure_memory *first = context;
+
+	*(uint64_t *)x->data = first->allocation.value;
+	return 0;
+}
+
+static int resource_again(void *context, struct exchange *x)
+{
+	const struct tenure_memory *first = context;
+
+	x->reply.value[0] = first->resource.value;
+	return 0;
+}
+
+/* In the answer to the next request, or to one behind it. */
+static void lie_about(struct world *w, struct tenure_memory *first,
+		      unsigned int behind,
+		      int (*lie)(void *context, struct exchange *x))
+{
+	pthread_mutex_lock(&w->fake->lock);
+	world_lie(w, lie);
+	w->fake->lie_context = first;
+	w->fake->lie_at += behind;
+	pthread_mutex_unlock(&w->fake->lock);
+}
+
+/* What the connection has can be used until it is closed. */
+static void expect_distrust(struct world *w, struct tenure_memory *first,
+			    int status)
+{
+	assert_int_equal(status, -EPROTO);
+	assert_int_equal(world_reason(), TENURE_REASON_DAEMON_PROTOCOL);
+	memset(first->pointer, 1, first->size);
+	world_close(w);
+}
+
+static void open_world(struct world *w, bool ring)
+{
+	if (ring)
+		world_open_ring(w);
+	else
+		world_open(w);
+}
+
+/* A free of the one would unmap the other. */
+static void check_handles_given_twice(bool ring)
+{
+	struct tenure_memory first, second;
+	struct tenure_token token;
+	struct world w;
+
+	open_world(&w, ring);
+	assert_int_equal(tenure_alloc(w.connection, 1, &first), 0);
+	lie_about(&w, &first, 0, allocation_again);
+	expect_distrust(&w, &first, tenure_alloc(w.connection, 1, &second));
+
+	open_world(&w, ring);
+	assert_int_equal(tenure_alloc_shared(w.connection, 1, &first), 0);
+	lie_about(&w, &first, 0, resource_again);
+	expect_distrust(&w, &first,
+			tenure_alloc_shared(w.connection, 1, &second));
+
+	open_world(&w, ring);
+	assert_int_equal(tenure_alloc_shared(w.connection, 1, &first), 0);
+	assert_int_equal(tenure_share(w.connection, &first, TENURE_RIGHT_READ,
+				      &token),
+			 0);
+	lie_about(&w, &first, 1, resource_again); /* behind the query */
+	expect_distrust(&w, &first,
+			tenure_open_shared(w.connection, &token, &second));
+}
+
+static void test_handles_given_twice(void **state)
+{
+	(void)state;
+	check_handles_given_twice(false);
+	check_handles_given_twice(true);
+}
+
 static void test_arguments(void **state)
 {
 	struct tenure_memory memory = { 0 };
@@ -154,6 +235,7 @@ int main(void)
 		cmocka_unit_test(test_share_and_open),
 		cmocka_unit_test(test_private_is_not_shared),
 		cmocka_unit_test(test_refusals_are_undone),
+		cmocka_unit_test(test_handles_given_twice),
 		cmocka_unit_test(test_arguments),
 	};
 
