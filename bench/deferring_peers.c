@@ -33,7 +33,7 @@
 #include <sys/mman.h>
 #include <urcu/urcu-memb.h>
 
-enum { PASS = 1 << 20, USAGE = 64, AHEAD = 24 };
+enum { PASS = 1 << 20, USAGE = 64, AHEAD = TENURE_PREFETCH_AHEAD };
 
 enum { OBJECT_FREE, OBJECT_LIVE, OBJECT_DYING };
 

@@ -13,7 +13,7 @@
 #include "bench/clock.h"
 #include "bench/world.h"
 
-enum { BLOCK = 1024, AHEAD = 24, HOT = 16 };
+enum { BLOCK = 1024, AHEAD = PREFETCH_AHEAD, HOT = 16 };
 
 static const double HOT_TARGET_NS = 2, RANDOM_TARGET = 1.3;
 

@@ -23,7 +23,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { AHEAD = 24 };
+enum { AHEAD = PREFETCH_AHEAD };
 
 static const double S2_TARGET = 2;
 

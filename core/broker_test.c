@@ -531,6 +531,43 @@ static void slots_that_are_used_up(void **state)
 	inproc_free(s.world);
 }
 
+/* A client's devices have a segment each, and so has the client. */
+static void memory_of_the_table_goes_in_a_quiet_turn(void **state)
+{
+	struct inproc_config config;
+	const struct test_pages *pages;
+	uint64_t handle;
+	struct seat s[2];
+
+	(void)state;
+	inproc_config_default(&config);
+	config.memfds = false;
+	s[0].world = inproc_new(&config);
+	pages = inproc_pages(s[0].world);
+	for (int i = 0; i < 2; i++) {
+		seat_take(&s[i], s[0].world);
+		for (int n = 1; n < DEVICES_PER_CLIENT_MAX; n++) {
+			assert_int_equal(seat_device_create(&s[i], s[i].adapter,
+							    &s[i].device),
+					 0);
+			assert_int_equal(
+				seat_create(&s[i], 0, 0, 1, NULL, &handle), 0);
+		}
+	}
+	assert_int_equal(pages->cleared_bytes, 0);
+	for (int i = 0; i < 2; i++)
+		inproc_kill(s[i].world, s[i].client);
+	inproc_pump_all(s[0].world);
+	assert_true(pages->cleared_bytes >=
+		    (2 * DEVICES_PER_CLIENT_MAX - DEPOT_KEEP) *
+			    SEGMENT_SLOTS * sizeof(struct slot));
+	assert_int_equal(
+		table_depot_count(&inproc_broker(s[0].world)->env.region),
+		DEPOT_KEEP);
+	inproc_check(s[0].world);
+	inproc_free(s[0].world);
+}
+
 #define seated(test) \
 	cmocka_unit_test_setup_teardown(test, seat_set_up, seat_tear_down)
 
@@ -553,6 +590,7 @@ int main(void)
 		cmocka_unit_test(init_without_memory),
 		cmocka_unit_test(init_with_a_configuration_that_cannot_be),
 		cmocka_unit_test(slots_that_are_used_up),
+		cmocka_unit_test(memory_of_the_table_goes_in_a_quiet_turn),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

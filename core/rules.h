@@ -60,8 +60,9 @@ void rules_destroy(const struct region *region, uint32_t session,
  * Lists of handles are judged in blocks: what the entries of the next block
  * name is put down, and its lines are asked for, while this one is judged.
  * Two small loops, since one that does both has more values than registers.
+ * They are one to two blocks ahead: PREFETCH_AHEAD, as a mean.
  */
-enum { RULES_BLOCK = 16 };
+enum { RULES_BLOCK = (2 * PREFETCH_AHEAD + 2) / 3 };
 
 /*
  * The slots of entries from to to, by their positions; 0 for one that does not

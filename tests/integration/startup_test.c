@@ -10,6 +10,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -246,6 +247,26 @@ static void a_file_in_the_place_of_the_socket(void **state)
 			 EX_CANTCREAT);
 }
 
+/* ---- Pages ---- */
+
+/* A process may be denied huge pages, and so may what it starts. */
+static void a_kernel_without_huge_pages_is_announced(void **state)
+{
+	static const char path[] = "/sys/kernel/mm/transparent_hugepage/"
+				   "enabled";
+	struct daemon_process *daemon;
+
+	(void)state;
+	if (prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0) < 0)
+		skip();
+	daemon = daemon_start(NULL);
+	prctl(PR_SET_THP_DISABLE, 0, 0, 0, 0);
+	assert_true(daemon_logged(daemon, "the kernel gives no huge pages"));
+	/* And what to do. */
+	assert_true(daemon_logged(daemon, path));
+	daemon_stop_clean(daemon);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -257,6 +278,7 @@ int main(void)
 		cmocka_unit_test(second_daemon_on_one_socket),
 		cmocka_unit_test(stale_socket_is_replaced),
 		cmocka_unit_test(a_file_in_the_place_of_the_socket),
+		cmocka_unit_test(a_kernel_without_huge_pages_is_announced),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
