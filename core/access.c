@@ -2,6 +2,13 @@
 /*
  * Access: sharing what exists, and getting at its memory.
  *
+ *	opening rw --share r--> token r --open--> opening r of another
+ *	   |  |                     |                 |  |
+ *	   |  +--- one hold each ---+-----------------+--|----> object
+ *	   |                                             |        |
+ *	   +-- map: place, descriptor rw                 |        v
+ *	                       map: place, descriptor r -+      store
+ *
  * A token is made from an opening and can give at most that opening's rights;
  * it refers to the object, not to the opening, so it outlives the handle it
  * was made from (A40). Only its maker can revoke it, and to anybody else a

@@ -2,6 +2,12 @@
 /*
  * Broker: who gets a ring, and who pays for it.
  *
+ *	RING --> afford --> charged --> made by the caller --> sent
+ *	            | no                    | cannot            |
+ *	            v                       v                   v
+ *	         refused <----- given back, nothing was    the session's end
+ *	                                                   gives it back
+ *
  * A ring is memory of the daemon that a client can write, so it is charged in
  * full, to the client and to its principal, before it is handed out, and given
  * back when the session ends. There is one for each client, and one doorbell
