@@ -57,7 +57,7 @@ static uint64_t next(uint64_t *seed)
 
 /* Few handles, so that they come again; close together, so that they share
  * their places in the table. */
-static void test_against_naive(void **state)
+static void g1_against_naive(void **state)
 {
 	static struct naive naive;
 	struct batch batch = { 0 };
@@ -89,7 +89,41 @@ static void test_against_naive(void **state)
 	batch_deinit(&batch);
 }
 
-static void test_full(void **state)
+static bool no_memory;
+
+void *__real_calloc(size_t n, size_t size);
+void *__wrap_calloc(size_t n, size_t size);
+
+void *__wrap_calloc(size_t n, size_t size)
+{
+	return no_memory ? NULL : __real_calloc(n, size);
+}
+
+static void g2_without_memory(void **state)
+{
+	struct batch batch = { 0 };
+
+	(void)state;
+	no_memory = true;
+	assert_int_equal(batch_reserve(&batch), -ENOMEM);
+	no_memory = false;
+	assert_int_equal(batch_reserve(&batch), 0);
+	no_memory = true;
+	for (int turn = 0; turn < 2; turn++) {
+		assert_int_equal(batch_reserve(&batch), 0);
+		for (uint64_t i = 1; i <= BATCH_MAX; i++)
+			batch_add(&batch, i);
+		assert_int_equal(batch.count, BATCH_MAX);
+		batch_remove(&batch, 7);
+		batch_add(&batch, BATCH_MAX + 1);
+		assert_true(batch_has(&batch, BATCH_MAX + 1));
+		batch_clear(&batch);
+	}
+	no_memory = false;
+	batch_deinit(&batch);
+}
+
+static void g3_full(void **state)
 {
 	struct batch batch = { 0 };
 
@@ -130,8 +164,9 @@ static void test_empty(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_against_naive),
-		cmocka_unit_test(test_full),
+		cmocka_unit_test(g1_against_naive),
+		cmocka_unit_test(g2_without_memory),
+		cmocka_unit_test(g3_full),
 		cmocka_unit_test(test_empty),
 	};
 

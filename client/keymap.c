@@ -64,9 +64,11 @@ static void keymap_grow(struct keymap *map)
 		for (struct keymap_node *node = map->buckets[i]; node;
 		     node = node->next) {
 			if (bucket_of(node->key, n_buckets) == i) {
+				node->link = low;
 				*low = node;
 				low = &node->next;
 			} else {
+				node->link = high;
 				*high = node;
 				high = &node->next;
 			}
@@ -88,20 +90,19 @@ void keymap_insert(struct keymap *map, struct keymap_node *node)
 		keymap_grow(map);
 	bucket = &map->buckets[bucket_of(node->key, map->n_buckets)];
 	node->next = *bucket;
+	node->link = bucket;
+	if (node->next)
+		node->next->link = &node->next;
 	*bucket = node;
 	map->count++;
 }
 
 void keymap_remove(struct keymap *map, struct keymap_node *node)
 {
-	struct keymap_node **link =
-		&map->buckets[bucket_of(node->key, map->n_buckets)];
-
-	while (*link != node) {
-		assert(*link);
-		link = &(*link)->next;
-	}
-	*link = node->next;
+	assert(*node->link == node);
+	*node->link = node->next;
+	if (node->next)
+		node->next->link = node->link;
 	map->count--;
 }
 

@@ -10,7 +10,7 @@
 #include "core/base.h"
 
 struct keymap_node {
-	struct keymap_node *next;
+	struct keymap_node *next, **link; /* what points to it */
 	uint64_t key;
 };
 
@@ -32,7 +32,7 @@ void keymap_deinit(struct keymap *map);
 /* Inserts a node whose key is set. Several may have the same key. */
 void keymap_insert(struct keymap *map, struct keymap_node *node);
 
-/* Takes out a node that is in the map. */
+/* Takes out a node that is in the map. O(1), also of many with one key. */
 void keymap_remove(struct keymap *map, struct keymap_node *node);
 
 /* A node with that key (the one inserted last), or NULL. */

@@ -34,8 +34,9 @@
  *  G2  A publish that fails has changed nothing.
  *  G3  Whatever was published is freed by forget or by deinit, once.
  *  G4  Forgetting costs the number of what is forgotten, not of what is held;
- *      only the last close of an adapter looks at all devices, and the end of
- *      a context at all groups of its device.
+ *      only the last close of an adapter looks at all devices, the end of a
+ *      context at all groups of its device, and that of a device at those of
+ *      all devices that are not known here.
  *  G5  A resource that was published is known, as one of its device, until it
  *      or its device is forgotten; without allocations it costs one empty
  *      group.

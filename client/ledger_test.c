@@ -4,6 +4,7 @@
  */
 #include <fcntl.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -285,6 +286,139 @@ static void test_emptied_again(void **state)
 	ledger_deinit(&ledger);
 }
 
+/* ---- What forgetting looks at (G4) ---- */
+
+/*
+ * Groups with a page each, which cannot be read: whoever looks at one is seen,
+ * once, and goes on.
+ */
+enum { MANY = 600, LOOKS_MAX = 12 };
+
+static uint8_t *rooms;
+static volatile sig_atomic_t looks;
+
+void __real_free(void *block);
+void __wrap_free(void *block);
+void *__real_realloc(void *block, size_t size);
+void *__wrap_realloc(void *block, size_t size);
+
+static bool is_room(const void *address)
+{
+	const uint8_t *at = address;
+
+	return rooms && at >= rooms && at < rooms + (size_t)MANY * PAGE;
+}
+
+void __wrap_free(void *block)
+{
+	if (!is_room(block))
+		__real_free(block);
+}
+
+void *__wrap_realloc(void *block, size_t size)
+{
+	return is_room(block) ? NULL : __real_realloc(block, size);
+}
+
+static void on_look(int signal, siginfo_t *info, void *context)
+{
+	uint8_t *page =
+		(uint8_t *)info->si_addr - (uintptr_t)info->si_addr % PAGE;
+
+	(void)context;
+	if (!is_room(page) ||
+	    mprotect(page, PAGE, PROT_READ | PROT_WRITE) != 0) {
+		sigaction(signal, &(struct sigaction){ .sa_handler = SIG_DFL },
+			  NULL);
+		return;
+	}
+	looks++;
+}
+
+static void rooms_rights(int rights)
+{
+	assert_int_equal(mprotect(rooms, (size_t)MANY * PAGE, rights), 0);
+}
+
+/* Groups of two with handles from 1000 on; of one resource, or of many, or of
+ * none, when it is 0. */
+static void fill_rooms(struct ledger *ledger, uint64_t resource, bool one)
+{
+	memset(rooms, 0, (size_t)MANY * PAGE);
+	for (uint64_t i = 0; i < MANY; i++) {
+		const uint64_t handles[] = { 1000 + 2 * i, 1001 + 2 * i };
+		struct ledger_group *group = (void *)(rooms + i * PAGE);
+
+		group->count = 2;
+		assert_int_equal(ledger_group_publish(ledger, group, DEVICE,
+						      resource && !one ?
+							      resource + i :
+							      resource,
+						      handles),
+				 0);
+	}
+}
+
+static void forget_one(struct ledger *ledger, uint64_t first)
+{
+	ledger_allocation_forget(ledger, first);
+	ledger_allocation_forget(ledger, first + 1);
+}
+
+static void forget_resource(struct ledger *ledger, uint64_t first)
+{
+	ledger_resource_forget(ledger, RESOURCE + (first - 1000) / 2);
+}
+
+static void forget_device(struct ledger *ledger, uint64_t first)
+{
+	(void)first;
+	ledger_device_forget(ledger, DEVICE + 1);
+}
+
+/* One of many, the oldest, the newest or one between them. */
+static void expect_few_looks(void (*forget)(struct ledger *, uint64_t),
+			     uint64_t resource, bool one)
+{
+	static const uint64_t which[] = { 0, MANY / 2, MANY - 1 };
+	struct ledger ledger;
+
+	for (size_t i = 0; i < ARRAY_SIZE(which); i++) {
+		ledger_init(&ledger);
+		add_device(&ledger, DEVICE);
+		add_device(&ledger, DEVICE + 1);
+		add_pair(&ledger, DEVICE + 1, 0, 5000);
+		fill_rooms(&ledger, resource, one);
+		rooms_rights(PROT_NONE);
+		looks = 0;
+		forget(&ledger, 1000 + 2 * which[i]);
+		assert_in_range(looks, 0, LOOKS_MAX);
+		rooms_rights(PROT_READ | PROT_WRITE);
+		ledger_deinit(&ledger);
+	}
+}
+
+static void g4_looks_at_few(void **state)
+{
+	struct sigaction action = { .sa_sigaction = on_look,
+				    .sa_flags = SA_SIGINFO };
+	struct sigaction before;
+
+	(void)state;
+	rooms = mmap(NULL, (size_t)MANY * PAGE, PROT_READ | PROT_WRITE,
+		     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	assert_true(rooms != MAP_FAILED);
+	assert_int_equal(sigaction(SIGSEGV, &action, &before), 0);
+	expect_few_looks(forget_one, 0, false);
+	expect_few_looks(forget_one, RESOURCE, false);
+	expect_few_looks(forget_one, RESOURCE, true);
+	expect_few_looks(forget_resource, RESOURCE, false);
+	expect_few_looks(forget_device, 0, false);
+	assert_int_equal(sigaction(SIGSEGV, &before, NULL), 0);
+	munmap(rooms, (size_t)MANY * PAGE);
+	rooms = NULL;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -296,6 +430,7 @@ int main(void)
 		cmocka_unit_test(test_lies),
 		cmocka_unit_test(test_emptied),
 		cmocka_unit_test(test_emptied_again),
+		cmocka_unit_test(g4_looks_at_few),
 	};
 
 	return cmocka_run_group_tests_name("ledger", tests, NULL, NULL);
