@@ -95,6 +95,7 @@ static void check_free_emptied(bool ring)
 	world_close(&w);
 }
 
+/* A flush settles: ringside G4. */
 static void check_refusals(bool ring)
 {
 	struct tenure_async_refusal got[3] = { 0 };

@@ -4,20 +4,26 @@
  * on; with real sockets, deaths and rings in tests/integration/loop_test.c.
  */
 #include <poll.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
 #include "client/connection.h"
+#include "client/socket.h"
 #include "client/world_test.h"
 
+enum { NOTICES_MAX = 1000 }; /* in one dispatch */
+
 static bool no_eventfd, no_epoll;
+static int notices;
 
 int __real_eventfd(unsigned int count, int flags);
 int __wrap_eventfd(unsigned int count, int flags);
@@ -162,6 +168,85 @@ static int nonsense(void *context, struct exchange *x)
 	return 0;
 }
 
+/* A daemon that always has one more. */
+static int notice_for_ever(void *context, struct exchange *x)
+{
+	struct fake_daemon *fake = context;
+	int status = notice_once(context, x);
+
+	fake->listen = notice_for_ever;
+	if (++notices > NOTICES_MAX)
+		fail_msg("a dispatch goes on as long as there is more");
+	return status;
+}
+
+static void g3_a_flood(void **state)
+{
+	struct world w;
+
+	(void)state;
+	world_open(&w);
+	assert_true(tenure_event_fd(w.connection) >= 0);
+	w.fake->listen = notice_for_ever;
+	w.fake->listen_context = w.fake;
+	for (int i = 0; i < 3; i++) {
+		notices = 0;
+		assert_int_equal(tenure_dispatch(w.connection),
+				 TENURE_EVENT_REMOVED);
+		assert_true(notices > 0);
+	}
+	w.fake->listen = NULL;
+	world_close(&w);
+}
+
+/* Answers hello, and that there is no ring and that notices will come. */
+static void *say_yes(void *context)
+{
+	int fd = *(int *)context;
+	struct wire_request request;
+
+	for (int i = 0; i < 3; i++) {
+		struct wire_reply reply = { .index = WIRE_NO_INDEX };
+
+		if (recv(fd, &request, sizeof(request), 0) <
+		    (ssize_t)sizeof(request))
+			break;
+		reply.opcode = request.opcode;
+		reply.id = request.id;
+		if (request.opcode == WIRE_OP_HELLO)
+			reply.count = WIRE_VERSION_MAX;
+		if (request.opcode == WIRE_OP_RING)
+			reply.status = -EDQUOT;
+		if (send(fd, &reply, sizeof(reply), 0) < 0)
+			break;
+	}
+	return NULL;
+}
+
+/* A real socket whose other end is silent; the alarm ends who waits there. */
+static void g3_a_silent_daemon(void **state)
+{
+	struct transport *transport;
+	struct tenure *connection;
+	pthread_t thread;
+	int fds[2];
+
+	(void)state;
+	assert_int_equal(
+		socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds), 0);
+	assert_int_equal(socket_transport_adopt(fds[0], &transport), 0);
+	assert_int_equal(pthread_create(&thread, NULL, say_yes, &fds[1]), 0);
+	assert_int_equal(connection_new(transport, &connection), 0);
+	assert_true(tenure_event_fd(connection) >= 0);
+	pthread_join(thread, NULL);
+	alarm(20);
+	for (int i = 0; i < 100; i++)
+		assert_int_equal(tenure_dispatch(connection), 0);
+	alarm(0);
+	tenure_disconnect(connection);
+	close(fds[1]);
+}
+
 static void g4_nobody_has_asked(void **state)
 {
 	struct world w;
@@ -282,6 +367,8 @@ int main(void)
 		cmocka_unit_test(g1_removals),
 		cmocka_unit_test(g1_by_the_ring),
 		cmocka_unit_test(g2_death),
+		cmocka_unit_test(g3_a_flood),
+		cmocka_unit_test(g3_a_silent_daemon),
 		cmocka_unit_test(g4_nobody_has_asked),
 		cmocka_unit_test(test_no_room),
 		cmocka_unit_test(test_arguments),

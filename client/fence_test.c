@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Fences: what is sent, and what is judged before; waits (G1, G2) are in
- * tests/rows/library_fences_test.c, with somebody who signals.
+ * Fences: what is sent, and what is judged before; waits are in
+ * tests/rows/library_fences_test.c, too, with somebody who signals.
  */
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,6 +12,8 @@
 
 #include <cmocka.h>
 
+#include "client/connection.h"
+#include "client/socket.h"
 #include "client/world_test.h"
 
 static void test_requests(void **state)
@@ -88,6 +91,107 @@ static void test_arguments(void **state)
 	world_close(&w);
 }
 
+/* A daemon that answers a wait when it is asked to cancel it. */
+struct late_daemon {
+	int fd;
+	bool cancel_first; /* the answer to the cancel comes first */
+	int wait_status;
+	unsigned int pause_us; /* between the two */
+};
+
+static void say(int fd, const struct wire_request *to, int status,
+		uint32_t count)
+{
+	const struct wire_reply reply = {
+		.opcode = to->opcode,
+		.id = to->id,
+		.status = status,
+		.reason = status == -EINVAL ? TENURE_REASON_WAIT_UNKNOWN : 0,
+		.index = WIRE_NO_INDEX,
+		.count = count,
+	};
+
+	send(fd, &reply, sizeof(reply), 0);
+}
+
+static struct wire_request hear(int fd)
+{
+	uint8_t bytes[4096] = { 0 };
+	struct wire_request request = { 0 };
+
+	if (recv(fd, bytes, sizeof(bytes), 0) > 0)
+		memcpy(&request, bytes, sizeof(request));
+	return request;
+}
+
+static void *answer_late(void *context)
+{
+	const struct late_daemon *daemon = context;
+	struct wire_request first = hear(daemon->fd), cancel;
+	int status = daemon->wait_status == 0 ? -EINVAL : 0;
+
+	say(daemon->fd, &first, 0, WIRE_VERSION_MAX);
+	first = hear(daemon->fd); /* a ring */
+	say(daemon->fd, &first, -EDQUOT, 0);
+	first = hear(daemon->fd);
+	cancel = hear(daemon->fd);
+	if (first.opcode != WIRE_OP_FENCE_WAIT ||
+	    cancel.opcode != WIRE_OP_FENCE_WAIT_CANCEL)
+		return NULL;
+	if (daemon->cancel_first)
+		say(daemon->fd, &cancel, status, 0);
+	usleep(daemon->pause_us);
+	say(daemon->fd, &first, daemon->wait_status, 0);
+	if (!daemon->cancel_first)
+		say(daemon->fd, &cancel, status, 0);
+	return NULL;
+}
+
+/* What a wait says whose time is over before such a daemon answers it. */
+static int wait_too_long(struct late_daemon daemon)
+{
+	const struct tenure_fence_value one = { { 99 }, 5 };
+	struct transport *transport;
+	struct tenure *t;
+	pthread_t thread;
+	int fds[2], status;
+
+	assert_int_equal(
+		socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds), 0);
+	daemon.fd = fds[1];
+	assert_int_equal(socket_transport_adopt(fds[0], &transport), 0);
+	assert_int_equal(pthread_create(&thread, NULL, answer_late, &daemon),
+			 0);
+	assert_int_equal(connection_new(transport, &t), 0);
+	status = tenure_fence_wait(t, (struct tenure_device){ 7 }, &one, 1, 0,
+				   1, NULL);
+	pthread_join(thread, NULL);
+	tenure_disconnect(t);
+	close(fds[1]);
+	return status;
+}
+
+static void g1_a_success_that_comes_late(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 4; i++)
+		assert_int_equal(wait_too_long((struct late_daemon){
+					 .cancel_first = i & 1,
+					 .pause_us = i & 2 ? 20000 : 0 }),
+				 0);
+}
+
+static void g2_one_that_never_comes(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 4; i++)
+		assert_int_equal(wait_too_long((struct late_daemon){
+					 .wait_status = -ECANCELED,
+					 .cancel_first = i & 1,
+					 .pause_us = i & 2 ? 20000 : 0 }),
+				 -ETIMEDOUT);
+}
+
 /* What a daemon could say by a descriptor. */
 static void expect_result(const void *word, size_t size, int status,
 			  enum tenure_reason reason)
@@ -160,6 +264,8 @@ static void g4_no_descriptor(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(g1_a_success_that_comes_late),
+		cmocka_unit_test(g2_one_that_never_comes),
 		cmocka_unit_test(test_requests),
 		cmocka_unit_test(test_arguments),
 		cmocka_unit_test(g4_results),

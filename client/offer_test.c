@@ -96,7 +96,7 @@ static void g2_entries_are_limited_and_used_again(void **state)
 				 (uint64_t)RING_OFFERS * (RING_OFFERS - 1) / 2);
 		offer_begin(w->connection, &more, HANDLES);
 		assert_null(more.side);
-		/* What has no entry stays where it is. */
+		/* G3: what has no entry stays where it is. */
 		offer_make(&more, 1);
 		assert_false(offer_is_lost(&more));
 		assert_true(offer_withdraw(&more));
@@ -106,7 +106,7 @@ static void g2_entries_are_limited_and_used_again(void **state)
 	}
 }
 
-static void without_a_ring_there_is_none(void **state)
+static void g3_without_a_ring_there_is_none(void **state)
 {
 	struct offer offer;
 	struct world w;
@@ -177,7 +177,7 @@ int main(void)
 		test(g1_withdrawn_or_lost),
 		test(for_ever_is_no_offer),
 		test(g2_entries_are_limited_and_used_again),
-		cmocka_unit_test(without_a_ring_there_is_none),
+		cmocka_unit_test(g3_without_a_ring_there_is_none),
 		test(one_bell_for_many),
 		test(what_is_lost_is_forgotten),
 	};

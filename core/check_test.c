@@ -145,6 +145,7 @@ static void g2_a_record_that_is_free_and_used(void **state)
 	BREAK(sp, head->free_head, used, "free record in use");
 }
 
+/* What nobody adds, or somebody else: check_slots G1. */
 static void g2_segments_and_slots(void **state)
 {
 	struct specimen *sp = *state;
@@ -361,6 +362,7 @@ static void g2_generations(void **state)
 	*segment = saved;
 }
 
+/* check_work G1 */
 static void g2_contexts(void **state)
 {
 	struct specimen *sp = *state;
@@ -394,6 +396,7 @@ static void g2_contexts(void **state)
 	OFF_BY_ONE(sp, world_state(sp->world)->n_streams, "streams in all");
 }
 
+/* check_work G1 */
 static void g2_uses_and_context_memory(void **state)
 {
 	struct specimen *sp = *state;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Crowd: G1 against a walk, G2, and what they are for: G5 of fence_wait.c. */
+/* Crowd: against a walk, and what it is for. */
 #include "core/crowd.h"
 
 #include "tests/support/random.h"
@@ -225,8 +225,8 @@ static void fill_up(struct inproc *world, uint64_t tokens[MANY][2],
 	}
 }
 
-/* A walk over all of them takes some thirty times as long. */
-static void g5_a_crowd_costs_nothing(void **state)
+/* A walk over all of them takes some thirty times as long: fence_wait G5. */
+static void a_crowd_costs_nothing(void **state)
 {
 	struct inproc *world = inproc_new(NULL);
 	struct wire_fence_wait list[MANY];
@@ -258,7 +258,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(g1_against_a_walk),
 		cmocka_unit_test(g2_no_room_is_lost),
-		cmocka_unit_test(g5_a_crowd_costs_nothing),
+		cmocka_unit_test(a_crowd_costs_nothing),
 	};
 
 	return cmocka_run_group_tests_name("crowd", tests, NULL, NULL);

@@ -5,11 +5,14 @@
  * tests/dispenser compares it with a naive one.
  */
 #include <setjmp.h>
+#include <stdalign.h>
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "core/dispenser.h"
+#include "tests/support/random.h"
 
 #include <cmocka.h>
 
@@ -35,25 +38,66 @@ struct fixture {
 	size_t n_log;
 	/* Memory. */
 	uint64_t n_blocks, fail_after;
+	struct block *blocks;
+};
+
+struct block {
+	struct block *next, **link;
+	size_t size_bytes;
+	alignas(max_align_t) uint8_t bytes[];
 };
 
 static void *block_alloc(void *context, size_t size_bytes)
 {
 	struct fixture *f = context;
+	struct block *block;
 
 	if (f->fail_after == 0)
 		return NULL;
 	f->fail_after--;
 	f->n_blocks++;
-	return malloc(size_bytes);
+	block = malloc(sizeof(*block) + size_bytes);
+	assert_non_null(block);
+	*block = (struct block){ f->blocks, &f->blocks, size_bytes };
+	if (block->next)
+		block->next->link = &block->next;
+	f->blocks = block;
+	return block->bytes;
 }
 
-static void block_free(void *context, void *block)
+static void block_free(void *context, void *bytes)
 {
 	struct fixture *f = context;
+	struct block *block;
 
-	f->n_blocks -= block != NULL;
+	if (!bytes)
+		return;
+	block = (void *)((uint8_t *)bytes - offsetof(struct block, bytes));
+	*block->link = block->next;
+	if (block->next)
+		block->next->link = block->link;
+	f->n_blocks--;
 	free(block);
+}
+
+static uint64_t mix(uint64_t hash, const void *start, size_t size_bytes)
+{
+	const uint8_t *bytes = start;
+
+	for (size_t i = 0; i < size_bytes; i++)
+		hash = (hash ^ bytes[i]) * UINT64_C(0x100000001b3);
+	return hash;
+}
+
+/* Of every byte that the dispenser has. */
+static uint64_t image(const struct fixture *f)
+{
+	uint64_t hash = mix(UINT64_C(0xcbf29ce484222325), &f->dispenser,
+			    sizeof(f->dispenser));
+
+	for (const struct block *b = f->blocks; b; b = b->next)
+		hash = mix(mix(hash, &b, sizeof(b)), b->bytes, b->size_bytes);
+	return hash;
 }
 
 /* ---- The driver ---- */
@@ -824,6 +868,72 @@ static void another_holders_ids_are_refused(void **state)
 	assert_int_equal(give_back(f, id), 0);
 }
 
+#define unchanged(f, call, result)                    \
+	do {                                          \
+		uint64_t image_ = image(f);           \
+		size_t asked_ = (f)->n_log;           \
+		assert_int_equal(call, result);       \
+		assert_true(image(f) == image_);      \
+		assert_int_equal((f)->n_log, asked_); \
+	} while (0)
+
+static void g3_refused_by_its_id(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t used = must_alloc(f, 1), enlisted = must_alloc_in(f, 1, 9);
+	uint64_t free = stock(f, 2, 1);
+
+	assert_int_equal(track(f, 500), 0);
+	for (int i = 0; i < 2; i++) {
+		const uint64_t none = i == 0 ? 0 : 77;
+
+		unchanged(f, give_back(f, none), -EINVAL);
+		unchanged(f, request(f, none), -EINVAL);
+		unchanged(f, untrack(f, none), -EINVAL);
+	}
+	unchanged(f, track(f, 0), -EINVAL);
+	unchanged(f, track(f, used), -EINVAL);
+	unchanged(f, track(f, free), -EINVAL);
+	unchanged(f, track(f, 500), -EINVAL);
+	unchanged(f, untrack(f, used), -EINVAL);
+	unchanged(f, untrack(f, enlisted), -EINVAL);
+	unchanged(f, give_back(f, free), -EINVAL);
+	unchanged(f, give_back(f, 500), -EINVAL);
+	f->strings = !f->strings;
+	unchanged(f, give_back(f, used), -ENOTSUP);
+	unchanged(f, request(f, used), -ENOTSUP);
+	unchanged(f, track(f, 501), -ENOTSUP);
+	unchanged(f, untrack(f, 500), -ENOTSUP);
+	f->strings = !f->strings;
+}
+
+static void g3_refused_by_its_holder_or_memory(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t used = must_alloc(f, 1), mine = f->holder, other = 0;
+	const struct dispenser_options options = { .resources_max = 1 };
+	struct dispenser_op op;
+
+	f->holder = mine + 99;
+	unchanged(f, alloc_status(f), -EINVAL);
+	unchanged(f, give_back(f, used), -EINVAL);
+	unchanged(f, request(f, used), -EINVAL);
+	unchanged(f, track(f, 500), -EINVAL);
+	unchanged(f, untrack(f, 500), -EINVAL);
+	unchanged(f, complete(f, 9), -EINVAL);
+	unchanged(f, shut(f), -EINVAL);
+	unchanged(f,
+		  dispenser_scan(&f->dispenser, &op, f->holder, f->now_ns, 9),
+		  -EINVAL);
+	f->holder = mine;
+	f->fail_after = 0;
+	unchanged(f, dispenser_register(&f->dispenser, &options, &other),
+		  -ENOMEM);
+	unchanged(f, track(f, 500), -ENOMEM);
+	f->fail_after = UINT64_MAX;
+	assert_int_equal(other, 0);
+}
+
 /* ---- Tracked resources ---- */
 
 static void tracked_ones_are_never_pooled(void **state)
@@ -925,6 +1035,69 @@ static void b42_whoever_destroys(void **state)
 	assert_int_equal(asked(f, DISPENSER_DESTROY, 0), 6);
 	/* It is closed nevertheless. */
 	assert_int_equal(alloc_status(f), -EINVAL);
+}
+
+/* A driver that fails now and then, and what it made until all is closed. */
+static void a_random_step(struct fixture *f, struct random *random,
+			  bool *is_used)
+{
+	uint64_t id = 1 + random_below(random, (uint32_t)f->last_id + 1);
+	uint32_t what = random_below(random, 100);
+
+	f->now_ns += random_below(random, 50);
+	f->enlist_status = random_chance(random, 10) ? -EIO : 0;
+	f->reset_status = random_chance(random, 10) ? -EIO : 0;
+	f->destroy_status = random_chance(random, 20) ? -EIO : 0;
+	f->rating[random_below(random, IDS)] = (int)random_below(random, 101);
+	if (what < 40) {
+		if (alloc_in(f, random_below(random, 4),
+			     random_below(random, 3), &id) == 0)
+			is_used[id] = true;
+	} else if (what < 80) {
+		if (is_used[id])
+			give_back(f, id);
+		is_used[id] = false;
+	} else if (what < 90) {
+		request(f, id);
+	} else if (what < 95) {
+		complete(f, random_below(random, 3));
+	} else {
+		scan(f, 4);
+	}
+}
+
+/* Once, and at the close once more if that has failed. */
+static void expect_once_each(const struct fixture *f, uint64_t broken)
+{
+	static uint32_t n[IDS];
+	uint64_t twice = 0;
+
+	memset(n, 0, sizeof(n));
+	for (size_t i = 0; i < f->n_log; i++)
+		n[f->log[i].id] += f->log[i].verb == DISPENSER_DESTROY;
+	for (uint64_t id = 1; id <= f->last_id; id++) {
+		assert_in_range(n[id], 1, 2);
+		twice += n[id] - 1;
+	}
+	assert_int_equal(twice, broken);
+}
+
+static void g2_destroyed_once_each(void **state)
+{
+	struct fixture *f = *state;
+	struct random random = { 2 };
+	static bool is_used[IDS];
+	uint64_t broken;
+
+	memset(is_used, 0, sizeof(is_used));
+	f->idle_timeout_ns = 400;
+	for (int i = 0; i < 3000; i++)
+		a_random_step(f, &random, is_used);
+	broken = stat_of(f).broken;
+	assert_true(broken > 10 && f->last_id > 100);
+	f->destroy_status = 0;
+	assert_int_equal(shut(f), 0);
+	expect_once_each(f, broken);
 }
 
 static void request_on_one_in_use_waits_for_its_free(void **state)
@@ -1487,11 +1660,14 @@ int main(void)
 		plain(what_cannot_be_reset_is_destroyed),
 		both(ids_never_issued_are_refused),
 		both(another_holders_ids_are_refused),
+		both(g3_refused_by_its_id),
+		both(g3_refused_by_its_holder_or_memory),
 		both(tracked_ones_are_never_pooled),
 		both(b40_an_id_of_the_right_kind_is_destroyed),
 		both(b41_the_other_kind_is_not_supported),
 		both(b42_a_failed_destruction),
 		both(b42_whoever_destroys),
+		both(g2_destroyed_once_each),
 		plain(request_on_one_in_use_waits_for_its_free),
 		plain(request_takes_one_out_of_its_transaction),
 		plain(longer_idle_than_its_timeout_is_destroyed),

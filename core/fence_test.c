@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Fences and waits: G1 to G4 of core/fence.c, G1 to G4 of core/fence_wait.c. */
+/* Fences, and waits; names have the guarantees of core/fence.c, comments those of
+ * core/fence_wait.c, whose G5 is in core/crowd_test.c. */
 #include "tests/support/seat.h"
 
 #include "tests/support/random.h"
@@ -189,7 +190,8 @@ static void any_and_all(void **state)
 	assert_true(seat_heard(&s->maker, twice));
 }
 
-static void g1_a_wait_can_be_cancelled(void **state)
+/* fence_wait G1 */
+static void a_wait_can_be_cancelled(void **state)
 {
 	struct stage *s = *state;
 	uint64_t id = wait_for(&s->maker, 0, s->fence[0], 5, s->fence[1], 5);
@@ -204,6 +206,7 @@ static void g1_a_wait_can_be_cancelled(void **state)
 	assert_false(seat_heard(&s->maker, id));
 }
 
+/* Nor is it one of a wait: fence_wait G2. */
 static void g2_the_end_of_a_fence_is_no_success(void **state)
 {
 	struct stage *s = *state;
@@ -330,6 +333,60 @@ static void a_client_that_dies_waiting(void **state)
 	assert_int_equal(seat_fence_signal(&s->maker, s->fence[0], 9), 0);
 }
 
+/* Fences that there are, and what they take. */
+static uint32_t fences(const struct stage *s)
+{
+	const struct area_head *head =
+		region_area(world_region(s->maker.world), AREA_FENCES);
+
+	return head->used - 1 - head->free_count;
+}
+
+/* The first fence has two openings and two tokens, which end in each order. */
+static void end_one(struct stage *s, int which)
+{
+	if (which == 0)
+		assert_int_equal(seat_fence_destroy(&s->maker, s->fence[0]), 0);
+	else if (which == 1)
+		assert_int_equal(seat_fence_destroy(&s->other, s->opened), 0);
+	else
+		assert_int_equal(seat_revoke(&s->maker,
+					     which == 2 ? s->token : s->reader),
+				 0);
+}
+
+static void g3_in_every_order(void **state)
+{
+	struct stage *s = *state;
+
+	for (int order = 0; order < 4 * 4 * 4; order++) {
+		const int first[3] = { order % 4, order / 4 % 4, order / 16 };
+		const int last = 6 - first[0] - first[1] - first[2];
+
+		if (first[0] == first[1] || first[0] == first[2] ||
+		    first[1] == first[2])
+			continue;
+		for (int i = 0; i < 3; i++) {
+			end_one(s, first[i]);
+			assert_int_equal(fences(s), 3);
+		}
+		end_one(s, last);
+		assert_int_equal(fences(s), 2);
+		inproc_check(s->maker.world);
+		assert_int_equal(seat_fence_create(&s->maker, 0, &s->fence[0],
+						   &s->word[0]),
+				 0);
+		assert_int_equal(seat_fence_share(&s->maker, s->fence[0], RW,
+						  s->token),
+				 0);
+		assert_int_equal(seat_fence_share(&s->maker, s->fence[0], R,
+						  s->reader),
+				 0);
+		assert_int_equal(
+			seat_fence_open(&s->other, s->token, 0, &s->opened), 0);
+	}
+}
+
 static void rights_of_openings(void **state)
 {
 	struct stage *s = *state;
@@ -386,7 +443,8 @@ static int asked(struct seat *seat, uint32_t flags,
 	return seat->reply.head.status;
 }
 
-static void g3_what_is_refused(void **state)
+/* fence_wait G3 */
+static void what_is_refused(void **state)
 {
 	struct stage *s = *state;
 	struct seat *q = &s->maker;
@@ -448,7 +506,8 @@ static void can_look(struct seat *seat, uint64_t fence)
 	inproc_check(seat->world);
 }
 
-static void g3_as_many_as_a_client_may_have(void **state)
+/* fence_wait G3 */
+static void as_many_as_a_client_may_have(void **state)
 {
 	struct stage *s = *state;
 	struct seat *q = &s->maker;
@@ -474,7 +533,8 @@ static void g3_as_many_as_a_client_may_have(void **state)
 	crowd(q, s->fence[1], WAITS_PER_FENCE_CLIENT_MAX);
 }
 
-static void g3_what_a_look_finds(void **state)
+/* fence_wait G3 */
+static void what_a_look_finds(void **state)
 {
 	struct stage *s = *state;
 	struct seat *q = &s->other;
@@ -507,7 +567,8 @@ static uint64_t come_in(const struct stage *s, struct seat *seat, uint32_t uid)
 	return opened;
 }
 
-static void g4_one_client_does_not_take_it_all(void **state)
+/* fence_wait G4 */
+static void one_client_does_not_take_it_all(void **state)
 {
 	struct stage *s = *state;
 	struct wire_fence_wait list[64];
@@ -530,7 +591,8 @@ static void g4_one_client_does_not_take_it_all(void **state)
 	crowd(&s->maker, s->fence[0], WAITS_PER_FENCE_CLIENT_MAX);
 }
 
-static void g4_nor_does_one_principal(void **state)
+/* fence_wait G4 */
+static void nor_does_one_principal(void **state)
 {
 	struct stage *s = *state;
 	struct seat second, third, foreign;
@@ -547,8 +609,8 @@ static void g4_nor_does_one_principal(void **state)
 	crowd(&s->maker, s->fence[0], WAITS_PER_FENCE_CLIENT_MAX);
 }
 
-/* Its own principal's clients are others, too. */
-static void g4_the_maker_finds_room(void **state)
+/* Its own principal's clients are others, too: fence_wait G4. */
+static void the_maker_finds_room(void **state)
 {
 	struct stage *s = *state;
 	struct seat crowds[7], late;
@@ -572,8 +634,8 @@ static void g4_the_maker_finds_room(void **state)
 	assert_int_equal(seat_session(&s->maker)->n_fence_waits, 0);
 }
 
-/* Against a plain table of who waits for what. */
-static void g1_g2_against_a_table(void **state)
+/* Against a plain table of who waits for what: fence_wait G1, G2. */
+static void against_a_table(void **state)
 {
 	struct {
 		uint64_t id, value[2];
@@ -643,7 +705,7 @@ int main(void)
 		on_stage(waits_end_by_signal_and_by_word),
 		on_stage(what_is_there_is_answered_at_once),
 		on_stage(any_and_all),
-		on_stage(g1_a_wait_can_be_cancelled),
+		on_stage(a_wait_can_be_cancelled),
 		on_stage(g2_the_end_of_a_fence_is_no_success),
 		on_stage(g2_closing_an_opening_ends_its_own_waits),
 		on_stage(g2_device_and_death_of_the_maker),
@@ -651,15 +713,16 @@ int main(void)
 		on_stage(g4_stored_before_the_end_of_the_device),
 		on_stage(g4_stored_before_the_death_of_the_maker),
 		on_stage(a_client_that_dies_waiting),
+		on_stage(g3_in_every_order),
 		on_stage(rights_of_openings),
 		on_stage(tokens_of_another_kind),
-		on_stage(g3_what_is_refused),
-		on_stage(g3_as_many_as_a_client_may_have),
-		on_stage(g3_what_a_look_finds),
-		on_stage(g4_one_client_does_not_take_it_all),
-		on_stage(g4_nor_does_one_principal),
-		on_stage(g4_the_maker_finds_room),
-		on_stage(g1_g2_against_a_table),
+		on_stage(what_is_refused),
+		on_stage(as_many_as_a_client_may_have),
+		on_stage(what_a_look_finds),
+		on_stage(one_client_does_not_take_it_all),
+		on_stage(nor_does_one_principal),
+		on_stage(the_maker_finds_room),
+		on_stage(against_a_table),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -168,6 +168,69 @@ static void g1_against_a_list(void **state)
 	}
 }
 
+static uint64_t blocks; /* asked for by whoever is in this program */
+
+void *__real_malloc(size_t size);
+void *__wrap_malloc(size_t size);
+void *__real_calloc(size_t n, size_t size);
+void *__wrap_calloc(size_t n, size_t size);
+void *__real_realloc(void *block, size_t size);
+void *__wrap_realloc(void *block, size_t size);
+
+void *__wrap_malloc(size_t size)
+{
+	blocks++;
+	return __real_malloc(size);
+}
+
+void *__wrap_calloc(size_t n, size_t size)
+{
+	blocks++;
+	return __real_calloc(n, size);
+}
+
+void *__wrap_realloc(void *block, size_t size)
+{
+	blocks++;
+	return __real_realloc(block, size);
+}
+
+/* Nodes between words that are nobody's: a shelf has only what stands in it,
+ * whatever the order of keys, and takes everything. */
+static void g4_nodes_are_all_it_needs(void **state)
+{
+	static struct {
+		uint64_t before;
+		struct shelf_node node;
+		uint64_t after;
+	} rooms[NODES];
+	struct random random = { 4 };
+	uint64_t blocks_before = blocks;
+	struct shelf shelf = { 0 };
+
+	(void)state;
+	for (uint32_t i = 0; i < NODES; i++) {
+		rooms[i].before = rooms[i].after = ~(uint64_t)i;
+		rooms[i].node.key = i < 4 ? UINT64_MAX * (i & 1) :
+					    random_below(&random, NODES);
+	}
+	for (uint32_t turn = 0; turn < 20; turn++) {
+		for (uint32_t i = 0; i < NODES; i++)
+			shelf_push(&shelf, &rooms[i].node);
+		assert_int_equal(shelf.count, NODES);
+		for (uint32_t i = 0; i < NODES; i++)
+			shelf_demote(&shelf, &rooms[i * 7 % NODES].node);
+		for (uint32_t i = 0; i < NODES; i++)
+			shelf_take(&shelf, &rooms[i * 11 % NODES].node);
+		assert_null(shelf.root);
+	}
+	for (uint32_t i = 0; i < NODES; i++) {
+		assert_true(rooms[i].before == ~(uint64_t)i);
+		assert_true(rooms[i].after == ~(uint64_t)i);
+	}
+	assert_int_equal(blocks, blocks_before);
+}
+
 static void sequential_keys_make_no_list(void **state)
 {
 	static struct shelf_node nodes[1 << 16];
@@ -187,6 +250,7 @@ int main(void)
 		cmocka_unit_test(g2_last_in_is_first_and_demoted_is_last),
 		cmocka_unit_test(g3_nearest_keys),
 		cmocka_unit_test(g1_against_a_list),
+		cmocka_unit_test(g4_nodes_are_all_it_needs),
 		cmocka_unit_test(sequential_keys_make_no_list),
 	};
 

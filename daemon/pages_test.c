@@ -67,6 +67,51 @@ static void test_refusals(void **state)
 	assert_int_equal(pages.commit(pages.context, start, 4096), -ENOMEM);
 }
 
+/* Whether the kernel would read a byte there. */
+static bool is_committed(const void *address)
+{
+	int fds[2];
+	ssize_t n;
+
+	assert_int_equal(pipe(fds), 0);
+	n = write(fds[1], address, 1);
+	assert_true(n == 1 || errno == EFAULT);
+	close(fds[0]);
+	close(fds[1]);
+	return n == 1;
+}
+
+/* The limit counts what can be written, as strict accounting does. */
+static void test_g2_no_more_memory(void **state)
+{
+	struct rlimit before;
+	struct pages pages;
+	uint8_t *start;
+
+	(void)state;
+	pages_mmap(&pages);
+	start = pages.reserve(pages.context, RESERVED);
+	assert_int_equal(pages.commit(pages.context, start, 8192), 0);
+	memset(start, 7, 8192);
+	assert_int_equal(getrlimit(RLIMIT_DATA, &before), 0);
+	assert_int_equal(setrlimit(RLIMIT_DATA,
+				   &(struct rlimit){ 4096, before.rlim_max }),
+			 0);
+	assert_int_equal(pages.commit(pages.context, start + 8192, 4096),
+			 -ENOMEM);
+	assert_int_equal(pages.commit(pages.context, start + 8192, 4 << 20),
+			 -ENOMEM);
+	assert_int_equal(setrlimit(RLIMIT_DATA, &before), 0);
+	for (size_t i = 0; i < 8192; i++)
+		assert_int_equal(start[i], 7);
+	assert_true(is_committed(start + 8191));
+	for (size_t i = 8192; i < 8192 + (4 << 20); i += 4096)
+		assert_false(is_committed(start + i));
+	assert_int_equal(pages.commit(pages.context, start + 8192, 4 << 20), 0);
+	assert_int_equal(start[8192], 0);
+	pages.unreserve(pages.context, start, RESERVED);
+}
+
 /* G1 */
 static void test_aligned(void **state)
 {
@@ -141,6 +186,7 @@ int main(void)
 		cmocka_unit_test(test_reserve_commit_unreserve),
 		cmocka_unit_test(test_merge),
 		cmocka_unit_test(test_refusals),
+		cmocka_unit_test(test_g2_no_more_memory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -22,9 +22,9 @@
  * What is judged:
  *
  *  R1  No word of the client is read twice in one call: what is judged is what
- *      is used.
+ *      is used (ring_server G3).
  *  R2  Nothing outside the ring is touched, and only what is the daemon's is
- *      written.
+ *      written (ring_server G3).
  *  R3  The indexes of the daemon's end keep their distances, and no completion
  *      is written over an unread one.
  *  R4  What is taken is legal, and until the client has lied, what is executed

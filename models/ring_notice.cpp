@@ -7,7 +7,7 @@
  * After each letter it wishes again and looks again.
  *
  *  M10 A refusal is told, or found by the look behind a wish: nobody waits for
- *      a letter while there is one to be read.
+ *      a letter while there is one to be read: ring_client G6.
  *  M11 There is at most one letter for each wish.
  */
 #include "models/ring.h"

@@ -4,9 +4,10 @@
  *
  * One owner thread takes a slot through two generations: it writes the fields,
  * publishes, tells the handle, retires, tells that it did, and reclaims when no
- * pin is left. The second one it tries to end in one step first. Two other threads look the handle up, pin it, read the fields
- * twice and let go. The text of core/control.h is what ships, with 2 bits of
- * pins and 3 of generation.
+ * pin is left. The second one it tries to end in one step first. Two other
+ * threads look the handle up, pin it, read the fields twice and let go. The
+ * text of core/control.h is what ships, with 2 bits of pins and 3 of
+ * generation.
  *
  *  M1  The fields under a pin are those of the handle's generation (no race,
  *      no old value): table G3.

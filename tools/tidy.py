@@ -57,6 +57,12 @@ NO_MODULE = re.compile(
 # Whose modules docs/ARCHITECTURE.md lists.
 MAPPED = {"client", "core", "core/ring", "core/wire", "daemon", "tools/ctl"}
 
+# Guarantees of an essay, and how they are cited: in a comment "G1", "G1, G3" or
+# "G1 to G4", perhaps behind a module's name, and in the name of a function.
+GUARANTEE = re.compile(r"^ \*  G(\d+) ")
+CITED = re.compile(r"(?:([\w/]+)(?:\.[ch])? )?\b(G\d+(?:(?:, | and | to )G\d+)*)\b")
+CITED_BY_NAME = re.compile(r"^static void (\w+)\(void \*\*state\)", re.M)
+
 # A ring is looked into by these names of its fields, whatever the pointer.
 RING_SHARED = "core/ring/ring_shared.h"
 RING_ENDS = {"core/ring/ring_client.c", "core/ring/ring_server.c"}
@@ -358,6 +364,57 @@ def tree_map(tree):
                 yield document, number, "map", "%s is no module" % name
 
 
+def cited_in_comments(text):
+    """Pairs (word before it, number) of all guarantees in a comment."""
+    text = re.sub(r"\s+(\*\s+)?", " ", text)
+    for match in CITED.finditer(text):
+        numbers = [int(n) for n in re.findall(r"G(\d+)", match.group(2))]
+        if " to " in match.group(2):
+            numbers = range(numbers[0], numbers[-1] + 1)
+        for number in numbers:
+            yield match.group(1), number
+
+
+def citations(tree):
+    """Pairs of a module and a number: its path without the end where the test
+    beside it speaks, and its name alone where any other does."""
+    for source in tree.sources:
+        if not (source.is_test or
+                source.path.startswith(("models/", "fuzz/"))):
+            continue
+        comments = source.comments if source.is_c else source.lines
+        yield from cited_in_comments("\n".join(comments))
+        if not source.path.endswith("_test.c"):
+            continue
+        own = source.path[:-len("_test.c")]
+        top = re.match(r"[^\n]*\n\s*(/\*.*?\*/)?", source.text, re.S)
+        below = comments[source.text.count("\n", 0, top.end()) + 1:]
+        for _, number in cited_in_comments("\n".join(below)):
+            yield own, number
+        for name in CITED_BY_NAME.findall(source.text):
+            for number in re.findall(r"(?:^|_)g(\d+)(?=_|$)", name):
+                yield own, int(number)
+
+
+def tree_guarantee(tree):
+    """Each lettered guarantee of an essay is cited by a test: the module's own
+    one names it in a test's name (g3_..., ..._g3) or in a comment (G3), but for
+    the comment at its top, which says it of all; any other, a model or a
+    fuzzer says whose it is (table G3)."""
+    cited = set(citations(tree))
+    for source in tree.sources:
+        if not source.is_c or source.is_test:
+            continue
+        module = os.path.splitext(source.path)[0]
+        for line, text in enumerate(source.comments, 1):
+            match = GUARANTEE.match(text)
+            if match and not cited.intersection(
+                    (name, int(match.group(1)))
+                    for name in (module, os.path.basename(module))):
+                yield (source.path, line, "guarantee",
+                       "no test names G" + match.group(1))
+
+
 def symbols(path):
     """What a static library defines (name, member, section), and needs (name,
     member)."""
@@ -416,7 +473,7 @@ class Tree:
 
 def find(root):
     """Paths of the files to read; not the build, nor what is generated."""
-    ends = (".c", ".h", ".py", ".sh", ".cmake", ".txt", ".md", ".json",
+    ends = (".c", ".h", ".cpp", ".pml", ".py", ".sh", ".cmake", ".txt", ".md", ".json",
             ".list", ".map", ".mutant", ".ini", ".conf", ".in")
     for folder in ALSO:
         top = os.path.join(root, folder)
@@ -443,6 +500,7 @@ def problems(root, archives=()):
                 yield source.path, number, name, what
     yield from tree_tags(tree)
     yield from tree_map(tree)
+    yield from tree_guarantee(tree)
     yield from archive_problems(archives)
 
 

@@ -268,7 +268,8 @@ static void values_among_threads(void **state)
 	tenure_disconnect(reader.t);
 }
 
-/* Sharing for the first time beside signals: none is lost on the way. */
+/* Sharing for the first time beside signals: none is lost on the way, and who
+ * has been told of a signal reads its value (own_fence G4). */
 static void *signal_on(void *context)
 {
 	struct shared *s = context;

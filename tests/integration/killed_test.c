@@ -4,8 +4,8 @@
  *
  * A story with three clients, in which everything happens that a broker can
  * do, is told store by store (tests/support/assassin.h). At each store a copy
- * of the process finds the region as it is, takes it over (core/rebuild.c) and
- * judges: the checker finds nothing (G1), every handle that was alive and is
+ * of the process finds the region as it is, takes it over and judges rebuild
+ * G1 to G6: the checker finds nothing (G1), every handle that was alive and is
  * not meant to die in this step is alive (G2), nothing that was dead lives
  * (G3), creates and the destroys of resources are entirely there or not at
  * all (G4). A fence can be read in its maker's page exactly while it lives,

@@ -136,7 +136,8 @@ static void h40_h42_values_and_rights(void **state)
 	row_proved("H42");
 }
 
-/* Signalled by another process's right, or by a thread of the waiter. */
+/* Signalled by another process's right, or by a thread of the waiter, whose
+ * calls go on while it waits: client/fence.c G3. */
 static void h41_waits(void **state)
 {
 	struct party p = party_new(*state), other = party_new(*state);
@@ -163,7 +164,8 @@ static void h41_waits(void **state)
 	row_proved("H41");
 }
 
-/* In time is never too late, and nothing is left of what was too late. */
+/* In time is never too late, and nothing is left of what was too late: of
+ * client/fence.c G1 and G2. */
 static void time_is_over(void **state)
 {
 	struct party p = party_new(*state);
