@@ -15,12 +15,18 @@
  * backends, which allow no allocation to be released twice (G5). Some copies
  * are killed again while they take over (G6).
  *
- * TENURE_KILL_STRIDE takes each n-th point (0: all of the first 32 of a
+ * Every instruction that stores is a place where it dies at least once, however
+ * far apart the other points are. At the end the places are named by their
+ * functions: those of killed_in.h, which store more than once, must be among
+ * them, or the story has lost its way there.
+ *
+ * TENURE_KILL_STRIDE takes each n-th point (0: all of the first 8 of a
  * step and ever fewer of the others, TENURE_KILL_PHASE says which ones, if the
  * stride is not given or too large for all), TENURE_KILL_STEP and
- * TENURE_KILL_POINT a single one, TENURE_KILL_AGAIN each n-th death for
- * further ones (2500), TENURE_KILL_TRACE says how many points a step has.
- * Random ones are in tests/differential/.
+ * TENURE_KILL_POINT a single one, TENURE_KILL_AGAIN each n-th death at a new
+ * place for further ones (20; 0: none), TENURE_KILL_TRACE says how many points
+ * a step has, and how many deaths a function. Random ones are in
+ * tests/differential/.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -33,12 +39,15 @@
 #include "core/broker_recover.h"
 #include "core/ring/fence_page.h"
 #include "core/table.h"
+#include "tests/integration/killed_in.h"
 #include "tests/support/assassin.h"
+#include "tests/support/places.h"
 #include "tests/support/seat.h"
 
 enum {
 	SEATS = 3,
-	KNOWN_MAX = 512,
+	KNOWN_MAX = 4096,
+	OFTEN = 64,
 	MOVE_EVERY = 16,
 	CLOSE_EVERY = 3,
 	/* Of the fence in the page of the first seat. */
@@ -251,11 +260,18 @@ static void after_second(void *context, uint64_t point)
 	judge(context, point);
 }
 
+/* Deaths at different places leave different things to mend. */
+static bool dies_again(const struct story *s)
+{
+	return s->again != 0 && s->assassin.is_first &&
+	       s->assassin.firsts % s->again == 0;
+}
+
 static void after_death(void *context, uint64_t point)
 {
 	struct story *s = context;
 
-	if (s->again == 0 || s->assassin.deaths % s->again != 0) {
+	if (!dies_again(s)) {
 		judge(s, point);
 		return;
 	}
@@ -264,6 +280,7 @@ static void after_death(void *context, uint64_t point)
 		.afterwards = after_second,
 		.context = s,
 		.stride = 701 + point % 64,
+		.often = OFTEN,
 		.name = "within a rebuild",
 	};
 	assassin_arm(&s->second);
@@ -353,26 +370,63 @@ static void end(struct story *s)
 		STEP(s, name, __VA_ARGS__); \
 	} while (0)
 
-static void story_begin(struct story *s, uint64_t seed)
+static void story_begin(struct story *s, uint64_t seed,
+			uint32_t first_generation, uint64_t stride)
 {
 	struct inproc_config config;
 
 	memset(s, 0, sizeof(*s));
 	inproc_config_default(&config);
 	config.seed = seed;
+	config.first_generation = first_generation;
 	config.memfds = false;
 	config.tick_budget = 1 + (uint32_t)(seed % 64);
 	s->random.state = seed;
 	s->world = inproc_new(&config);
-	s->again = number_from("TENURE_KILL_AGAIN", 2500);
+	s->again = number_from("TENURE_KILL_AGAIN", 20);
 	s->assassin = (struct assassin){
 		.pages = inproc_pages(s->world),
 		.afterwards = after_death,
 		.context = s,
-		.stride = number_from("TENURE_KILL_STRIDE", 0),
+		.stride = number_from("TENURE_KILL_STRIDE", stride),
 		.phase = number_from("TENURE_KILL_PHASE", seed),
 		.only = number_from("TENURE_KILL_POINT", 0),
 	};
+}
+
+static int count_missed(const struct places *places,
+			const char *const *functions)
+{
+	int missed = 0;
+
+	for (; *functions; functions++) {
+		if (places_deaths(places, *functions) > 0)
+			continue;
+		print_error("nobody was killed in %s\n", *functions);
+		missed++;
+	}
+	return missed;
+}
+
+/* Whoever asks for some points alone does not ask this. */
+static void nobody_was_missed(void **state)
+{
+	bool is_again = number_from("TENURE_KILL_AGAIN", 1) != 0;
+	struct places *places;
+	int missed;
+
+	(void)state;
+	if (!assassin_can() || getenv("TENURE_KILL_STEP") ||
+	    getenv("TENURE_KILL_POINT"))
+		skip();
+	places = places_new();
+	missed = places_can(places) ? count_missed(places, killed_in) : 0;
+	if (places_can(places) && is_again)
+		missed += count_missed(places, killed_again_in);
+	if (getenv("TENURE_KILL_TRACE"))
+		places_print(places);
+	places_free(places);
+	assert_int_equal(missed, 0);
 }
 
 static void story_end(struct story *s)
@@ -459,6 +513,240 @@ static void tell_memory(struct story *s)
 	STEP_WHOLE(s, "destroy_opened", -4,
 		   assert_int_equal(seat_destroy(two, opened, NULL, 0, 0), 0));
 	STEP(s, "revoke", assert_int_equal(seat_revoke(one, s->token), 0));
+}
+
+/* One that grows beyond its room, and has tokens that go in any order. */
+static void tell_growth(struct story *s)
+{
+	enum { MORE = 40 };
+	struct seat *one = &s->seats[0];
+	uint64_t kept, child, more[MORE], shared, token[3][2];
+
+	assert_int_equal(seat_create(one, 0, TENURE_CREATE_RESOURCE, 1, &kept,
+				     &child),
+			 0);
+	know(s, 0, kept);
+	know(s, 0, child);
+	STEP_WHOLE(s, "create_beyond_room", MORE,
+		   assert_int_equal(seat_create(one, kept, 0, MORE, NULL, more),
+				    0));
+	know_all(s, 0, more, MORE);
+	assert_int_equal(seat_create(one, 0,
+				     TENURE_CREATE_RESOURCE |
+					     TENURE_CREATE_SHARED,
+				     1, &shared, &child),
+			 0);
+	know(s, 0, shared);
+	know(s, 0, child);
+	for (int i = 0; i < 3; i++)
+		STEP(s, "share_again",
+		     assert_int_equal(seat_share(one, shared, 3, token[i]), 0));
+	STEP(s, "revoke_between",
+	     assert_int_equal(seat_revoke(one, token[1]), 0));
+	STEP(s, "revoke_last", assert_int_equal(seat_revoke(one, token[2]), 0));
+}
+
+/* What asks for little: maps, pools, a refusal, a device in error. */
+static void tell_small(struct story *s)
+{
+	struct wire_request head = { .opcode = WIRE_OP_POOL_CREATE,
+				     .count = 8,
+				     .value = { PAGE_BYTES, NS_PER_S } };
+	struct wire_pool_told told = { .free = 3 };
+	struct seat *one = &s->seats[0];
+	uint64_t lone[2], second, third, adapter;
+
+	assert_int_equal(seat_create(one, 0, 0, 2, NULL, lone), 0);
+	know_all(s, 0, lone, 2);
+	STEP(s, "map",
+	     assert_int_equal(seat_map(one, lone[0], WIRE_MAP_WRITE), 0));
+	STEP(s, "map_with_descriptor",
+	     assert_int_equal(seat_map(one, lone[1], WIRE_MAP_WANT_FD), 0));
+	STEP(s, "unmap", assert_int_equal(seat_unmap(one, lone[0]), 0));
+	STEP(s, "refused",
+	     assert_int_equal(seat_destroy(one, one->device, NULL, 0, 0),
+			      -EINVAL));
+	for (int i = 0; i < 2; i++)
+		STEP(s, "pool_create",
+		     assert_int_equal(seat_ask(one, head, NULL, 0), 0));
+	head = (struct wire_request){ .opcode = WIRE_OP_POOL_REPORT,
+				      .object = one->reply.head.value[0] };
+	STEP(s, "pool_report",
+	     assert_int_equal(seat_ask(one, head, &told, sizeof(told)), 0));
+	head.opcode = WIRE_OP_POOL_DESTROY;
+	STEP(s, "pool_destroy",
+	     assert_int_equal(seat_ask(one, head, NULL, 0), 0));
+	STEP(s, "device_create_beside",
+	     assert_int_equal(seat_device_create(one, one->adapter, &second),
+			      0));
+	know(s, 0, second);
+	assert_int_equal(seat_device_create(one, one->adapter, &third), 0);
+	know(s, 0, third);
+	doom(s, second, DYING);
+	STEP(s, "device_destroy_between",
+	     assert_int_equal(seat_device_destroy(one, second), 0));
+	second = third;
+	STEP(s, "device_error",
+	     assert_int_equal(
+		     seat_event(one, WIRE_TEST_DEVICE_ERROR, second, 0), 0));
+	STEP(s, "adapter_open_again",
+	     assert_int_equal(seat_adapter_open(one, "system", &adapter), 0));
+	know(s, 0, adapter);
+	doom(s, adapter, DYING);
+	STEP(s, "adapter_close_one",
+	     assert_int_equal(seat_adapter_close(one, adapter), 0));
+}
+
+/* Memory that belongs to all contexts, and uses by many of them. */
+static void tell_shared_uses(struct story *s)
+{
+	enum { CONTEXTS = 6 };
+	struct seat *one = &s->seats[0];
+	uint64_t context[CONTEXTS], scratch[2], lone[2];
+
+	for (int i = 0; i < CONTEXTS; i++) {
+		assert_int_equal(seat_context_create(one, &context[i], NULL),
+				 0);
+		know(s, 0, context[i]);
+	}
+	STEP_WHOLE(
+		s, "context_allocate_for_all", 2,
+		assert_int_equal(
+			seat_context_allocate(
+				one, context[0],
+				TENURE_CONTEXT_ALLOCATION_SHARED_ACROSS_CONTEXTS,
+				2, scratch),
+			0));
+	know_all(s, 0, scratch, 2);
+	assert_int_equal(seat_create(one, 0, 0, 2, NULL, lone), 0);
+	know_all(s, 0, lone, 2);
+	for (int i = 0; i < CONTEXTS; i++)
+		STEP(s, "submit_by_many",
+		     assert_int_equal(seat_submit(one, context[i], 1, lone, 2),
+				      0));
+	doom(s, scratch[0], DYING);
+	STEP(s, "context_free_of_all",
+	     assert_int_equal(seat_context_free(one, one->adapter, scratch[0]),
+			      0));
+	doom(s, lone[0], DYING);
+	STEP(s, "destroy_synchronous",
+	     assert_int_equal(seat_send_destroy(one, 0, lone, 1,
+						TENURE_DESTROY_SYNCHRONOUS),
+			      BROKER_LATER));
+	doom(s, context[1], DYING);
+	STEP(s, "context_destroy_awaited",
+	     assert_int_equal(seat_send_context_destroy(one, context[1], 0),
+			      BROKER_LATER));
+	/* It ends with its work. */
+	doom(s, context[1], DYING);
+	STEP(s, "awaited_goes",
+	     assert_int_equal(seat_progress(one, context[1], 1), 0);
+	     inproc_pump_all(s->world));
+	for (int i = 0; i < CONTEXTS; i++)
+		if (i != 1)
+			STEP(s, "progress_of_many",
+			     assert_int_equal(seat_progress(one, context[i], 1),
+					      0));
+	doom(s, context[0], DYING);
+	STEP(s, "context_destroy_between",
+	     assert_int_equal(seat_context_destroy(one, context[0], 0), 0));
+}
+
+/* More than a chunk has room for, behind work and in a session's stream; and
+ * a backend that cannot release. */
+static void tell_long(struct story *s)
+{
+	enum { N = 600 };
+	static uint64_t made[N];
+	struct seat *one = &s->seats[0];
+	uint64_t context;
+
+	assert_int_equal(seat_context_create(one, &context, NULL), 0);
+	know(s, 0, context);
+	assert_int_equal(seat_create(one, 0, 0, N, NULL, made), 0);
+	know_all(s, 0, made, N);
+	assert_int_equal(seat_submit(one, context, 1, made, 200), 0);
+	assert_int_equal(seat_submit(one, context, 2, made + 200, 200), 0);
+	inproc_releases(s->world, INPROC_RELEASES_HELD);
+	doom_all(s, made, N, DYING);
+	STEP(s, "destroy_long",
+	     assert_int_equal(seat_send_destroy(one, 0, made, N, 0),
+			      BROKER_REPLY));
+	checking_fail(inproc_backend(s->world, 0), CHECKING_DESTROY, 1, -EIO);
+	inproc_releases(s->world, INPROC_RELEASES_PROMPT);
+	STEP(s, "release_fails", inproc_pump(s->world));
+	inproc_pump_all(s->world);
+	STEP(s, "progress_long",
+	     assert_int_equal(seat_progress(one, context, 2), 0);
+	     inproc_pump_all(s->world));
+}
+
+/* A segment without a free slot, and again with one. */
+static void tell_full(struct story *s)
+{
+	enum { LAST = 8 };
+	struct seat *one = &s->seats[0];
+	uint64_t first = one->device, device, last[LAST];
+
+	assert_int_equal(seat_device_create(one, one->adapter, &device), 0);
+	know(s, 0, device);
+	one->device = device;
+	assert_int_equal(
+		seat_create(one, 0, 0, SEGMENT_SLOTS - LAST, NULL, NULL), 0);
+	STEP_WHOLE(s, "create_to_the_brim", LAST,
+		   assert_int_equal(seat_create(one, 0, 0, LAST, NULL, last),
+				    0));
+	know_all(s, 0, last, LAST);
+	doom_all(s, last, LAST, DYING);
+	STEP(s, "destroy_at_the_brim",
+	     assert_int_equal(seat_destroy(one, 0, last, LAST, 0), 0));
+	doom(s, device, DYING);
+	STEP(s, "device_destroy_full",
+	     assert_int_equal(seat_device_destroy(one, device), 0));
+	one->device = first;
+}
+
+/* A close that waits for a device that somebody waits for. */
+static void tell_followers(struct story *s)
+{
+	struct seat *two = &s->seats[1];
+	uint64_t first = two->device, other, device, context, lone;
+
+	assert_int_equal(seat_adapter_open(two, "other", &other), 0);
+	assert_int_equal(seat_device_create(two, other, &device), 0);
+	know(s, 1, other);
+	know(s, 1, device);
+	two->device = device;
+	assert_int_equal(seat_context_create(two, &context, NULL), 0);
+	assert_int_equal(seat_create(two, 0, 0, 1, NULL, &lone), 0);
+	know(s, 1, context);
+	know(s, 1, lone);
+	doom(s, context, DYING);
+	doom(s, lone, DYING);
+	doom(s, device, DYING);
+	assert_int_equal(seat_submit(two, context, 1, &lone, 1), 0);
+	STEP(s, "device_destroy_awaited",
+	     assert_int_equal(seat_send_device_destroy(two, device, 0),
+			      BROKER_LATER));
+	doom(s, context, DYING);
+	doom(s, lone, DYING);
+	doom(s, device, DYING);
+	doom(s, other, DYING);
+	STEP(s, "adapter_close_follows",
+	     assert_int_equal(seat_send(two,
+					(struct wire_request){
+						.opcode = WIRE_OP_ADAPTER_CLOSE,
+						.object = other },
+					NULL, 0),
+			      BROKER_LATER));
+	doom(s, context, DYING);
+	doom(s, lone, DYING);
+	doom(s, device, DYING);
+	doom(s, other, DYING);
+	STEP(s, "both_are_answered",
+	     assert_int_equal(seat_progress(two, context, 1), 0);
+	     inproc_pump_all(s->world));
+	two->device = first;
 }
 
 /* What was destroyed out of a resource outlives it in its work: the shell is
@@ -573,7 +861,7 @@ static void tell_lists(struct story *s)
 				 0);
 		know(s, 0, context[i]);
 	}
-	for (uint64_t round = 0; round < 2; round++) {
+	for (uint64_t round = 0; round < 3; round++) {
 		assert_int_equal(seat_create(one, 0, 0, N, NULL, made), 0);
 		know_all(s, 0, made, N);
 		for (uint64_t i = 0; i < CONTEXTS - 1; i++)
@@ -590,6 +878,13 @@ static void tell_lists(struct story *s)
 			STEP(s, "destroy_list_of_work",
 			     assert_int_equal(seat_destroy(one, 0, made, N, 0),
 					      0));
+		else if (round == 1)
+			STEP(s, "destroy_list_synchronous",
+			     assert_int_equal(
+				     seat_send_destroy(
+					     one, 0, made, N,
+					     TENURE_DESTROY_SYNCHRONOUS),
+				     BROKER_LATER));
 		else
 			STEP(s, "free_queue",
 			     refused = inproc_free_each(s->world, one->client,
@@ -608,6 +903,22 @@ static void tell_lists(struct story *s)
 	one->device = first;
 }
 
+/* A descriptor that the daemon cannot make. */
+static void not_made(struct seat *seat, struct wire_request head)
+{
+	struct broker *broker = inproc_broker(seat->world);
+	struct broker_reply reply;
+
+	head.id = ++seat->id;
+	assert_int_equal(broker_receive(broker, seat->client,
+					BROKER_PORT_SOCKET, &head, sizeof(head),
+					1, &reply),
+			 BROKER_REPLY);
+	assert_int_equal(reply.head.status, 0);
+	assert_int_equal(broker_descriptor_failed(broker, &reply, -EMFILE),
+			 BROKER_REPLY);
+}
+
 /* The fence can be read in a page, as the library makes it so. */
 static void tell_page(struct story *s)
 {
@@ -615,8 +926,15 @@ static void tell_page(struct story *s)
 	struct fence_page *page = inproc_page(s->world, one->client);
 	struct wire_request head = { .opcode = WIRE_OP_RING };
 
-	assert_int_equal(seat_ask(one, head, NULL, 0), 0);
+	STEP(s, "ring_fails", not_made(two, head));
+	STEP(s, "ring", assert_int_equal(seat_ask(one, head, NULL, 0), 0));
+	head.fds_acked = 1;
+	head.opcode = WIRE_OP_DOORBELL;
+	STEP(s, "doorbell_fails", not_made(one, head));
+	head.fds_acked = 0;
+	STEP(s, "doorbell", assert_int_equal(seat_ask(one, head, NULL, 0), 0));
 	head.opcode = WIRE_OP_FENCE_PAGE;
+	STEP(s, "fence_page_fails", not_made(one, head));
 	head.fds_acked = 1;
 	STEP(s, "fence_page",
 	     assert_int_equal(seat_ask(one, head, NULL, 0), 0));
@@ -734,6 +1052,7 @@ static void tell_pins(struct story *s)
 {
 	struct seat *one = &s->seats[0];
 	uint64_t lone, resource, children[2];
+	struct pinned_report report;
 	struct slot *pinned[2];
 
 	assert_int_equal(seat_create(one, 0, 0, 1, NULL, &lone), 0);
@@ -757,6 +1076,10 @@ static void tell_pins(struct story *s)
 	inproc_advance_ns(s->world, PINNED_PERIOD_NS);
 	STEP(s, "look_at_pinned", inproc_pump_all(s->world));
 	assert_int_equal(seat_session(one)->n_pinned, 2);
+	inproc_advance_ns(s->world, PINNED_TOLD_S * NS_PER_S);
+	STEP(s, "pinned_for_long", inproc_pump_all(s->world));
+	STEP(s, "report_pinned",
+	     assert_true(broker_next_pinned(inproc_broker(s->world), &report)));
 	table_unpin(pinned[0]);
 	table_unpin(pinned[1]);
 	inproc_advance_ns(s->world, PINNED_PERIOD_NS);
@@ -889,12 +1212,18 @@ static void g1_to_g6_the_whole_story(void **state)
 	(void)state;
 	if (!assassin_can())
 		skip();
-	story_begin(&s, 1);
+	story_begin(&s, 1, 1, 0);
 	arrive(&s, 0, 1000);
 	arrive(&s, 1, 1001);
 	tell_memory(&s);
+	tell_growth(&s);
+	tell_small(&s);
 	tell_work(&s);
+	tell_shared_uses(&s);
+	tell_full(&s);
+	tell_long(&s);
 	tell_lists(&s);
+	tell_followers(&s);
 	tell_fences(&s);
 	tell_removal(&s);
 	tell_pins(&s);
@@ -903,10 +1232,110 @@ static void g1_to_g6_the_whole_story(void **state)
 	story_end(&s);
 }
 
+/* So many devices with a segment each. */
+static void make_devices(struct seat *seat, uint64_t *devices, uint32_t n)
+{
+	uint64_t first = seat->device;
+
+	for (uint32_t i = 0; i < n; i++) {
+		assert_int_equal(seat_device_create(seat, seat->adapter,
+						    &devices[i]),
+				 0);
+		seat->device = devices[i];
+		assert_int_equal(seat_create(seat, 0, 0, 1, NULL, NULL), 0);
+	}
+	seat->device = first;
+}
+
+/* Segments that nobody needs lose their memory, and are taken again. */
+static void g1_to_g6_segments_without_memory(void **state)
+{
+	enum { DEVICES = 140, AT_ONCE = 3, SPARSE = 20000 };
+	static uint64_t devices[2][DEVICES];
+	static struct story s;
+	struct seat *one = &s.seats[0];
+	uint32_t i = 0;
+
+	(void)state;
+	if (!assassin_can())
+		skip();
+	story_begin(&s, 1, 1, SPARSE);
+	for (int k = 0; k < 2; k++) {
+		arrive(&s, k, 1000);
+		make_devices(&s.seats[k], devices[k], DEVICES);
+	}
+	while (table_depot_count(world_region(s.world)) < DEPOT_KEEP) {
+		struct seat *seat = &s.seats[i % 2];
+
+		assert_int_equal(
+			seat_device_destroy(seat, devices[i % 2][i / 2]), 0);
+		i++;
+	}
+	STEP(&s, "trim",
+	     for (uint32_t k = 1; k <= AT_ONCE; k++)
+		     seat_send_device_destroy(one, devices[0][DEVICES - k], 0);
+	     inproc_pump_all(s.world));
+	for (int k = 0; k < 2; k++)
+		make_devices(&s.seats[k], devices[k], DEPOT_KEEP / 2 - 2);
+	for (int k = 0; k < 8; k++)
+		STEP(&s, "take_trimmed", make_devices(one, devices[0], 1));
+	story_end(&s);
+}
+
+/* Slots whose handles have come to their end. */
+static void g1_to_g6_the_last_generations(void **state)
+{
+	static struct story s;
+	struct seat *one = &s.seats[0];
+	uint64_t made[4], resource, context;
+
+	(void)state;
+	if (!assassin_can())
+		skip();
+	story_begin(&s, 1, SLOT_GENERATION_MAX - 2, 128);
+	arrive(&s, 0, 1000);
+	for (int round = 0; round < 3; round++) {
+		/* Those that are not the last come first. */
+		assert_int_equal(seat_create(one, 0, 0, 4, NULL, made), 0);
+		assert_int_equal(seat_destroy(one, 0, made, 4, 0), 0);
+		STEP_WHOLE(&s, "create_at_the_end", 4,
+			   assert_int_equal(
+				   seat_create(one, 0, 0, 4, NULL, made), 0));
+		know_all(&s, 0, made, 4);
+		doom_all(&s, made, 4, DYING);
+		STEP(&s, "destroy_at_the_end",
+		     assert_int_equal(seat_destroy(one, 0, made, 4, 0), 0));
+		assert_int_equal(seat_create(one, 0, TENURE_CREATE_RESOURCE, 2,
+					     &resource, made),
+				 0);
+		know(&s, 0, resource);
+		know_all(&s, 0, made, 2);
+		doom(&s, resource, DYING_TOGETHER);
+		doom_all(&s, made, 2, DYING_TOGETHER);
+		STEP_WHOLE(&s, "destroy_resource_at_the_end", -3,
+			   assert_int_equal(
+				   seat_destroy(one, resource, NULL, 0, 0), 0));
+		STEP(&s, "context_at_the_end",
+		     assert_int_equal(seat_context_create(one, &context, NULL),
+				      0));
+		know(&s, 0, context);
+		doom(&s, context, DYING);
+		STEP(&s, "context_destroy_at_the_end",
+		     assert_int_equal(seat_context_destroy(one, context, 0),
+				      0));
+	}
+	doom_seat(&s, 0);
+	STEP(&s, "client_dies", inproc_kill(s.world, one->client));
+	story_end(&s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(g1_to_g6_the_whole_story),
+		cmocka_unit_test(g1_to_g6_segments_without_memory),
+		cmocka_unit_test(g1_to_g6_the_last_generations),
+		cmocka_unit_test(nobody_was_missed), /* by those above */
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
