@@ -65,12 +65,14 @@ void rebuild_each_slot(struct rebuild *r, rebuild_visit *visit)
 	}
 }
 
-/* The slot goes, for nothing hangs on it. */
+/* The slot goes, for nothing hangs on it: in one step, since one that is found
+ * RETIRED, and whose store was never born, would be taken for an item. */
 static void free_now(struct slot *slot)
 {
 	if (slot_state(slot) == SLOT_LIVE)
-		table_retire(slot);
-	control_try_reclaim(&slot->control);
+		control_try_end(&slot->control);
+	else
+		control_try_reclaim(&slot->control);
 }
 
 static bool is_live(const struct slot *slot)

@@ -10,7 +10,10 @@
 #include "core/check.h"
 #include "core/ring/fence_page.h"
 #include "core/uses.h"
+#include "tests/support/assassin.h"
 #include "tests/support/specimen.h"
+
+#include <unistd.h>
 
 static int rebuild_it(struct specimen *sp)
 {
@@ -208,6 +211,43 @@ static void g6_again_and_again(void **state)
 	expect_whole(sp);
 }
 
+/* In a copy, which found it half mended. */
+static void mend_again(void *context, uint64_t point)
+{
+	struct specimen *sp = context;
+
+	(void)point;
+	inproc_recover(sp->world, false);
+	inproc_check(sp->world);
+	if (slot_state(seat_slot(&sp->maker, sp->own[1])) != SLOT_FREE)
+		_exit(1);
+}
+
+static void g6_killed_while_it_mends(void **state)
+{
+	struct specimen *sp = *state;
+	struct slot *own = seat_slot(&sp->maker, sp->own[1]);
+	struct assassin assassin = {
+		.pages = inproc_pages(sp->world),
+		.afterwards = mend_again,
+		.context = sp,
+		.stride = 17,
+		.often = 32,
+		.name = "mending",
+	};
+
+	if (!assassin_can())
+		skip();
+	store_at(world_region(sp->world), own->allocation.store)->born = 0;
+	table_retire(seat_slot(&sp->maker, sp->private));
+	assassin_arm(&assassin);
+	assert_int_equal(inproc_take_over(sp->world), 0);
+	assassin_disarm(&assassin);
+	assert_true(assassin.firsts > 50);
+	inproc_recover(sp->world, false);
+	inproc_check(sp->world);
+}
+
 static void without_memory(void **state)
 {
 	struct specimen *sp = *state;
@@ -236,6 +276,7 @@ int main(void)
 		WITH_SPECIMEN(what_was_stored_before_the_end_counts),
 		WITH_SPECIMEN(what_was_not_stored_does_not),
 		WITH_SPECIMEN(g6_again_and_again),
+		WITH_SPECIMEN(g6_killed_while_it_mends),
 		WITH_SPECIMEN(without_memory),
 	};
 
