@@ -195,6 +195,24 @@ static void walk_holdings(struct check *c)
 	}
 }
 
+void check_hold_block(struct check *c, uint32_t block, size_t size_bytes)
+{
+	uint32_t n = block_units(size_bytes), used = check_used(c, AREA_BLOCKS);
+
+	if (n == 0)
+		return;
+	if (block == 0 || n > used || block > used - n) {
+		check_expect(c, "block, there", block, 0, 1);
+		return;
+	}
+	for (uint32_t i = block; i < block + n; i++) {
+		check_expect(c, "holders of block", block,
+			     1u + c->held_units[i], 1);
+		c->held_units[i] = 1;
+	}
+	c->block_units += n;
+}
+
 static void walk_objects(struct check *c)
 {
 	uint64_t n = 0;
@@ -211,8 +229,8 @@ static void walk_objects(struct check *c)
 		n++;
 		for (uint32_t k = 0; k < o->count; k++)
 			bytes += layout[k].size_bytes;
-		c->block_units += block_units(o->count * sizeof(*layout)) +
-				  block_units(o->private_bytes);
+		check_hold_block(c, o->layout, o->count * sizeof(*layout));
+		check_hold_block(c, o->private_block, o->private_bytes);
 		if (check_is_used(c, AREA_STORES, o->store))
 			c->store_refs[o->store] += o->count;
 		else
@@ -425,17 +443,19 @@ static void compare_principals(struct check *c)
 static void compare_blocks(struct check *c)
 {
 	uint32_t all = check_used(c, AREA_BLOCKS) - 1;
-	uint64_t free = 0;
 
 	for (unsigned int class = 0; class < BLOCK_CLASSES; class ++) {
 		uint32_t block = c->state->block_free[class];
 
-		while (block != 0 && free <= all) {
-			free += 1u << class;
-			block = *(const uint32_t *)block_at(c->region, block);
+		while (block != 0 && c->result == 0) {
+			check_hold_block(c, block,
+					 (size_t)BLOCK_UNIT_BYTES << class);
+			if (c->result == 0)
+				block = *(const uint32_t *)block_at(c->region,
+								    block);
 		}
 	}
-	check_expect(c, "units of blocks", 0, c->block_units + free, all);
+	check_expect(c, "units of blocks", 0, c->block_units, all);
 }
 
 /* A stream always has a chunk, and nobody else has any. */
@@ -508,6 +528,7 @@ static size_t lay_out(struct check *c, uintptr_t base)
 	CARVE(c->object_refs, AREA_OBJECTS);
 	CARVE(c->object_tokens, AREA_OBJECTS);
 	CARVE(c->holding_refs, AREA_OBJECTS);
+	CARVE(c->held_units, AREA_BLOCKS);
 #undef CARVE
 	return align_up_u64(at, 65536);
 }

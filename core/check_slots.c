@@ -146,8 +146,8 @@ static void tally_resource(struct check *c, uint32_t session, uint32_t index)
 					      block_at(c->region, r->run);
 
 	c->sessions[session].resources += slot_state(slot) == SLOT_LIVE;
-	c->block_units += block_units(r->capacity * sizeof(uint32_t)) +
-			  block_units(r->private_bytes);
+	check_hold_block(c, r->run, r->capacity * sizeof(uint32_t));
+	check_hold_block(c, r->private_block, r->private_bytes);
 	if (r->object != 0)
 		tally_opening(c, session, slot);
 	/* Set aside: it has a place in the stream that it comes back to. */

@@ -31,6 +31,7 @@ struct check {
 	uint32_t *waiter_refs; /* who tells a waiter */
 	uint32_t *fence_refs; /* openings and tokens */
 	uint32_t *crowd_waits;
+	uint8_t *held_units; /* of blocks: whether somebody has them */
 	uint64_t block_units, chunks, items, streams, users;
 	uint64_t fence_openings;
 	uint64_t bytes; /* of memory not yet given back */
@@ -42,6 +43,9 @@ struct check {
 /* Reports "what [index]: is found, should be expected", once. */
 void check_expect(struct check *c, const char *what, uint64_t index,
 		  uint64_t found, uint64_t expected);
+
+/* Notes that somebody has a block of that size, or none if it is 0. */
+void check_hold_block(struct check *c, uint32_t block, size_t size_bytes);
 
 /* Adds what an account of a session and of its principal must hold. */
 void check_owe(struct check *c, uint32_t session, enum charge_kind kind,

@@ -308,6 +308,29 @@ static void g2_blocks(void **state)
 	expect_clean(sp, __LINE__);
 }
 
+/* Somebody has another one's, of the same size, and nobody has his. */
+static void g2_blocks_that_were_taken_for_others(void **state)
+{
+	struct specimen *sp = *state;
+	struct words *words = &seat_session(&sp->maker)->words;
+	uint32_t *free_head, copy, size = words->capacity * 8;
+	unsigned int class = 0;
+
+	assert_int_equal(block_new(world_region(sp->world), size, &copy), 0);
+	memcpy(block_at(world_region(sp->world), copy),
+	       block_at(world_region(sp->world), words->block), size);
+	block_free(world_region(sp->world), copy, size);
+	while (1u << class < block_units(size))
+		class ++;
+	free_head = &world_state(sp->world)->block_free[class];
+	assert_int_equal(*free_head, copy);
+	expect_clean(sp, __LINE__);
+	*free_head = words->block;
+	expect_report(sp, "holders of block", __LINE__);
+	*free_head = copy;
+	BREAK(sp, *free_head, 1u << 30, "block, there");
+}
+
 static void g2_waiters(void **state)
 {
 	struct specimen *sp = *state;
@@ -506,6 +529,7 @@ int main(void)
 		on_specimen(g2_streams_and_chunks),
 		on_specimen(g2_a_retired_slot_that_nobody_will_free),
 		on_specimen(g2_blocks),
+		on_specimen(g2_blocks_that_were_taken_for_others),
 		on_specimen(g2_waiters),
 		on_specimen(g2_devices),
 		on_specimen(g2_lists),

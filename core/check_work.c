@@ -107,7 +107,7 @@ static void walk_run(struct check *c, uint32_t index)
 	const uint32_t *run = x->count == 0 ? NULL :
 					      block_at(c->region, x->run);
 
-	c->block_units += block_units(x->capacity * sizeof(uint32_t));
+	check_hold_block(c, x->run, x->capacity * sizeof(uint32_t));
 	for (uint32_t i = 0; i < x->count; i++) {
 		const struct slot *slot = slot_at(c->region, run[i]);
 
@@ -185,7 +185,8 @@ static void walk_words(struct check *c, uint32_t session)
 	const struct words *words = &session_at(c->region, session)->words;
 	uint32_t live = 0;
 
-	c->block_units += block_units(words->capacity * sizeof(struct word));
+	check_hold_block(c, words->block,
+			 words->capacity * sizeof(struct word));
 	for (uint32_t i = 1; i < words->used; i++) {
 		uint32_t what = words_holder(c->region, words, i);
 
