@@ -559,8 +559,8 @@ static void memory_of_the_table_goes_in_a_quiet_turn(void **state)
 		inproc_kill(s[i].world, s[i].client);
 	inproc_pump_all(s[0].world);
 	assert_true(pages->cleared_bytes >=
-		    (2 * DEVICES_PER_CLIENT_MAX - DEPOT_KEEP) *
-			    SEGMENT_SLOTS * sizeof(struct slot));
+		    (2 * DEVICES_PER_CLIENT_MAX - DEPOT_KEEP) * SEGMENT_SLOTS *
+			    sizeof(struct slot));
 	assert_int_equal(
 		table_depot_count(&inproc_broker(s[0].world)->env.region),
 		DEPOT_KEEP);

@@ -107,7 +107,7 @@ static const char *const killed_in[] = {
 	"block_new",
 	"grow",
 	"pool_give",
-	"pool_take",
+	"pool_take_head",
 	/* retire.c */
 	"stream_append",
 	"stream_append_list",
