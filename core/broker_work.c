@@ -23,8 +23,8 @@
 
 enum {
 	HOLDERS_AHEAD = 12,
-	/* A wait that ends takes as long as so many looks at words. */
-	WAIT_LOOKS = 32,
+	/* To go through a wait takes as long as so many looks at words. */
+	WAIT_LOOKS = 8,
 };
 
 static struct outcome on_create(struct env *env, uint32_t client,
@@ -212,16 +212,6 @@ static void ask_for_holder(const struct region *region,
 		__builtin_prefetch(context_at(region, what), 1);
 }
 
-/* Looks at the word of a fence; what the waits that end with it cost. */
-static uint32_t look_at_fence(struct env *env, uint32_t fence)
-{
-	const struct area_head *waits = region_area(&env->region, AREA_WAITS);
-	uint32_t before = waits->free_count;
-
-	fence_look(env, fence);
-	return WAIT_LOOKS * (waits->free_count - before);
-}
-
 uint32_t broker_progressed_some(struct broker *broker, uint32_t client,
 				uint32_t looks, uint32_t *word)
 {
@@ -235,7 +225,8 @@ uint32_t broker_progressed_some(struct broker *broker, uint32_t client,
 		if (i + HOLDERS_AHEAD < words->used)
 			ask_for_holder(&env->region, words, i + HOLDERS_AHEAD);
 		if (what & WORD_FENCE)
-			cost += look_at_fence(env, what & ~WORD_FENCE);
+			cost += WAIT_LOOKS *
+				fence_look(env, what & ~WORD_FENCE);
 		else if (what != 0)
 			context_look(env, what);
 	}

@@ -15,6 +15,7 @@
  *	reached   contexts of a session, flagged       singly linked, tail
  *	quiet     contexts of a session, flagged       singly linked, tail
  *	contexts  of a device                          doubly linked
+ *	loose     waiters of a session, flagged        singly linked, tail
  *	waiters   of a session, until TOLD             doubly linked
  *	devices, tokens of a session                   doubly linked, counted
  *	pools of a session                             singly linked, counted
@@ -345,6 +346,34 @@ static void check_context_queue(struct lists *l, uint32_t session, bool quiet)
 	expect(l, what, session, queue->tail, last);
 }
 
+/* Its waiters with waits that are to go. */
+static void check_loose(struct lists *l, uint32_t session)
+{
+	static const char what[] = "queue of loose waiters of session";
+	const struct queue *queue = &session_at(l->region, session)->loose;
+	uint32_t used = region_area(l->region, AREA_WAITERS)->used;
+	uint32_t index = queue->head, last = 0, n = 0, expected = 0;
+
+	for (uint32_t i = 1; i < used; i++) {
+		const struct waiter *w = waiter_at(l->region, i);
+
+		expected += w->record.in_use && w->session == session &&
+			    w->is_loose;
+	}
+	while (n <= expected && leads(l, what, AREA_WAITERS, index)) {
+		const struct waiter *w = waiter_at(l->region, index);
+
+		expect(l, what, index, w->session, session);
+		expect(l, "phase of loose waiter", index, w->phase,
+		       WAITER_PENDING);
+		last = index;
+		index = w->next;
+		n++;
+	}
+	expect(l, what, session, n, expected);
+	expect(l, what, session, queue->tail, last);
+}
+
 static void check_waiters(struct lists *l, uint32_t session)
 {
 	static const char what[] = "waiters of session";
@@ -393,7 +422,8 @@ static void check_woken(struct lists *l, uint32_t session)
 	for (uint32_t d = s->first_device; d != 0;
 	     d = device_at(l->region, d)->next)
 		work |= device_has_work(l->region, device_at(l->region, d));
-	if ((work && s->job.kind == JOB_NONE) || s->reached.head != 0)
+	if ((work && s->job.kind == JOB_NONE) || s->reached.head != 0 ||
+	    s->loose.head != 0)
 		expect(l, "session with work on the ring", session, s->is_ready,
 		       1);
 }
@@ -409,6 +439,7 @@ static void check_session(struct lists *l, uint32_t session)
 		return;
 	check_roomy(l, &s->owner);
 	check_waiters(l, session);
+	check_loose(l, session);
 	check_context_queue(l, session, false);
 	check_context_queue(l, session, true);
 	for (uint32_t d = s->first_device; d != 0;

@@ -101,6 +101,22 @@ static void g1_g2_the_queue_of_answers(void **state)
 	CUT(sp, waiter_at(region, waiting)->phase, WAITER_DUE, what);
 }
 
+static void g1_g2_the_queue_of_loose_waiters(void **state)
+{
+	static const char what[] = "queue of loose waiters of session";
+	struct specimen *sp = *state;
+	struct session *s = seat_session(&sp->opener);
+	uint32_t waiting = seat_slot(&sp->maker, sp->dying[0])->waiter;
+	struct waiter *w;
+
+	assert_int_equal(seat_fence_signal(&sp->maker, sp->fence, 5), 0);
+	expect_whole(sp, __LINE__);
+	w = waiter_at(world_region(sp->world), s->loose.head);
+	cut_queue(sp, &s->loose, &w->next, waiting, what);
+	CUT(sp, w->is_loose, 0, what);
+	CUT(sp, w->phase, WAITER_TOLD, "waiters of session");
+}
+
 static void g1_g2_devices(void **state)
 {
 	static const char what[] = "devices of session";
@@ -235,6 +251,7 @@ int main(void)
 		on_specimen(g1_g2_the_queue_of_jobs),
 		on_specimen(g1_g2_the_queue_of_the_ended),
 		on_specimen(g1_g2_the_queue_of_answers),
+		on_specimen(g1_g2_the_queue_of_loose_waiters),
 		on_specimen(g1_g2_devices),
 		on_specimen(g1_g2_tokens),
 		on_specimen(g1_g2_holdings),

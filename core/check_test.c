@@ -456,6 +456,8 @@ static void g2_fences_and_waits(void **state)
 	BREAK(sp, f->value, 5, "wait that should have ended");
 	BREAK(sp, f->who, f->who + 1, "fence of its word");
 	BREAK(sp, f->dead, 1, "");
+	BREAK(sp, w->came, 1, "wait that nobody will end");
+	BREAK(sp, waiter->is_loose, 1, "queue of loose waiters");
 	BREAK(sp, f->entry, 1, "tag of published fence");
 	f->tag = 1;
 	BREAK(sp, f->entry, 1, "page of published fence");

@@ -132,29 +132,49 @@ struct outcome fence_create(struct env *env, uint32_t session, uint64_t device,
 	return outcome;
 }
 
-void fence_unref(struct env *env, uint32_t fence)
+/* Waits that are decided and have not gone yet keep the record, too. */
+static void try_give(struct env *env, uint32_t fence)
 {
-	struct fence *f = fence_at(&env->region, fence);
+	const struct fence *f = fence_at(&env->region, fence);
 
-	assert(f->refs > 0);
-	if (--f->refs > 0)
+	if (f->refs > 0 || f->n_waits > 0)
 		return;
 	assert(f->dead && f->first_wait == 0);
 	region_state(&env->region)->n_fences--;
 	pool_give(&env->region, AREA_FENCES, fence);
 }
 
+void fence_unref(struct env *env, uint32_t fence)
+{
+	struct fence *f = fence_at(&env->region, fence);
+
+	assert(f->refs > 0);
+	f->refs--;
+	try_give(env, fence);
+}
+
+void fence_unwait(struct env *env, uint32_t fence)
+{
+	struct fence *f = fence_at(&env->region, fence);
+
+	f->n_waits--;
+	if (f->session != 0)
+		session_at(&env->region, f->session)->n_fence_waits--;
+	try_give(env, fence);
+}
+
 /* The maker's promise is void: whoever waits is told. */
 static void die(struct env *env, uint32_t fence)
 {
 	struct fence *f = fence_at(&env->region, fence);
+	struct session *maker = session_at(&env->region, f->session);
 
 	fence_wait_fail(env, fence, 0);
 	if (f->entry != 0 && env->config.progress.end_entry != NULL)
 		env->config.progress.end_entry(env->config.progress.context,
 					       f->session, f->entry);
-	words_give(&env->region, &session_at(&env->region, f->session)->words,
-		   f->who);
+	words_give(&env->region, &maker->words, f->who);
+	maker->n_fence_waits -= f->n_waits;
 	f->dead = 1;
 	f->session = 0;
 	f->value = UINT64_MAX;
@@ -251,29 +271,35 @@ struct outcome fence_open(struct env *env, uint32_t session, uint64_t device,
 	return outcome;
 }
 
-static void raise_value(struct env *env, uint32_t fence, uint64_t value)
+/* How many waits were gone through. */
+static uint32_t raise_value(struct env *env, uint32_t fence, uint64_t value)
 {
 	struct fence *f = fence_at(&env->region, fence);
 
 	if (value <= f->value)
-		return;
+		return 0;
 	f->value = value;
 	fence_wait_wake(env, fence);
+	return f->n_waits;
 }
 
-void fence_look(struct env *env, uint32_t fence)
+uint32_t fence_look(struct env *env, uint32_t fence)
 {
 	const struct progress *progress = &env->config.progress;
 	const struct fence *f = fence_at(&env->region, fence);
+	uint32_t waits = 0;
 
 	if (progress->read != NULL && !f->dead)
-		raise_value(env, fence,
-			    progress->read(progress->context, f->session,
-					   f->who & WORD_MASK));
+		waits += raise_value(env, fence,
+				     progress->read(progress->context,
+						    f->session,
+						    f->who & WORD_MASK));
 	if (f->entry != 0 && progress->read_entry != NULL && !f->dead)
-		raise_value(env, fence,
-			    progress->read_entry(progress->context, f->session,
-						 f->entry));
+		waits +=
+			raise_value(env, fence,
+				    progress->read_entry(progress->context,
+							 f->session, f->entry));
+	return waits;
 }
 
 void fence_tell(struct env *env, uint32_t fence)

@@ -38,8 +38,9 @@ struct outcome fence_value(struct env *env, uint32_t session, uint64_t device,
 struct slot *fence_find(const struct env *env, uint32_t session,
 			uint32_t device, uint64_t fence, struct outcome *ret);
 
-/* Reads the maker's word and wakes whoever waited for what it says. */
-void fence_look(struct env *env, uint32_t fence);
+/* Reads the maker's word and wakes whoever waited for what it says. Returns how
+ * many waits were gone through for that. */
+uint32_t fence_look(struct env *env, uint32_t fence);
 
 /* What it has come to is to be seen in its maker's page, if it is there. */
 void fence_tell(struct env *env, uint32_t fence);
@@ -49,5 +50,8 @@ void fence_close(struct env *env, uint32_t session, uint32_t slot);
 
 /* One opening or token less; the last takes the record. */
 void fence_unref(struct env *env, uint32_t fence);
+
+/* One wait less, which may have kept the record of a dead one. */
+void fence_unwait(struct env *env, uint32_t fence);
 
 #endif

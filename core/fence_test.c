@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Fences, and waits; names have the guarantees of core/fence.c, comments those of
- * core/fence_wait.c, whose G5 is in core/crowd_test.c. */
+/* Fences, and waits: names have the guarantees of core/fence.c, comments, and the
+ * names with g6 and g7, those of core/fence_wait.c, whose G5 is in
+ * core/crowd_test.c. */
 #include "tests/support/seat.h"
 
 #include "tests/support/random.h"
@@ -67,35 +68,6 @@ static uint64_t wait_for(struct seat *seat, uint32_t flags, uint64_t a,
 			 BROKER_LATER);
 	inproc_check(seat->world);
 	return seat->id;
-}
-
-/* A look at a fence costs what the waits take that end with it. */
-static void waits_that_end_cost(void **state)
-{
-	enum { WAITS = 20, LOOKS = 100 };
-	struct stage *s = *state;
-	struct seat *m = &s->maker;
-	uint32_t at = 0, cost;
-
-	for (int i = 0; i < WAITS; i++)
-		wait_for(m, ALL, s->fence[0], 1, s->fence[1], 1);
-	inproc_store_word(m->world, m->client, s->word[0], 1);
-	inproc_store_word(m->world, m->client, s->word[1], 1);
-	cost = broker_progressed_some(inproc_broker(m->world), m->client, LOOKS,
-				      &at);
-	assert_true(cost > LOOKS);
-	assert_int_equal(at, s->word[0] + 1);
-	assert_false(seat_heard(m, m->id));
-	cost = broker_progressed_some(inproc_broker(m->world), m->client, LOOKS,
-				      &at);
-	assert_true(cost > LOOKS);
-	assert_int_equal(at, s->word[1] + 1);
-	inproc_pump_all(m->world);
-	assert_true(seat_heard(m, m->id));
-	assert_int_equal(broker_progressed_some(inproc_broker(m->world),
-						m->client, LOOKS, &at),
-			 1);
-	assert_int_equal(at, 0);
 }
 
 static void g1_the_value_only_grows(void **state)
@@ -694,12 +666,270 @@ static void against_a_table(void **state)
 	}
 }
 
+/* ---- Waits that are told in steps ---- */
+
+static uint32_t waits_left(const struct stage *s)
+{
+	const struct area_head *waits =
+		region_area(world_region(s->maker.world), AREA_WAITS);
+
+	return waits->used - 1 - waits->free_count;
+}
+
+enum { CROWD = 20 };
+
+/* Each names the fence twice, and ends with 1 or more. */
+static void many_wait(struct stage *s, uint64_t ids[CROWD])
+{
+	for (int i = 0; i < CROWD; i++)
+		ids[i] = wait_for(&s->other, 0, s->opened, 1, s->opened, 2);
+	inproc_pump_by_itself(s->maker.world, false);
+	assert_int_equal(waits_left(s), 2 * CROWD);
+}
+
+/* The smallest steps there are: how many, until nobody is left. */
+static uint32_t tell_all(struct stage *s)
+{
+	struct inproc *world = s->maker.world;
+	uint32_t steps = 0, before;
+
+	while ((before = waits_left(s)) > 0) {
+		broker_tick(inproc_broker(world), inproc_now_ns(world), 1);
+		assert_true(before - waits_left(s) <= 2);
+		steps += before > waits_left(s);
+		inproc_check(world);
+		if (steps == CROWD / 2)
+			inproc_move(world);
+	}
+	inproc_pump_all(world);
+	return steps;
+}
+
+static void all_heard(struct stage *s, const uint64_t ids[CROWD], int status)
+{
+	for (int i = 0; i < CROWD; i++) {
+		assert_true(seat_heard(&s->other, ids[i]));
+		assert_int_equal(s->other.reply.head.status, status);
+	}
+}
+
+static void g6_a_signal_is_told_in_steps(void **state)
+{
+	struct stage *s = *state;
+	uint64_t ids[CROWD], v = 0;
+
+	many_wait(s, ids);
+	assert_int_equal(seat_fence_signal(&s->maker, s->fence[0], 1), 0);
+	assert_int_equal(waits_left(s), 2 * CROWD);
+	assert_int_equal(seat_fence_value(&s->other, s->opened, &v), 0);
+	assert_int_equal(v, 1);
+	assert_int_equal(tell_all(s), CROWD);
+	all_heard(s, ids, 0);
+}
+
+static void g6_so_is_what_was_stored(void **state)
+{
+	struct stage *s = *state;
+	uint64_t ids[CROWD];
+	uint32_t at = 0;
+
+	many_wait(s, ids);
+	inproc_store_word(s->maker.world, s->maker.client, s->word[0], 1);
+	/* To decide costs, too. */
+	assert_true(broker_progressed_some(inproc_broker(s->maker.world),
+					   s->maker.client, CROWD,
+					   &at) > CROWD);
+	assert_int_equal(at, s->word[0] + 1);
+	assert_int_equal(waits_left(s), 2 * CROWD);
+	inproc_kill(s->maker.world, s->maker.client);
+	assert_int_equal(waits_left(s), 2 * CROWD);
+	assert_int_equal(tell_all(s), CROWD);
+	all_heard(s, ids, 0);
+}
+
+static void g6_so_is_the_end(void **state)
+{
+	struct stage *s = *state;
+	uint64_t ids[CROWD], v;
+
+	many_wait(s, ids);
+	assert_int_equal(seat_fence_destroy(&s->maker, s->fence[0]), 0);
+	assert_int_equal(waits_left(s), 2 * CROWD);
+	assert_unchanged(&s->other, seat_fence_value(&s->other, s->opened, &v),
+			 -ENODEV, TENURE_REASON_FENCE_GONE);
+	assert_int_equal(tell_all(s), CROWD);
+	all_heard(s, ids, -ENODEV);
+}
+
+/* Only the waits that are to go know the fence any more. */
+static void g6_the_last_opening_goes_first(void **state)
+{
+	struct stage *s = *state;
+	uint64_t ids[CROWD];
+
+	many_wait(s, ids);
+	assert_int_equal(seat_revoke(&s->maker, s->token), 0);
+	assert_int_equal(seat_revoke(&s->maker, s->reader), 0);
+	assert_int_equal(seat_fence_destroy(&s->maker, s->fence[0]), 0);
+	assert_int_equal(seat_fence_destroy(&s->other, s->opened), 0);
+	inproc_check(s->maker.world);
+	assert_int_equal(waits_left(s), 2 * CROWD);
+	assert_int_equal(world_state(s->maker.world)->n_fences, 3);
+	inproc_pump_all(s->maker.world);
+	assert_int_equal(world_state(s->maker.world)->n_fences, 2);
+	all_heard(s, ids, -ENODEV);
+}
+
+static void g6_whoever_dies_meanwhile(void **state)
+{
+	struct stage *s = *state;
+	uint64_t ids[CROWD];
+
+	many_wait(s, ids);
+	assert_int_equal(seat_fence_signal(&s->maker, s->fence[0], 1), 0);
+	broker_tick(inproc_broker(s->maker.world), 0, 1);
+	inproc_kill(s->maker.world, s->other.client);
+	inproc_check(s->maker.world);
+	assert_int_equal(waits_left(s), 0);
+	inproc_kill(s->maker.world, s->maker.client);
+	inproc_check(s->maker.world);
+	inproc_pump_all(s->maker.world);
+}
+
+/* It has come, and nobody was told, when something else would end the wait. */
+static void come_and_untold(struct stage *s, void (*end)(struct stage *s))
+{
+	uint64_t other, any, all;
+	struct wire_fence_wait list[2] = { { s->opened, 5 }, { 0, 7 } };
+
+	assert_int_equal(seat_fence_create(&s->other, 0, &other, NULL), 0);
+	list[1].fence = other;
+	inproc_pump_by_itself(s->maker.world, false);
+	assert_int_equal(seat_fence_wait(&s->other, 0, list, 2), BROKER_LATER);
+	any = s->other.id;
+	list[1] = (struct wire_fence_wait){ s->opened, 6 };
+	assert_int_equal(seat_fence_wait(&s->other, ALL, list, 2),
+			 BROKER_LATER);
+	all = s->other.id;
+	assert_int_equal(seat_fence_signal(&s->maker, s->fence[0], 6), 0);
+	s->other.id = any;
+	s->fence[1] = other;
+	end(s);
+	inproc_check(s->maker.world);
+	inproc_pump_all(s->maker.world);
+	assert_true(seat_heard(&s->other, any));
+	assert_int_equal(s->other.reply.head.status, 0);
+	assert_int_equal(s->other.reply.head.value[0], 0);
+	assert_true(seat_heard(&s->other, all));
+	assert_int_equal(s->other.reply.head.status, 0);
+}
+
+static void cancel_it(struct stage *s)
+{
+	assert_int_equal(seat_fence_wait_cancel(&s->other, s->other.id),
+			 -EINVAL);
+	assert_int_equal(s->other.reply.head.reason,
+			 TENURE_REASON_WAIT_UNKNOWN);
+}
+
+static void close_its_opening(struct stage *s)
+{
+	assert_int_equal(seat_fence_destroy(&s->other, s->opened), 0);
+}
+
+static void end_the_other_fence(struct stage *s)
+{
+	assert_int_equal(seat_fence_destroy(&s->other, s->fence[1]), 0);
+}
+
+static void kill_the_broker(struct stage *s)
+{
+	end_fence(s);
+	end_the_other_fence(s);
+	inproc_recover(s->maker.world, true);
+}
+
+/* The first end decides, also when what would have been enough comes next. */
+static void g7_lost_is_lost(void **state)
+{
+	struct stage *s = *state;
+	uint64_t id = wait_for(&s->maker, 0, s->fence[0], 5, s->fence[1], 5);
+
+	inproc_pump_by_itself(s->maker.world, false);
+	assert_int_equal(seat_fence_destroy(&s->maker, s->fence[0]), 0);
+	assert_int_equal(seat_fence_signal(&s->maker, s->fence[1], 5), 0);
+	inproc_check(s->maker.world);
+	inproc_pump_all(s->maker.world);
+	assert_true(seat_heard(&s->maker, id));
+	assert_int_equal(s->maker.reply.head.status, -ENODEV);
+}
+
+/* One of two has come; it does not matter that its fence ends then. */
+static void one_has_come(struct stage *s, bool recover)
+{
+	uint64_t id = wait_for(&s->maker, ALL, s->fence[0], 5, s->fence[1], 5);
+
+	inproc_pump_by_itself(s->maker.world, false);
+	assert_int_equal(seat_fence_signal(&s->maker, s->fence[0], 5), 0);
+	inproc_check(s->maker.world);
+	assert_int_equal(seat_fence_destroy(&s->maker, s->fence[0]), 0);
+	inproc_check(s->maker.world);
+	if (recover)
+		inproc_recover(s->maker.world, true);
+	inproc_pump_all(s->maker.world);
+	inproc_check(s->maker.world);
+	assert_false(seat_heard(&s->maker, id));
+	assert_int_equal(seat_fence_signal(&s->maker, s->fence[1], 5), 0);
+	inproc_pump_all(s->maker.world);
+	assert_true(seat_heard(&s->maker, id));
+	assert_int_equal(s->maker.reply.head.status, 0);
+}
+
+static void g7_one_has_come(void **state)
+{
+	one_has_come(*state, false);
+}
+
+static void g7_one_has_come_and_the_broker_dies(void **state)
+{
+	one_has_come(*state, true);
+}
+
+static void g7_cancelled_too_late(void **state)
+{
+	come_and_untold(*state, cancel_it);
+}
+
+static void g7_its_opening_is_closed(void **state)
+{
+	come_and_untold(*state, close_its_opening);
+}
+
+static void g7_another_fence_of_it_ends(void **state)
+{
+	come_and_untold(*state, end_the_other_fence);
+}
+
+static void g7_its_fence_ends(void **state)
+{
+	come_and_untold(*state, end_fence);
+}
+
+static void g7_its_maker_dies(void **state)
+{
+	come_and_untold(*state, end_maker);
+}
+
+static void g7_the_broker_dies(void **state)
+{
+	come_and_untold(*state, kill_the_broker);
+}
+
 #define on_stage(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		on_stage(waits_that_end_cost),
 		on_stage(g1_the_value_only_grows),
 		on_stage(a_first_value),
 		on_stage(waits_end_by_signal_and_by_word),
@@ -723,6 +953,20 @@ int main(void)
 		on_stage(nor_does_one_principal),
 		on_stage(the_maker_finds_room),
 		on_stage(against_a_table),
+		on_stage(g6_a_signal_is_told_in_steps),
+		on_stage(g6_so_is_what_was_stored),
+		on_stage(g6_so_is_the_end),
+		on_stage(g6_the_last_opening_goes_first),
+		on_stage(g6_whoever_dies_meanwhile),
+		on_stage(g7_lost_is_lost),
+		on_stage(g7_one_has_come),
+		on_stage(g7_one_has_come_and_the_broker_dies),
+		on_stage(g7_cancelled_too_late),
+		on_stage(g7_its_opening_is_closed),
+		on_stage(g7_another_fence_of_it_ends),
+		on_stage(g7_its_fence_ends),
+		on_stage(g7_its_maker_dies),
+		on_stage(g7_the_broker_dies),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -8,10 +8,24 @@
  *
  * A wait for all counts down, one for any ends with the first; whichever way
  * it ends, by success, by the death of a fence or by being cancelled, all that
- * belongs to it leaves the lists at once. Timeouts are the client's affair: it
- * cancels. A request that only looks leaves nothing behind. How many waits a
- * fence has and how many fences a wait names are both limited, and a wait is
- * charged for each, so a signal is bounded work.
+ * belongs to it leaves the lists before it is answered. Timeouts are the
+ * client's affair: it cancels. A request that only looks leaves nothing behind.
+ * How many waits a fence has and how many fences a wait names are both limited,
+ * and a wait is charged for each.
+ *
+ * So a signal is bounded work, but the bound is a thousand waiters with 64 waits
+ * each, on lists and in crowds that lie anywhere: some 40 ms. What takes that
+ * long is not to decide, which is a note in each waiter, but to let the waits
+ * go. So the signal, or the end of a fence, only decides, at once and for all:
+ * who has come, and who has lost, does not depend on what happens later. Whoever
+ * has waits to let go is *loose* then, and does so in the turns of his own
+ * client, a waiter at a time (core/reclaim.c); a waiter is answered when all
+ * his waits have gone. Until then they still count, and keep the record of a
+ * fence that is dead.
+ *
+ *	signal --> waits of the fence: decided, decided, came, decided ...
+ *	                                  \--> loose waiters of each client
+ *	client's turn --> waits of one waiter go --> answer
  *
  *	a fence's waits, 1024 at most
  *	+----------+---------------------------------------------+
@@ -35,6 +49,10 @@
  *      another client or principal.
  *  G5  What a wait costs depends on the fences that it names, and not on how
  *      many others wait for them.
+ *  G6  A signal, or the end of a fence, lets no wait go by itself; a turn lets
+ *      go those of one waiter at a time.
+ *  G7  What a signal or an end has decided stays so, whatever happens before
+ *      the answer.
  */
 #include "core/fence_wait.h"
 
@@ -57,37 +75,52 @@ static void remove_wait(struct env *env, uint32_t index)
 		wait_at(region, w->previous)->next = w->next;
 	else
 		f->first_wait = w->next;
-	f->n_waits--;
 	crowd_leave(region, w->fence, waiter_at(region, w->waiter)->session);
-	session_at(region, f->session)->n_fence_waits--;
+	fence_unwait(env, w->fence);
 	pool_give(region, AREA_WAITS, index);
 }
 
-/* Nothing of a waiter is on any list any more. */
-static void remove_all(struct env *env, uint32_t waiter)
+/* What is decided of a waiter leaves the lists, and so does a waiter of which
+ * all is. It is not loose, or does not go on to be. */
+static void tidy(struct env *env, uint32_t waiter)
 {
-	uint32_t wait = waiter_at(&env->region, waiter)->first_wait;
+	struct waiter *w = waiter_at(&env->region, waiter);
+	uint32_t *link = &w->first_wait;
 
-	waiter_at(&env->region, waiter)->first_wait = 0;
-	while (wait != 0) {
-		uint32_t next = wait_at(&env->region, wait)->next_own;
+	while (*link != 0) {
+		uint32_t index = *link;
+		struct wait *wait = wait_at(&env->region, index);
 
-		remove_wait(env, wait);
-		wait = next;
+		if (!w->decided && !wait->came) {
+			link = &wait->next_own;
+			continue;
+		}
+		*link = wait->next_own;
+		remove_wait(env, index);
 	}
+	if (w->decided)
+		waiter_done(env, waiter);
 }
 
-static void succeed(struct env *env, uint32_t waiter, uint32_t position)
+/* Some waits of it are to go, when its client has its turn. */
+static void loosen(struct env *env, uint32_t waiter)
 {
 	struct waiter *w = waiter_at(&env->region, waiter);
 
-	w->value = w->any ? position : 0;
+	if (w->is_loose)
+		return;
+	w->is_loose = 1;
+	queue_put(&env->region, &session_at(&env->region, w->session)->loose,
+		  LINK_LOOSE, waiter);
+	session_wake(env, w->session);
+}
+
+/* All that it waited for is one thing now: that its waits go. */
+static void decide(struct waiter *w)
+{
 	stored();
 	w->decided = 1;
-	stored();
-	remove_all(env, waiter);
 	w->remaining = 1;
-	waiter_done(env, waiter);
 }
 
 static void fail(struct env *env, uint32_t waiter, int status,
@@ -97,51 +130,28 @@ static void fail(struct env *env, uint32_t waiter, int status,
 
 	w->status = status;
 	w->reason = reason;
-	stored();
-	w->decided = 1;
-	stored();
-	remove_all(env, waiter);
-	w->remaining = 0;
-	waiter_fail(env, waiter, status, reason);
+	decide(w);
 }
 
-/* Takes one wait out of its waiter's own list, of at most 64. */
-static void leave_waiter(struct env *env, uint32_t index)
+/* One of those that it waits for has come, perhaps the last. */
+static void arrive(struct env *env, struct wait *wait)
 {
-	const struct wait *w = wait_at(&env->region, index);
-	uint32_t *link = &waiter_at(&env->region, w->waiter)->first_wait;
-
-	while (*link != index)
-		link = &wait_at(&env->region, *link)->next_own;
-	*link = w->next_own;
-}
-
-/* Whether the whole wait has ended with this one. */
-static bool arrive(struct env *env, uint32_t index)
-{
-	const struct wait *arrived = wait_at(&env->region, index);
-	uint32_t waiter = arrived->waiter, position = arrived->position;
-	struct waiter *w = waiter_at(&env->region, waiter);
+	struct waiter *w = waiter_at(&env->region, wait->waiter);
 
 	if (w->any || w->remaining == 1) {
-		succeed(env, waiter, position);
-		return true;
+		w->value = w->any ? wait->position : 0;
+		decide(w);
+	} else {
+		wait->came = 1;
+		w->remaining--;
 	}
-	w->remaining--;
-	leave_waiter(env, index);
-	remove_wait(env, index);
-	return false;
+	loosen(env, wait->waiter);
 }
 
-/* The next wait of a fence that belongs to another waiter: whoever ends takes
- * all of his own along. */
-static uint32_t next_of_others(const struct env *env, const struct wait *w)
+/* Whether what becomes of it is not decided yet. */
+static bool is_open(const struct env *env, const struct wait *wait)
 {
-	uint32_t next = w->next;
-
-	while (next != 0 && wait_at(&env->region, next)->waiter == w->waiter)
-		next = wait_at(&env->region, next)->next;
-	return next;
+	return !wait->came && !waiter_at(&env->region, wait->waiter)->decided;
 }
 
 void fence_wait_wake(struct env *env, uint32_t fence)
@@ -150,14 +160,11 @@ void fence_wait_wake(struct env *env, uint32_t fence)
 	uint32_t index = f->first_wait;
 
 	while (index != 0) {
-		const struct wait *w = wait_at(&env->region, index);
-		uint32_t next = w->next, others;
+		struct wait *w = wait_at(&env->region, index);
 
-		if (w->value <= f->value) {
-			others = next_of_others(env, w);
-			next = arrive(env, index) ? others : next;
-		}
-		index = next;
+		if (w->value <= f->value && is_open(env, w))
+			arrive(env, w);
+		index = w->next;
 	}
 }
 
@@ -167,14 +174,29 @@ void fence_wait_fail(struct env *env, uint32_t fence, uint32_t slot)
 
 	while (index != 0) {
 		const struct wait *w = wait_at(&env->region, index);
-		uint32_t next = w->next;
 
-		if (slot == 0 || w->slot == slot) {
-			next = next_of_others(env, w);
+		if ((slot == 0 || w->slot == slot) && is_open(env, w)) {
 			fail(env, w->waiter, -ENODEV, TENURE_REASON_FENCE_GONE);
+			loosen(env, w->waiter);
 		}
-		index = next;
+		index = w->next;
 	}
+}
+
+bool fence_wait_tidy(struct env *env, uint32_t session, int64_t *budget)
+{
+	const struct area_head *waits = region_area(&env->region, AREA_WAITS);
+	uint32_t before = waits->free_count;
+	uint32_t waiter = queue_take(&env->region,
+				     &session_at(&env->region, session)->loose,
+				     LINK_LOOSE);
+
+	if (waiter == 0)
+		return false;
+	waiter_at(&env->region, waiter)->is_loose = 0;
+	tidy(env, waiter);
+	*budget -= 1 + WAIT_VISITS * (waits->free_count - before);
+	return true;
 }
 
 void fence_wait_forget(struct env *env, uint32_t session)
@@ -186,11 +208,15 @@ void fence_wait_forget(struct env *env, uint32_t session)
 		uint32_t next = w->next_own;
 
 		if (w->opcode == WIRE_OP_FENCE_WAIT &&
-		    w->phase == WAITER_PENDING)
+		    w->phase == WAITER_PENDING) {
+			w->is_loose = 0;
 			fail(env, waiter, -ECANCELED,
 			     TENURE_REASON_WAIT_CANCELLED);
+			tidy(env, waiter);
+		}
 		waiter = next;
 	}
+	session_at(&env->region, session)->loose = (struct queue){ 0 };
 }
 
 /* Ends one of that id, if need be of those that a descriptor answers. */
@@ -203,10 +229,12 @@ static bool try_cancel(struct env *env, uint32_t session, uint64_t id,
 		const struct waiter *w = waiter_at(&env->region, waiter);
 
 		if (w->opcode == WIRE_OP_FENCE_WAIT && w->id == id &&
-		    w->phase == WAITER_PENDING &&
+		    w->phase == WAITER_PENDING && !w->decided &&
 		    (w->port == BROKER_PORT_WATCH || !watches_only)) {
 			fail(env, waiter, -ECANCELED,
 			     TENURE_REASON_WAIT_CANCELLED);
+			if (!w->is_loose)
+				tidy(env, waiter);
 			return true;
 		}
 		waiter = w->next_own;

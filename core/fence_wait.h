@@ -9,6 +9,14 @@
 #include "core/waiter.h"
 #include "core/wire/msg.h"
 
+enum {
+	/* Lines for the end of one: it, its neighbours, fence, two crowds and
+	 * their buckets, which lie anywhere. */
+	WAIT_VISITS = 32,
+	/* And to decide that it will end. */
+	WAIT_DECIDE_VISITS = 3,
+};
+
 struct wait_args {
 	uint64_t device;
 	const struct wire_fence_wait *list;
@@ -31,11 +39,16 @@ struct outcome fence_wait_cancel(struct env *env, uint32_t session,
 /* Ends a wait of port WATCH, if there is one of that id. */
 void fence_watch_cancel(struct env *env, uint32_t session, uint64_t id);
 
-/* The fence has come further. */
+/* The fence has come further: what that means to its waits is decided. */
 void fence_wait_wake(struct env *env, uint32_t fence);
 
-/* Waits through that opening, or through any if 0, end with ENODEV. */
+/* That waits through that opening, or any if 0, end with ENODEV is decided. */
 void fence_wait_fail(struct env *env, uint32_t fence, uint32_t slot);
+
+/* Lets the waits of one waiter of a session go for which that is decided, and
+ * has it answered if all of them do; takes from *budget what that costs. False
+ * when there is none. */
+bool fence_wait_tidy(struct env *env, uint32_t session, int64_t *budget);
 
 /* The session ends: nobody is there to be told. */
 void fence_wait_forget(struct env *env, uint32_t session);

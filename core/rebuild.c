@@ -113,7 +113,7 @@ static void reset_session(struct session *s)
 	if (s->notice != NOTICE_NONE)
 		s->notice = s->phase == SESSION_ACTIVE ? NOTICE_DUE :
 							 NOTICE_NONE;
-	s->reached = s->quiet = (struct queue){ 0 };
+	s->reached = s->quiet = s->loose = (struct queue){ 0 };
 	memset(s->adapter_opens, 0, sizeof(s->adapter_opens));
 	owner_reset(&s->owner);
 	s->account = (struct account){ 0 };

@@ -45,7 +45,7 @@ static void find_waiters(struct rebuild *r)
 			continue;
 		}
 		w->remaining = 0;
-		w->counted = 0;
+		w->counted = w->is_loose = 0;
 		w->first_wait = w->next = 0;
 		w->next_own = w->previous_own = 0;
 	}
@@ -141,7 +141,7 @@ static void decide_waits(struct rebuild *r)
 	for (uint32_t i = 1; i < used; i++) {
 		const struct wait *w = wait_at(r->region, i);
 
-		if (!w->record.in_use)
+		if (!w->record.in_use || w->came)
 			continue;
 		if (!is_open(r, w))
 			lose(r, w);
@@ -194,7 +194,7 @@ static void find_waits(struct rebuild *r)
 
 		if (!w->record.in_use)
 			continue;
-		if (is_open(r, w) &&
+		if (!w->came && is_open(r, w) &&
 		    fence_at(r->region, w->fence)->value < w->value)
 			link_wait(r, i);
 		else

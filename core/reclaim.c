@@ -28,7 +28,8 @@
  * set aside, and goes when the last orphan has (B22).
  *
  * Sessions with work stand in a ring and get a quantum in turn: garbage
- * delays only whoever made it. When its stream is empty a session's teardown
+ * delays only whoever made it. Waits for fences that have ended come first, in
+ * the same quanta (core/fence_wait.c). When its stream is empty a session's teardown
  * takes a step (core/teardown.c), which may refill the stream, or start a job
  * past it (core/sweep.c).
  *
@@ -46,6 +47,7 @@
 #include "core/reclaim.h"
 
 #include "core/defer.h"
+#include "core/fence_wait.h"
 #include "core/object.h"
 #include "core/pinned.h"
 #include "core/retire.h"
@@ -294,7 +296,8 @@ static bool serve(struct env *env, uint32_t session, uint64_t now_ns,
 	struct session *s = session_at(&env->region, session);
 
 	while (*quantum > 0) {
-		if (defer_move(env, session, quantum))
+		if (fence_wait_tidy(env, session, quantum) ||
+		    defer_move(env, session, quantum))
 			continue;
 		if (s->job.kind != JOB_NONE)
 			return false;

@@ -159,6 +159,7 @@ struct session {
 	uint32_t first_pool, n_pools;
 	struct queue reached; /* contexts that have items to move */
 	struct queue quiet; /* contexts that end and can go */
+	struct queue loose; /* waiters with waits that are to go */
 	uint32_t adapter_opens[ADAPTERS_MAX];
 	struct owner owner; /* adapter and device handles */
 	struct account account;
@@ -345,7 +346,7 @@ struct waiter {
 	uint8_t opcode;
 	uint8_t port; /* enum broker_port */
 	uint8_t quiet; /* not to be heard of if it succeeds */
-	uint32_t next; /* in the queue of answered ones */
+	uint32_t next; /* in the queue of answered ones, or of loose ones */
 	uint32_t follower; /* a waiter that waits for this one, too, or 0 */
 	uint32_t next_own,
 		previous_own; /* of the session's, until it is told */
@@ -358,6 +359,7 @@ struct waiter {
 	uint32_t cost; /* that it is charged */
 	uint8_t any; /* one of its fences is enough */
 	uint8_t decided; /* a wait for fences whose end is certain */
+	uint8_t is_loose; /* in its session's queue of that name */
 	uint8_t counted; /* its follower is; core/rebuild_waits.c alone */
 };
 
@@ -383,6 +385,7 @@ struct wait {
 	uint64_t value;
 	uint32_t next, previous; /* of the fence */
 	uint32_t next_own; /* of the waiter */
+	uint8_t came; /* one of several that its waiter wants, and is to go */
 };
 
 /* The waits of one client or one principal on one fence: core/crowd.c. */
@@ -472,13 +475,14 @@ struct state {
 };
 
 /* The queues of the state: of sessions, of waiters, and of a session's
- * contexts. */
+ * contexts. A waiter is answered when it is not loose any more. */
 #define LINK_OF(area, record, field) \
 	((struct queue_link){ area, offsetof(struct record, field) })
 #define LINK_READY LINK_OF(AREA_SESSIONS, session, next_ready)
 #define LINK_JOBS LINK_OF(AREA_SESSIONS, session, job.next)
 #define LINK_ENDED LINK_OF(AREA_SESSIONS, session, next_ended)
 #define LINK_ANSWERED LINK_OF(AREA_WAITERS, waiter, next)
+#define LINK_LOOSE LINK_ANSWERED
 #define LINK_REACHED LINK_OF(AREA_CONTEXTS, context, record.link)
 #define LINK_QUIET LINK_OF(AREA_CONTEXTS, context, next_quiet)
 

@@ -56,7 +56,6 @@ enum {
 	CONTEXT_VISITS = 8, /* its word, slot, segment, map, neighbours, run */
 	DEVICE_VISITS = 8,
 	FENCE_VISITS = 4,
-	WAIT_VISITS = 16, /* its lists, fence, two crowds and their buckets */
 	TOKEN_VISITS = 4,
 };
 
@@ -93,14 +92,14 @@ static bool is_due(const struct device *d, const struct slot *slot)
 	       slot->allocation.parent == 0;
 }
 
-/* Whoever waits for it is told; each wait may be one of 64 that end so. */
+/* All its waits are gone through. */
 static uint32_t end_fence(struct env *env, uint32_t session, uint32_t index)
 {
-	const struct area_head *waits = region_area(&env->region, AREA_WAITS);
-	uint32_t before = waits->free_count;
+	uint32_t fence = slot_at(&env->region, index)->fence.fence;
+	uint32_t waits = fence_at(&env->region, fence)->n_waits;
 
 	fence_close(env, session, index);
-	return FENCE_VISITS + WAIT_VISITS * (waits->free_count - before);
+	return FENCE_VISITS + WAIT_DECIDE_VISITS * waits;
 }
 
 static void retire_due(struct env *env, const struct device *d, uint32_t index,
