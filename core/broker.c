@@ -172,9 +172,6 @@ void broker_disconnect(struct broker *broker, uint32_t client, uint64_t now_ns,
 	struct env *env = &broker->env;
 	struct session *s = session_at(&env->region, client);
 
-	/* What it stored before its end counts. */
-	if (broker_waits_for_progress(broker, client))
-		broker_progressed(broker, client);
 	s->held_devices = s->n_devices;
 	s->held_resources = s->n_resources;
 	s->held_allocations = s->n_allocations;

@@ -77,6 +77,10 @@ struct obituary {
  * The client has ended: by end of file, by its death, or thrown out. From
  * now on no request of it is taken; what it held goes in bounded steps, and
  * an obituary follows. ret_held may be NULL.
+ *
+ * What it stored into its words before its end counts; so the caller looks at
+ * them before (broker_progressed_some), if anybody waits. Nobody does here, and
+ * they are not looked at afterwards.
  */
 void broker_disconnect(struct broker *broker, uint32_t client, uint64_t now_ns,
 		       struct obituary *ret_held);

@@ -10,7 +10,10 @@
  *	                                            (when all have come)
  *
  * Several may wait for the same: who comes later follows who came first, and
- * they form a line.
+ * they form a line. To follow is a walk along it, past as many as one client may
+ * have waiting (1024 by default); and the last close of an adapter follows once
+ * for each of at most 256 devices. Measured, at worst: one millisecond, of a
+ * client with a thousand such closes open.
  *
  * Guarantees, cited by the tests:
  *

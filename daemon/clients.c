@@ -202,6 +202,7 @@ static void disconnect(struct client *client, struct obituary *ret_held)
 {
 	struct engine *engine = client->clients->config.engine;
 
+	engine_hear_out(engine, client->id);
 	engine_lock(engine);
 	engine_disconnect_locked(engine, client->id,
 				 client->clients->config.now_ns(), ret_held);

@@ -47,6 +47,8 @@
  *  G8  A slot that stays pinned keeps nobody awake: the pump says when it
  *      wants to look again, and the loop hears of it once.
  *  G9  A turn is made beside a request only where there is little to do.
+ *  G10 However much one that ends has stored, and however many wait for it, the
+ *      gate is held for some of that at a time.
  */
 #include "daemon/engine.h"
 
@@ -436,6 +438,22 @@ static void purge(struct engine *engine, uint32_t client)
 	}
 	if (engine->holds && engine->held.client == client)
 		engine->holds = false;
+}
+
+void engine_hear_out(struct engine *engine, uint32_t client)
+{
+	struct broker *broker = &engine->broker;
+	uint32_t word = 0;
+	bool waits;
+
+	do {
+		engine_lock(engine);
+		waits = broker_waits_for_progress(broker, client);
+		if (waits)
+			broker_progressed_some(broker, client, ENGINE_LOOKS,
+					       &word);
+		engine_unlock(engine);
+	} while (waits && word != 0);
 }
 
 void engine_disconnect_locked(struct engine *engine, uint32_t client,

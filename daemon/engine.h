@@ -16,6 +16,8 @@
 enum {
 	/* What waits for the loop thread. */
 	ENGINE_MAIL = 64,
+	/* Looks at words of one that ends, in one hold of the gate. */
+	ENGINE_LOOKS = 1024,
 };
 
 /* A client's ring, as the engine sees it. All inside the gate. */
@@ -138,6 +140,11 @@ void engine_attach_locked(struct engine *engine, uint32_t client,
 
 /* Takes that back, before anything has come by the ring. */
 void engine_detach_locked(struct engine *engine, uint32_t client);
+
+/* That client has ended: what it stored before counts. Looks at its words, with
+ * the gate open in between, since many may wait for many. Outside the gate, and
+ * then engine_disconnect_locked. */
+void engine_hear_out(struct engine *engine, uint32_t client);
 
 /* broker_disconnect, after which nothing more is said to that client. */
 void engine_disconnect_locked(struct engine *engine, uint32_t client,

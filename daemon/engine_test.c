@@ -231,6 +231,103 @@ static void test_no_sink_after_the_end_g3(void **state)
 	assert_int_equal(ring.count, 0);
 }
 
+uint32_t __real_broker_progressed_some(struct broker *broker, uint32_t client,
+				       uint32_t looks, uint32_t *word);
+uint32_t __wrap_broker_progressed_some(struct broker *broker, uint32_t client,
+				       uint32_t looks, uint32_t *word);
+
+/* Looks at words, and what the longest has cost. */
+static uint32_t n_looks, longest_look;
+
+uint32_t __wrap_broker_progressed_some(struct broker *broker, uint32_t client,
+				       uint32_t looks, uint32_t *word)
+{
+	uint32_t cost =
+		__real_broker_progressed_some(broker, client, looks, word);
+
+	n_looks++;
+	if (cost > longest_look)
+		longest_look = cost;
+	return cost;
+}
+
+/* All have come, whatever they are. */
+static uint64_t all_ones(struct engine_sink *sink, uint32_t word)
+{
+	(void)sink;
+	(void)word;
+	return 1;
+}
+
+static void ignore_reset(struct engine_sink *sink, uint32_t word,
+			 uint64_t value)
+{
+	(void)sink;
+	(void)word;
+	(void)value;
+}
+
+static void ignore_awaited(struct engine_sink *sink)
+{
+	(void)sink;
+}
+
+/* The last of many fences of a client that is about to end. */
+static uint64_t make_fences(uint32_t client, uint64_t device, uint32_t n)
+{
+	const struct wire_request create = { .opcode = WIRE_OP_FENCE_CREATE,
+					     .device = device };
+	struct broker_reply reply;
+
+	while (n--)
+		assert_int_equal(engine_seat_ask(&seat, client, create, NULL,
+						 &reply),
+				 BROKER_REPLY);
+	return reply.head.value[0];
+}
+
+static void test_stored_before_the_end_g10(void **state)
+{
+	enum { FENCES = 3 * ENGINE_LOOKS };
+	struct wire_fence_wait list = { .value = 1 };
+	struct wire_request wait = { .opcode = WIRE_OP_FENCE_WAIT,
+				     .id = 7,
+				     .count = 1,
+				     .args_bytes = sizeof(list) };
+	uint32_t client = engine_seat_join(&seat, &wait.device);
+	struct broker_reply reply;
+	struct engine_mail mail;
+
+	(void)state;
+	memset(&ring, 0, sizeof(ring));
+	ring.sink = (struct engine_sink){ .take = take,
+					  .read = all_ones,
+					  .reset = ignore_reset,
+					  .awaited = ignore_awaited };
+	list.fence = make_fences(client, wait.device, FENCES);
+	assert_int_equal(engine_seat_ask(&seat, client, wait, &list, &reply),
+			 BROKER_LATER);
+	engine_lock(&seat.engine);
+	engine_attach_locked(&seat.engine, client, &ring.sink);
+	engine_unlock(&seat.engine);
+	n_looks = longest_look = 0;
+	engine_hear_out(&seat.engine, client);
+	assert_in_range(n_looks, FENCES / ENGINE_LOOKS,
+			FENCES / ENGINE_LOOKS + 1);
+	assert_in_range(longest_look, 1, 2 * ENGINE_LOOKS);
+	engine_seat_settle(&seat);
+	assert_true(engine_next_mail(&seat.engine, &mail));
+	assert_int_equal(mail.kind, ENGINE_REPLY);
+	assert_int_equal(mail.reply.head.id, 7);
+	assert_int_equal(mail.reply.head.status, 0);
+	/* Nobody waits any more, and nobody looks. */
+	engine_hear_out(&seat.engine, client);
+	engine_seat_leave(&seat, client);
+	engine_seat_bury(&seat, 1);
+	assert_in_range(n_looks, FENCES / ENGINE_LOOKS,
+			FENCES / ENGINE_LOOKS + 1);
+}
+
 static void test_many_obituaries_g2(void **state)
 {
 	uint32_t clients[MANY];
@@ -573,6 +670,7 @@ int main(void)
 		COUNTED(test_turns_are_bounded_g6),
 		COUNTED(test_deaths_are_bounded_g6),
 		COUNTED(test_no_backlog_of_requests_g7),
+		TEST(test_stored_before_the_end_g10),
 		TEST(test_leaked_pin_g8),
 		COUNTED(test_few_are_settled_g9),
 	};

@@ -344,6 +344,14 @@ static struct unheard find_unheard(struct inproc *world)
 	return unheard;
 }
 
+/* What it stored before its end counts. */
+static void disconnect(struct inproc *world, uint32_t id)
+{
+	if (broker_waits_for_progress(world->broker, id))
+		broker_progressed(world->broker, id);
+	broker_disconnect(world->broker, id, world->now_ns, NULL);
+}
+
 /* Those that the broker has and nobody else does, and the other way round. */
 static void compare_clients(struct inproc *world)
 {
@@ -362,7 +370,7 @@ static void compare_clients(struct inproc *world)
 		    world->clients[i].serial <= world->known_serials)
 			continue;
 		world->clients[i].alive = false;
-		broker_disconnect(world->broker, id, world->now_ns, NULL);
+		disconnect(world, id);
 	}
 	for (i = 0; i < world->n_clients; i++) {
 		struct client *client = &world->clients[i];
@@ -643,7 +651,7 @@ void inproc_kill(struct inproc *world, uint32_t id)
 		free(world->late[i]);
 		forget_late(world, i);
 	}
-	broker_disconnect(world->broker, id, world->now_ns, NULL);
+	disconnect(world, id);
 	collect_replies(world);
 	if (world->by_itself)
 		inproc_pump_all(world);
