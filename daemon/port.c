@@ -34,8 +34,8 @@
  * is then made before the gate is left, if it is a short one; its reply goes
  * with the others.
  *
- * Offers (core/ring/offers.c) whose time has come are taken like frees, in a
- * turn of their own.
+ * Offers (core/ring/offers.c) whose time has come are taken like frees, in
+ * turns of their own: what is too much for one is kept for the next.
  *
  * The doorbell is an eventfd that both have. Its flags and its counter are the
  * client's to spoil, so the daemon neither reads nor writes it; that somebody
@@ -264,6 +264,7 @@ void port_free(struct port *port)
 		return;
 	assert(!port->is_active && !port->has_timer && !port->offers_due_ns);
 	fencepage_free(port->page);
+	free(port->left);
 	if (port->server.ring)
 		munmap(port->server.ring, PORT_BYTES);
 	if (port->memory_fd >= 0)
@@ -504,44 +505,69 @@ enum port_served port_serve(struct port *port, struct port_bench *bench,
 	return port->is_faulty ? PORT_FAULT : PORT_BUSY;
 }
 
-/* All of them, but what many children cost is paid before it goes on. */
-static uint32_t free_offered(struct port *port, struct port_bench *bench,
-			     uint32_t n, uint64_t now_ns)
+/* As many as may be at once: how many of them are dealt with. */
+static uint32_t free_offered(struct port *port, struct port_job *job,
+			     const uint64_t *handles, uint32_t n,
+			     uint64_t now_ns)
 {
-	struct port_job *job = &bench->jobs[0];
-	uint32_t at = 0, done;
+	uint32_t done = n;
 
 	engine_lock(port->engine);
-	while (at < n && !port->ended) {
-		broker_free_some(&port->engine->broker, port->client,
-				 &job->work.handles[at], n - at, now_ns,
-				 job->refusals, &done);
-		at += done;
-		if (at == n)
-			break;
-		engine_unlock(port->engine);
-		bench->rest = engine_pump(port->engine, now_ns);
-		bench->has_settled = true;
-		engine_lock(port->engine);
-	}
+	if (!port->ended)
+		broker_free_some(&port->engine->broker, port->client, handles,
+				 n, now_ns, job->refusals, &done);
 	engine_unlock(port->engine);
-	return at;
+	return done;
+}
+
+/* What is left is for the next look, which is due at once; false without
+ * memory. */
+static bool keep_offered(struct port *port, const uint64_t *handles, uint32_t n,
+			 uint64_t now_ns)
+{
+	if (n > 0 && !port->left)
+		port->left = calloc(RING_OFFERS, sizeof(*port->left));
+	if (n > 0 && !port->left)
+		return false;
+	if (n > 0)
+		memmove(port->left, handles, n * sizeof(*handles));
+	port->n_left = n;
+	port->offers_due_ns = now_ns;
+	return true;
 }
 
 /* As if the client had put them into its free queue just now, but that nobody
- * hears of what is refused: who offers what is not his has lost nothing. */
+ * hears of what is refused: who offers what is not his has lost nothing. What
+ * many children cost is paid before it goes on. */
 void port_take_offers(struct port *port, struct port_bench *bench,
 		      uint64_t now_ns, uint32_t *ret_done)
 {
 	static_assert(RING_OFFERS <= RING_FREES_MAX, "one call of the broker");
-	uint32_t n = offers_take(&port->server.ring->offers, now_ns,
-				 bench->jobs[0].work.handles,
-				 &port->offers_due_ns);
+	bool kept = port->n_left > 0;
+	const uint64_t *handles = kept ? port->left :
+					 bench->jobs[0].work.handles;
+	uint32_t n = port->n_left;
 
 	port->has_called = false;
 	bench->has_settled = false;
-	if (n > 0)
-		*ret_done += free_offered(port, bench, n, now_ns);
+	if (!kept)
+		n = offers_take(&port->server.ring->offers, now_ns,
+				bench->jobs[0].work.handles,
+				&port->offers_due_ns);
+	while (n > 0) {
+		uint32_t done =
+			free_offered(port, &bench->jobs[0], handles, n, now_ns);
+
+		*ret_done += done;
+		handles += done;
+		n -= done;
+		if (n > 0) {
+			bench->rest = engine_pump(port->engine, now_ns);
+			bench->has_settled = true;
+		}
+		if ((n > 0 || kept) && keep_offered(port, handles, n, now_ns))
+			return;
+	}
 }
 
 void port_serve_late(struct port *port, struct port_bench *bench)

@@ -71,6 +71,8 @@ struct port {
 	uint32_t words; /* what these looks cost first; 0: nobody waited */
 	bool has_called; /* its offers are to be looked at */
 	uint64_t offers_due_ns; /* when they are next; 0: not */
+	uint64_t *left; /* of RING_OFFERS handles; NULL: there never were any */
+	uint32_t n_left; /* that were offered, and taken, and are to be freed */
 	struct agenda_node offers; /* while that is not 0 */
 	/* The last reply of a client that is to be ended, and why. */
 	struct wire_reply farewell;
@@ -158,8 +160,9 @@ bool port_asks_locked(struct port *port);
 uint32_t port_progressed_locked(struct port *port);
 
 /* Takes the offers whose time has come and destroys what they name; sets
- * offers_due_ns. *ret_done is raised by their number. May make turns of the
- * engine before the last of them. The worker only. */
+ * offers_due_ns. Resources with many children are left for the next look, which
+ * is then due at once, and turns of the engine are made for those that went.
+ * *ret_done is raised by their number. The worker only. */
 void port_take_offers(struct port *port, struct port_bench *bench,
 		      uint64_t now_ns, uint32_t *ret_done);
 

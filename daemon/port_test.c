@@ -263,23 +263,84 @@ static void test_children_are_bounded_g1_g3(void **state)
 	engine_seat_settle(&seat);
 }
 
-/* Offers of resources: all are taken, and what they cost is paid. */
-static void test_offers_with_children_g1(void **state)
-{
-	enum { MANY = 5 };
-	struct ring_offers *offers = &ring.ring->offers;
-	uint32_t done = 0;
+enum { OFFERED = 5 };
 
-	(void)state;
-	for (uint32_t i = 0; i < MANY; i++) {
+static void offer_resources(void)
+{
+	struct ring_offers *offers = &ring.ring->offers;
+
+	for (uint32_t i = 0; i < OFFERED; i++) {
 		offers_name(offers, i, create_resource());
 		offers_make(offers, i, 1);
 	}
+}
+
+/* Offers of resources: a look takes all of them and frees a few, what these
+ * cost is paid, and the next look is due at once. */
+static void test_offers_with_children_g1(void **state)
+{
+	enum { AT_ONCE = FREES_CHILDREN_MAX / RESOURCE_CHILDREN_MAX };
+	uint32_t done = 0;
+
+	(void)state;
+	offer_resources();
+	for (uint32_t left = OFFERED; left > 0;) {
+		port_take_offers(port, &bench, 2, &done);
+		left -= left < AT_ONCE ? left : AT_ONCE;
+		assert_int_equal(done, OFFERED - left);
+		assert_int_equal(bench.has_settled, left > 0);
+		assert_int_equal(resources_left(), left);
+		assert_int_equal(port->offers_due_ns, 2);
+	}
+	/* One that was made meanwhile is seen then. */
+	offers_make(&ring.ring->offers, OFFERED, 7);
 	port_take_offers(port, &bench, 2, &done);
-	assert_int_equal(done, MANY);
-	assert_true(bench.has_settled);
-	assert_int_equal(resources_left(), 0);
-	assert_int_equal(port->offers_due_ns, 0);
+	assert_int_equal(done, OFFERED);
+	assert_int_equal(port->offers_due_ns, 2 + RING_OFFERS_PERIOD_NS);
+	port->offers_due_ns = 0;
+	engine_seat_settle(&seat);
+}
+
+/* Without memory to keep the others, a look goes on. */
+static void test_offers_without_memory_g1(void **state)
+{
+	uint32_t done = 0;
+
+	(void)state;
+	offer_resources();
+	engine_seat_settle(&seat);
+	fail_at = 1;
+	calls = 0;
+	port_take_offers(port, &bench, 2, &done);
+	fail_at = 0;
+	assert_int_equal(calls, 2);
+	assert_int_equal(done, 4);
+	assert_int_equal(resources_left(), OFFERED - 4);
+	assert_int_equal(port->offers_due_ns, 2);
+	port_take_offers(port, &bench, 2, &done);
+	assert_int_equal(done, OFFERED);
+	port->offers_due_ns = 0;
+	engine_seat_settle(&seat);
+}
+
+/* What is left when its client ends is nobody's. */
+static void test_offers_of_one_that_ends_g2(void **state)
+{
+	uint32_t done = 0;
+
+	(void)state;
+	offer_resources();
+	port_take_offers(port, &bench, 2, &done);
+	engine_lock(&seat.engine);
+	port->ended = true;
+	engine_unlock(&seat.engine);
+	port_take_offers(port, &bench, 2, &done);
+	assert_true(resources_left() > 0);
+	assert_int_equal(port->n_left, 0);
+	engine_lock(&seat.engine);
+	port->ended = false;
+	engine_unlock(&seat.engine);
+	port->offers_due_ns = 0;
 	engine_seat_settle(&seat);
 }
 
@@ -577,6 +638,8 @@ int main(void)
 		TEST(test_frees_are_bounded_g1),
 		TEST(test_children_are_bounded_g1_g3),
 		TEST(test_offers_with_children_g1),
+		TEST(test_offers_without_memory_g1),
+		TEST(test_offers_of_one_that_ends_g2),
 		TEST(test_data_and_silence_g3),
 		TEST(test_nothing_after_the_end_g2),
 		TEST(test_late_replies_g3),

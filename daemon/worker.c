@@ -66,8 +66,8 @@
  *      the system takes to run the worker.
  *  G6  Progress that somebody waits for is seen, parked or not.
  *  G7  An offer that stays is taken when its time has come; however many
- *      clients' are due, or timers have expired, the active ports have their
- *      turns in between.
+ *      clients' are due, or children they have, or timers have expired, the
+ *      active ports have their turns in between.
  *  G8  Between two looks of a port's timer lies a whole period, which begins
  *      when the first look has ended.
  *  G9  A port is not parked while the worker is awake for another one, unless
@@ -509,6 +509,9 @@ static void expire_offers(struct worker *worker)
 		if (!port)
 			return;
 		look_at_offers(worker, port);
+		/* That was more than a look. */
+		if (worker->bench.has_settled)
+			return;
 	}
 }
 

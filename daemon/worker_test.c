@@ -813,11 +813,13 @@ void __wrap_port_take_offers(struct port *port, struct port_bench *bench,
 /* Looks at offers since a port was served; the worker's thread, and read when
  * it has ended. */
 static unsigned int offer_looks, most_offer_looks;
+/* Frees that came of them, where there were too many for one, likewise. */
+static uint32_t offer_frees, most_offer_frees;
 
 enum port_served __wrap_port_serve(struct port *port, struct port_bench *bench,
 				   uint64_t now_ns, uint32_t *ret_done)
 {
-	offer_looks = 0;
+	offer_looks = offer_frees = 0;
 	if (port == timer_looks_port)
 		timer_looks = 0;
 	return __real_port_serve(port, bench, now_ns, ret_done);
@@ -826,7 +828,13 @@ enum port_served __wrap_port_serve(struct port *port, struct port_bench *bench,
 void __wrap_port_take_offers(struct port *port, struct port_bench *bench,
 			     uint64_t now_ns, uint32_t *ret_done)
 {
+	uint32_t before = *ret_done;
+
 	__real_port_take_offers(port, bench, now_ns, ret_done);
+	if (bench->has_settled)
+		offer_frees += *ret_done - before;
+	if (offer_frees > most_offer_frees)
+		most_offer_frees = offer_frees;
 	if (++offer_looks > most_offer_looks)
 		most_offer_looks = offer_looks;
 }
@@ -837,21 +845,21 @@ static void test_many_offers_g7(void **state)
 {
 	enum { CROWD = 60, LOOKS = 8 };
 	struct member busy, members[CROWD];
-	uint64_t until_ns = now_ns() + 300000000;
+	uint64_t until_ns;
 
 	(void)state;
-	for (int i = 0; i < CROWD; i++) {
-		uint64_t handle;
-
-		join(&members[i], 0);
-		handle = engine_seat_create(&seat, members[i].client,
-					    members[i].device);
-		offer(&members[i], 0, handle, until_ns);
-	}
 	/* It is never parked. */
 	join(&busy, 3600 * NS_PER_S);
 	busy.rounds = 1;
 	ping(&busy);
+	for (int i = 0; i < CROWD; i++)
+		join(&members[i], 0);
+	until_ns = now_ns() + 300000000;
+	for (int i = 0; i < CROWD; i++)
+		offer(&members[i], 0,
+		      engine_seat_create(&seat, members[i].client,
+					 members[i].device),
+		      until_ns);
 	for (int i = 0; i < CROWD; i++)
 		wait_for_allocations(&members[i], 0);
 	assert_true(now_ns() >= until_ns);
@@ -859,6 +867,43 @@ static void test_many_offers_g7(void **state)
 	for (int i = 0; i < CROWD; i++)
 		leave(&members[i]);
 	assert_in_range(most_offer_looks, 1, LOOKS);
+}
+
+/* Nor do offers of one client that are resources with many children. */
+static void test_offers_with_children_g7(void **state)
+{
+	enum { RESOURCES = 24, EACH = LIST_ENTRIES_MAX };
+	static struct wire_allocation sizes[EACH];
+	uint64_t until_ns, resources[RESOURCES];
+	struct wire_request create = { .opcode = WIRE_OP_CREATE,
+				       .flags = TENURE_CREATE_RESOURCE,
+				       .count = EACH,
+				       .args_bytes = sizeof(sizes) };
+	struct broker_reply reply;
+	struct member busy, member;
+
+	(void)state;
+	join(&member, 0);
+	create.device = member.device;
+	for (int i = 0; i < EACH; i++)
+		sizes[i].size_bytes = PAGE_BYTES;
+	for (uint32_t i = 0; i < RESOURCES; i++) {
+		assert_int_equal(engine_seat_ask(&seat, member.client, create,
+						 sizes, &reply),
+				 BROKER_REPLY);
+		assert_int_equal(reply.head.status, 0);
+		resources[i] = reply.head.value[0];
+	}
+	join(&busy, 3600 * NS_PER_S);
+	busy.rounds = 1;
+	ping(&busy);
+	until_ns = now_ns() + 50000000;
+	for (uint32_t i = 0; i < RESOURCES; i++)
+		offer(&member, i, resources[i], until_ns);
+	wait_for_allocations(&member, 0);
+	leave(&busy);
+	leave(&member);
+	assert_in_range(most_offer_frees, 1, 2 * FREES_CHILDREN_MAX / EACH);
 }
 
 /* Nor do timers of many clients that expire at once, each of which takes 300 us
@@ -912,6 +957,7 @@ int main(void)
 		TEST(test_progress_of_the_parked_g6),
 		TEST(test_offers_g7),
 		TEST(test_many_offers_g7),
+		TEST(test_offers_with_children_g7),
 		TEST(test_many_timers_g7),
 		TEST(test_company_g9),
 		TEST(test_no_company_for_many_words_g9),
