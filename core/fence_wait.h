@@ -45,10 +45,10 @@ void fence_wait_wake(struct env *env, uint32_t fence);
 /* That waits through that opening, or any if 0, end with ENODEV is decided. */
 void fence_wait_fail(struct env *env, uint32_t fence, uint32_t slot);
 
-/* Lets the waits of one waiter of a session go for which that is decided, and
- * has it answered if all of them do; takes from *budget what that costs. False
- * when there is none. */
-bool fence_wait_tidy(struct env *env, uint32_t session, int64_t *budget);
+/* Lets the waits of the first loose waiter of a session go for which that is
+ * decided, and has it answered if all of them do; takes from *budget what that
+ * costs. */
+void fence_wait_tidy(struct env *env, uint32_t session, int64_t *budget);
 
 /* The session ends: nobody is there to be told. */
 void fence_wait_forget(struct env *env, uint32_t session);

@@ -296,8 +296,11 @@ static bool serve(struct env *env, uint32_t session, uint64_t now_ns,
 	struct session *s = session_at(&env->region, session);
 
 	while (*quantum > 0) {
-		if (fence_wait_tidy(env, session, quantum) ||
-		    defer_move(env, session, quantum))
+		if (s->loose.head != 0) {
+			fence_wait_tidy(env, session, quantum);
+			continue;
+		}
+		if (defer_move(env, session, quantum))
 			continue;
 		if (s->job.kind != JOB_NONE)
 			return false;
