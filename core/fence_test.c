@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Fences, and waits: names have the guarantees of core/fence.c, comments, and the
- * names with g6 and g7, those of core/fence_wait.c, whose G5 is in
- * core/crowd_test.c. */
+/* Fences, and waits: names have the guarantees of core/fence.c, comments those of
+ * core/fence_wait.c, whose G5 is in core/crowd_test.c; and names with g6 and g7
+ * are of fence_wait G6 and fence_wait G7. */
 #include "tests/support/seat.h"
 
 #include "tests/support/random.h"

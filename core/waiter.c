@@ -164,7 +164,7 @@ void waiter_done(struct env *env, uint32_t waiter)
 	}
 }
 
-void waiter_fail(struct env *env, uint32_t waiter, int status,
+static void fail(struct env *env, uint32_t waiter, int status,
 		 enum tenure_reason reason)
 {
 	struct waiter *w = waiter_at(&env->region, waiter);
@@ -186,7 +186,7 @@ void waiter_fail_all(struct env *env, uint32_t session, uint32_t device,
 		uint32_t next = waiter_at(&env->region, waiter)->next_own;
 
 		if (waiter_at(&env->region, waiter)->device == device)
-			waiter_fail(env, waiter, status, reason);
+			fail(env, waiter, status, reason);
 		waiter = next;
 	}
 }

@@ -45,11 +45,8 @@ void waiter_follow(struct env *env, uint32_t waiter, uint32_t leader);
 /* Gives up a waiter that nothing has been told to. */
 void waiter_drop(struct env *env, uint32_t waiter);
 
-/* Answers a waiter now, if it has no answer yet, with a failure. */
-void waiter_fail(struct env *env, uint32_t waiter, int status,
-		 enum tenure_reason reason);
-
-/* Does so to those of a session that wait for work of a device. */
+/* Answers those of a session now that wait for work of a device and have no
+ * answer yet, with a failure. */
 void waiter_fail_all(struct env *env, uint32_t session, uint32_t device,
 		     int status, enum tenure_reason reason);
 

@@ -76,9 +76,12 @@ static const char *const killed_in[] = {
 	"publish_opening",
 	/* fence_wait.c */
 	"add_wait",
+	"arrive",
+	"decide",
 	"fail",
+	"fence_wait_tidy",
+	"loosen",
 	"remove_wait",
-	"succeed",
 	/* object.c */
 	"holding_new",
 	"new_token",
@@ -172,7 +175,7 @@ static const char *const killed_in[] = {
 	"unlink_waiter",
 	"waiter_drop",
 	"waiter_end",
-	"waiter_fail",
+	"waiter_fail_all",
 	"waiter_follow",
 	"waiter_new_for",
 	"waiter_next_answered",

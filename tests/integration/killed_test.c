@@ -1125,6 +1125,25 @@ static void tell_pinned_sweep(struct story *s)
 	assert_int_equal(seat_session(one)->n_pinned, 0);
 }
 
+/* A destroy that waits for work of a device that goes with its adapter in the
+ * next step. */
+static void wait_in_vain(struct story *s, int seat, uint64_t adapter)
+{
+	struct seat *one = &s->seats[seat];
+	uint64_t first = one->device, context, used;
+
+	assert_int_equal(seat_device_create(one, adapter, &one->device), 0);
+	assert_int_equal(seat_context_create(one, &context, NULL), 0);
+	assert_int_equal(seat_create(one, 0, 0, 1, NULL, &used), 0);
+	assert_int_equal(seat_submit(one, context, 1, &used, 1), 0);
+	assert_int_equal(seat_send_destroy(one, 0, &used, 1,
+					   TENURE_DESTROY_SYNCHRONOUS),
+			 BROKER_LATER);
+	one->device = first;
+	know(s, seat, used);
+	doom(s, used, DYING);
+}
+
 /* Clients of an adapter that stops under them. */
 static void tell_removal(struct story *s)
 {
@@ -1139,6 +1158,7 @@ static void tell_removal(struct story *s)
 	know(s, 1, device);
 	STEP(s, "notices", assert_int_equal(seat_ask(two, ask, NULL, 0), 0));
 	make_plain(s, 1, device);
+	wait_in_vain(s, 1, theirs);
 	s->removed = device;
 	STEP(s, "adapter_stop",
 	     assert_int_equal(seat_event(one, WIRE_TEST_ADAPTER_STOP, 0, mine),
