@@ -16,7 +16,12 @@
 /*
  * A word of an entry. What is read and written relaxed must not be touched by
  * both ends at a time, as if it were no atomic at all: that is how the checker
- * sees an entry that is overwritten while it is read.
+ * sees an entry that is overwritten while it is read. A load or a store with
+ * another order, and every read-modify-write, is that of an atomic.
+ *
+ * So a mutant must not make both sides of a word of 64 bits relaxed: any model
+ * would call that a race, whether or not the order matters. One side is what
+ * it seems.
  */
 struct watched_u64 {
 	rl::var<uint64_t> plain;
@@ -27,8 +32,11 @@ static uint64_t atomic_load_explicit(const watched_u64 *w,
 				     rl::memory_order order,
 				     rl::debug_info_param where)
 {
-	if (order == rl::mo_relaxed)
-		return (uint64_t)w->plain(where);
+	if (order != rl::mo_relaxed)
+		return w->word.load(order, where);
+	rl::ctx().sched();
+	rl::preemption_disabler whole(rl::ctx());
+	(void)(uint64_t)w->plain(where);
 	return w->word.load(order, where);
 }
 
@@ -36,10 +44,14 @@ static void atomic_store_explicit(watched_u64 *w, uint64_t value,
 				  rl::memory_order order,
 				  rl::debug_info_param where)
 {
-	if (order == rl::mo_relaxed)
-		w->plain(where) = value;
-	else
+	if (order != rl::mo_relaxed) {
 		w->word.store(value, order, where);
+		return;
+	}
+	rl::ctx().sched();
+	rl::preemption_disabler whole(rl::ctx());
+	w->plain(where) = value;
+	w->word.store(value, order, where);
 }
 
 static uint64_t atomic_exchange_explicit(watched_u64 *w, uint64_t value,
