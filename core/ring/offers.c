@@ -130,8 +130,9 @@ uint32_t offers_take(struct ring_offers *offers, uint64_t now_ns,
 		earliest_ns == UINT64_MAX ?
 			0 :
 			max_u64(earliest_ns, now_ns + RING_OFFERS_PERIOD_NS);
-	/* order OFFER-DUE: whoever sees this, and does not ring, has made an
-	 * offer that the next look sees. */
-	exchange_seq_cst_u64(&offers->due_ns, *ret_due_ns);
+	/* Relaxed: nothing is read behind it. Who sees it has made an offer
+	 * before the 0 of the next look, which orders the two; who sees it
+	 * late rings for nothing. */
+	store_relaxed_u64(&offers->due_ns, *ret_due_ns);
 	return n;
 }
