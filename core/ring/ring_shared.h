@@ -226,8 +226,9 @@ static inline uint32_t ring_cq_tail_look(const struct ring *ring)
 
 static inline void ring_daemon_need_set(struct ring *ring, uint32_t need)
 {
-	/* order RING-BELL, order RING-ROOM, order RING-PROGRESS: the client
-	 * sees the wish, or the looks behind this see what it has written. */
+	/* order RING-BELL, order RING-ROOM, order RING-PROGRESS,
+	 * order PAGE-SIGNAL: the client sees the wish, or the looks behind
+	 * this see what it has written. */
 	exchange_seq_cst_u32(&ring->header.daemon_need, need);
 }
 
@@ -239,8 +240,8 @@ static inline void ring_daemon_need_clear(struct ring *ring)
 
 static inline uint32_t ring_daemon_need_look(const struct ring *ring)
 {
-	/* order RING-BELL, order RING-ROOM, order RING-PROGRESS: see
-	 * ring_daemon_need_set(). */
+	/* order RING-BELL, order RING-ROOM, order RING-PROGRESS,
+	 * order PAGE-SIGNAL: see ring_daemon_need_set(). */
 	return load_seq_cst_u32(&ring->header.daemon_need);
 }
 
