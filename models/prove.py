@@ -11,6 +11,9 @@ something does not hold. One that says that all holds has survived, which is a
 failure of this program, as is a mutant that does not apply or compile. With
 patterns, only those whose names fit one.
 
+What one thread alone shows needs no model: a line "test: SOURCE..." names a
+unit test and what it needs instead, which are compiled together and must fail.
+
 Every line of docs/MEMORY_MODEL.md that names a mutant in `models/mutants` must
 name one that is there, and each mutant must be named there.
 """
@@ -36,20 +39,22 @@ EXECUTIONS = "2000000"
 
 
 class Mutant(mutants.Mutant):
-    """One that names a model instead of rows and tests."""
+    """One that names a model, or the sources of a test, instead of rows and
+    tests."""
 
     def __init__(self, path):
         with open(path, encoding="utf-8") as file:
-            match = re.match(r"model: (\w+)\n", file.read())
-        self.rows = self.tests = ["-"]
-        self.model = match.group(1) if match else ""
+            match = re.match(r"(?:model: (\w+)|test: (.+))\n", file.read())
+        self.sources = (match and match.group(2) or "").split()
+        self.model = match and (match.group(1) or os.path.basename(
+            self.sources[0])[:-len(".c")])
         super().__init__(path)
 
     def parse(self, text):
         super().parse(text)
         self.rows = self.tests = [self.model]
         if not self.model:
-            raise mutants.Failure("%s: names no model" % self.name)
+            raise mutants.Failure("%s: names no model, nor a test" % self.name)
 
 
 def run(*command):
@@ -71,33 +76,57 @@ def precompiled(compiler, folder):
     return command + ["-include", header]
 
 
+def in_model(command, folder, mutant):
+    """Builds the model in a tree and runs it: status and output."""
+    program = os.path.join(folder, "model")
+    built = run(*command, "-I" + folder,
+                "-I" + os.path.join(folder, "core/wire/include"),
+                os.path.join(folder, "models", mutant.model + ".cpp"),
+                "-o", program)
+    if built.returncode != 0:
+        raise mutants.Failure(built.stdout)
+    return run(program, "--executions", EXECUTIONS)
+
+
+def in_test(command, folder, mutant):
+    """The same for a test."""
+    program = os.path.join(folder, "test")
+    built = run(command[0], "-x", "c", "-std=gnu11", "-O0", "-w", "-I" + folder,
+                "-I" + os.path.join(folder, "core/wire/include"),
+                *[os.path.join(folder, path) for path in mutant.sources],
+                "-lcmocka", "-o", program)
+    if built.returncode != 0:
+        raise mutants.Failure(built.stdout)
+    return run("timeout", "60", program)
+
+
 def verdict(command, mutant):
     """killed, SURVIVED or ERROR, and the execution that showed it."""
+    see = in_test if mutant.sources else in_model
     with tempfile.TemporaryDirectory(prefix="tenure-model-") as folder:
-        for name in ("core", "models"):
+        for name in ("core", "models", "client"):
             shutil.copytree(os.path.join(ROOT, name),
                             os.path.join(folder, name),
-                            ignore=shutil.ignore_patterns("*_test.c", "mutants"))
-        for path, text in mutant.applied(folder).items():
-            with open(os.path.join(folder, path), "w",
-                      encoding="utf-8") as file:
-                file.write(text)
-        program = os.path.join(folder, "model")
-        built = run(*command, "-I" + folder,
-                    "-I" + os.path.join(folder, "core/wire/include"),
-                    os.path.join(folder, "models", mutant.model + ".cpp"),
-                    "-o", program)
-        if built.returncode != 0:
-            return "ERROR", built.stdout
-        done = run(program, "--executions", EXECUTIONS)
+                            ignore=shutil.ignore_patterns("mutants"))
+        try:
+            if mutant.sources and see(command, folder, mutant).returncode != 0:
+                return "ERROR", "the test fails without the mutant"
+            for path, text in mutant.applied(folder).items():
+                with open(os.path.join(folder, path), "w",
+                          encoding="utf-8") as file:
+                    file.write(text)
+            done = see(command, folder, mutant)
+        except mutants.Failure as failure:
+            return "ERROR", str(failure)
     if done.returncode == 0:
         return "SURVIVED", ""
-    found = re.search(r"(\d+) executions, (?!all hold)(.*)|(Assertion .*)",
+    found = re.search(r"(\d+) executions, (?!all hold)(.*)|(Assertion .*)|"
+                      r"\[  FAILED  \] \d+ test.*\n\[  FAILED  \] (.*)",
                       done.stdout)
     if not found:
         return "ERROR", done.stdout
-    return "killed", (found.group(3) or "execution %s: %s" %
-                      (found.group(1), found.group(2)))
+    return "killed", (found.group(3) or found.group(4) or
+                      "execution %s: %s" % (found.group(1), found.group(2)))
 
 
 def undocumented(all_mutants):

@@ -93,11 +93,14 @@ static bool atomic_compare_exchange_weak_explicit(
 #ifndef MODEL_CQ_ENTRIES
 #define MODEL_CQ_ENTRIES 2
 #endif
+#ifndef MODEL_FQ_ENTRIES
+#define MODEL_FQ_ENTRIES 2
+#endif
 
 enum {
 	RING_SQ_ENTRIES = 2,
 	RING_CQ_ENTRIES = MODEL_CQ_ENTRIES,
-	RING_FQ_ENTRIES = 2,
+	RING_FQ_ENTRIES = MODEL_FQ_ENTRIES,
 	RING_WORDS = 1,
 	RING_BLOCKS = 4,
 	RING_BLOCK_BYTES = 8,
@@ -106,10 +109,29 @@ enum {
 	RING_OFFERS_PERIOD_NS = 1,
 };
 
+#include "core/ring/ring_shared.h"
+
+#ifdef MODEL_PERIOD /* a model that knows how old a wish may look */
+static void period_need_store(struct ring *ring, uint32_t need);
+static uint32_t period_need_glance(const struct ring *ring);
+#define ring_fq_need_store period_need_store
+#define ring_fq_need_glance period_need_glance
+#endif
+#ifdef MODEL_HEAD_LATE
+static uint32_t late_fq_head_look(const struct ring *ring)
+{
+	return ring->header.fq_head.load(rl::mo_acquire, $);
+}
+#define ring_fq_head_look late_fq_head_look
+#endif
+
 #include "core/ring/offers.c"
 #include "core/ring/ring_client.c"
 #include "core/ring/ring_server.c"
 #undef alignas
+#undef ring_fq_need_store
+#undef ring_fq_need_glance
+#undef ring_fq_head_look
 
 #include <relacy/stdlib/event.hpp>
 

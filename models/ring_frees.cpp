@@ -6,26 +6,55 @@
  * quiet request after the second; then it asks no more and waits for nothing.
  * The daemon has a timer.
  *
- * An append may become visible late: the checker's memory lets a load be as old
- * as it likes. What the protocol needs is that a store is visible within a
- * period; so here a period ends only between two appends, and whatever was
- * appended before is visible then.
+ * An append and a wish may become visible late: the checker's memory lets a load
+ * be as old as it likes. What the protocol needs is that a store is visible
+ * within a period, and no more: nothing else orders the two ends there, and the
+ * client may come to a halt between an append and its glance for as many
+ * periods as the daemon has. So the end of a period finds the tail that is the
+ * newest then; and a glance finds the newest wish, once a period has ended
+ * since that was made. Neither brings any order with it.
+ *
+ * The daemon may publish late, too, what it has taken.
  *
  *  M6  Every handle is taken once, in order; the ones before a request, before
  *      it.
  *  M7  No handle is left when everybody sleeps and no timer runs.
  */
+#define MODEL_PERIOD
 #include "models/ring.h"
+
+static unsigned int periods, wish_period;
+
+static void period_need_store(struct ring *ring, uint32_t need)
+{
+	wish_period = periods;
+	ring_fq_need_store(ring, need);
+}
+
+/* From here on a load finds the newest value, or a newer one. */
+static void catch_up(const atomic_u32 *word)
+{
+	const_cast<atomic_u32 *>(word)->fetch_add(0, rl::mo_relaxed, $);
+}
+
+static uint32_t period_need_glance(const struct ring *ring)
+{
+	rl::ctx().sched();
+	rl::preemption_disabler whole(rl::ctx());
+	if (wish_period != periods)
+		catch_up(&ring->header.fq_need);
+	return ring_fq_need_glance(ring);
+}
 
 enum { FREES = 5, BEFORE = 2, REQUEST = 7 };
 
 struct ring_free : rl::test_suite<ring_free, 2>, both_ends {
-	rl::mutex period; /* held by an append: no period ends within it */
 	unsigned int taken;
 	bool request_taken;
 
 	void before()
 	{
+		periods = 0;
 		init();
 		taken = 0;
 		request_taken = false;
@@ -33,11 +62,8 @@ struct ring_free : rl::test_suite<ring_free, 2>, both_ends {
 
 	bool append(uint64_t handle)
 	{
-		int status;
+		int status = ring_client_free(&client, handle);
 
-		period.lock($);
-		status = ring_client_free(&client, handle);
-		period.unlock($);
 		RL_ASSERT(status == 0 || status == 1 || status == -EAGAIN);
 		if (status == 1)
 			bell.ring();
@@ -90,15 +116,27 @@ struct ring_free : rl::test_suite<ring_free, 2>, both_ends {
 				RL_ASSERT(work.handles[i] == ++taken);
 			ring_server_frees_done(&server, work.frees);
 		}
-		wake();
+		if (rl::rand(2) == 0)
+			wake();
 	}
 
 	/* A whole period goes by while nobody looks. */
 	void expire()
 	{
-		period.lock($);
-		period.unlock($);
+		rl::ctx().sched();
+		{
+			rl::preemption_disabler whole(rl::ctx());
+			catch_up(&ring.header.fq_tail);
+			periods++;
+		}
 		ring_server_fq_expired(&server);
+	}
+
+	/* What has been taken is published, whatever it was. */
+	void sleep()
+	{
+		wake();
+		bell.wait();
 	}
 
 	/* While the timer runs it expires, sooner or later; the bell may ring
@@ -114,7 +152,7 @@ struct ring_free : rl::test_suite<ring_free, 2>, both_ends {
 			if (ring_server_wants_timer(&server))
 				expire();
 			else
-				bell.wait();
+				sleep();
 			ring_server_unpark(&server);
 			take_all();
 		}

@@ -8,6 +8,7 @@
  * time passes when nothing else does.
  *
  *  M9   Every offer that stays is taken, once, and comes with its handle.
+ *  M17  None is taken before its time.
  *  M10  A buffer is used by one side at a time, and what the client did with
  *       it comes before the daemon takes it.
  */
@@ -62,6 +63,8 @@ struct ring_offers_taken : rl::test_suite<ring_offers_taken, 2>, both_ends {
 				RL_ASSERT(handles[i] == 1 || handles[i] == 2);
 				RL_ASSERT(!(seen & handles[i]));
 				seen |= (uint32_t)handles[i];
+				/* Entry 1 until 10, entry 0 until 20 or 30. */
+				RL_ASSERT(now >= (handles[i] == 2 ? 10 : 20));
 				use((uint32_t)handles[i] - 1);
 			}
 			taken += n;

@@ -11,6 +11,7 @@
  *
  *  M1  The fields under a pin are those of the handle's generation (no race,
  *      no old value): table G3.
+ *      Nothing is found by a handle of another kind.
  *  M2  Who has seen that a retire is complete does not find the handle: G1.
  *  M3  A slot is reclaimed once for each retire, and at the end no pin is
  *      left: G4.
@@ -37,6 +38,11 @@ struct slot_life : rl::test_suite<slot_life, 3> {
 		reclaimed = 0;
 	}
 
+	static struct handle other_kind(uint32_t generation)
+	{
+		return handle_make(generation, KIND_RESOURCE, INDEX);
+	}
+
 	void own()
 	{
 		for (uint32_t g = 1; g <= GENERATIONS; g++) {
@@ -48,6 +54,7 @@ struct slot_life : rl::test_suite<slot_life, 3> {
 				handle_make(g, KIND_DEVICE, INDEX);
 			told($).store(handle.value, rl::mo_relaxed);
 			RL_ASSERT(control_peek(&control, handle));
+			RL_ASSERT(!control_peek(&control, other_kind(g)));
 			if (g == GENERATIONS &&
 			    control_try_end(&control) == RECLAIM_FREE) {
 				RL_ASSERT(!control_peek(&control, handle));

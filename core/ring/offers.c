@@ -99,8 +99,9 @@ static uint32_t take_one(struct ring_offer *offer, uint64_t now_ns,
 	/* order OFFER-DUE, order OFFER-MADE: see offers_make(). */
 	uint64_t until_ns = load_seq_cst_u64(&offer->until_ns);
 
-	if (until_ns == OFFER_NONE || until_ns == OFFER_TAKEN)
+	if (until_ns == OFFER_NONE)
 		return 0;
+	/* What is taken already is later than any time. */
 	if (until_ns > now_ns) {
 		*earliest_ns = min_u64(*earliest_ns, until_ns);
 		return 0;
