@@ -15,7 +15,9 @@ What one thread alone shows needs no model: a line "test: SOURCE..." names a
 unit test and what it needs instead, which are compiled together and must fail.
 
 Every line of docs/MEMORY_MODEL.md that names a mutant in `models/mutants` must
-name one that is there, and each mutant must be named there.
+name one that is there, and each mutant must be named there. Each row of a tag
+must name every function in which an operation has that tag, and no function
+that there is not.
 """
 
 import concurrent.futures
@@ -34,6 +36,10 @@ sys.path.insert(0, os.path.join(ROOT, "tools"))
 import mutants
 
 FOLDER = os.path.join(ROOT, "models", "mutants")
+SHIPPED = ("core", "daemon", "client")
+FUNCTION = re.compile(r"^(?![#\s]|static_assert)[\w\s*]*?\b(\w+)\([^;{}]*\)\n"
+                      r"\{\n(.*?)^\}", re.M | re.S)
+TAG = re.compile(r"\border ([A-Z][A-Z-]*[A-Z])\b")
 DOCUMENT = os.path.join(ROOT, "docs", "MEMORY_MODEL.md")
 EXECUTIONS = "2000000"
 
@@ -139,8 +145,40 @@ def undocumented(all_mutants):
         yield "MEMORY_MODEL.md does not name this mutant: " + name
 
 
+def functions():
+    """{name: the tags in it} of all functions of the sources."""
+    found = {}
+    for top in SHIPPED:
+        for folder, _, names in os.walk(os.path.join(ROOT, top)):
+            for name in names:
+                if not name.endswith((".c", ".h")) or "_test." in name:
+                    continue
+                with open(os.path.join(folder, name),
+                          encoding="utf-8") as file:
+                    for match in FUNCTION.finditer(file.read()):
+                        found.setdefault(match.group(1), set()).update(
+                            TAG.findall(match.group(2)))
+    return found
+
+
+def misplaced():
+    """What the rows of the tags say of functions that is not so."""
+    tags = functions()
+    with open(DOCUMENT, encoding="utf-8") as file:
+        rows = re.findall(r"^\| `([A-Z-]+)` \|(.*)", file.read(), re.M)
+    for tag, row in rows:
+        named = set(re.findall(r"`(\w+)\(\)`", row))
+        for name in sorted(named - set(tags)):
+            yield "MEMORY_MODEL.md, %s: there is no %s()" % (tag, name)
+        for name in sorted(tags):
+            if tag in tags[name] and name not in named:
+                yield "MEMORY_MODEL.md, %s: does not name %s()" % (tag, name)
+    if not rows:
+        yield "MEMORY_MODEL.md has no rows"
+
+
 def apply(every):
-    problems = list(undocumented(every))
+    problems = list(undocumented(every)) + list(misplaced())
     for mutant in every:
         try:
             mutant.applied(ROOT)
