@@ -20,6 +20,7 @@
  *  M14  An object moves no more often than there are contexts.
  *  M15  When nothing can happen any more, all is released but what was used by
  *       the context that came to a halt; and that, too, if the client died.
+ *  M20  No run goes on for ever: the daemon sleeps when it has nothing to do.
  *
  * A mutant is this text with one name defined:
  *
@@ -32,10 +33,14 @@
  * mutant: BOUNCE work that has ended is waited for once more
  * mutant: TWICE an item that is looked at again stays in its line
  * mutant: SURVIVOR the death of the client is not the end of its work
+ * endless: SLEEPLESS whoever finds nothing to do looks again at once
+ * smaller: LAST=1
  */
 #define CONTEXTS 2
 #define OBJECTS 3
+#ifndef LAST
 #define LAST 2
+#endif
 #define EVER 255
 #define NOBODY 255
 #define USE(o, c) use[(o) * CONTEXTS + (c)]
@@ -290,7 +295,11 @@ active proctype daemon()
 			if
 			:: !took ->
 end:
+#ifdef SLEEPLESS
+				d_step {
+#else
 				d_step { rung ->
+#endif
 					rung = false;
 					wants_bell = false;
 					look_at_words()

@@ -14,6 +14,7 @@
  *
  *  M10  When nothing can happen any more, every append has been taken.
  *  M11  What was appended before the middle of a period is taken at its end.
+ *  M19  No run goes on for ever: the timer stops when nothing comes.
  *
  * A mutant is this text with one name defined:
  *
@@ -25,6 +26,7 @@
  * mutant: WASTED_WISH the client rings for what had been taken before the wish
  * mutant: NO_TIMER what was taken does not start the timer
  * mutant: DEAF the client does not ring
+ * endless: NO_REST the timer goes on when nothing has come
  */
 #define APPENDS 4
 
@@ -133,7 +135,11 @@ end:
 			:: state != TIMER -> store_need(0); state = TIMER
 			:: else
 			fi
+#ifdef NO_REST
+		:: !some && state == LINGER -> state = TIMER
+#else
 		:: !some && state == LINGER -> state = BELL
+#endif
 		:: !some && state == TIMER ->
 #ifdef NO_LINGER
 			state = BELL;
