@@ -11,8 +11,9 @@ something does not hold. One that says that all holds has survived, which is a
 failure of this program, as is a mutant that does not apply or compile. With
 patterns, only those whose names fit one.
 
-What one thread alone shows needs no model: a line "test: SOURCE..." names a
-unit test and what it needs instead, which are compiled together and must fail.
+A line "test: SOURCE..." instead names a test with threads of its own, or none,
+and what it needs; they are compiled together, and it must fail. With both
+lines, both must notice.
 
 Every line of docs/MEMORY_MODEL.md that names a mutant in `models/mutants` must
 name one that is there, and each mutant must be named there. Each row of a tag
@@ -50,16 +51,19 @@ class Mutant(mutants.Mutant):
 
     def __init__(self, path):
         with open(path, encoding="utf-8") as file:
-            match = re.match(r"(?:model: (\w+)|test: (.+))\n", file.read())
-        self.sources = (match and match.group(2) or "").split()
-        self.model = match and (match.group(1) or os.path.basename(
-            self.sources[0])[:-len(".c")])
+            text = file.read()
+        model = re.match(r"model: (\w+)\n", text)
+        test = re.match(r"(?:model: .+\n)?test: (.+)\n", text)
+        self.model = model.group(1) if model else ""
+        self.sources = test.group(1).split() if test else []
+        self.rows = self.tests = ["-"]
+        self.ways = [in_model] * bool(model) + [in_test] * bool(test)
         super().__init__(path)
 
     def parse(self, text):
         super().parse(text)
-        self.rows = self.tests = [self.model]
-        if not self.model:
+        self.rows = self.tests = ["-"]
+        if not self.ways:
             raise mutants.Failure("%s: names no model, nor a test" % self.name)
 
 
@@ -83,7 +87,7 @@ def precompiled(compiler, folder):
 
 
 def in_model(command, folder, mutant):
-    """Builds the model in a tree and runs it: status and output."""
+    """the model, built in a tree: status and output."""
     program = os.path.join(folder, "model")
     built = run(*command, "-I" + folder,
                 "-I" + os.path.join(folder, "core/wire/include"),
@@ -94,45 +98,52 @@ def in_model(command, folder, mutant):
     return run(program, "--executions", EXECUTIONS)
 
 
-def in_test(command, folder, mutant):
-    """The same for a test."""
+def in_test(_, folder, mutant):
+    """the test, by the compiler of C: status and output."""
     program = os.path.join(folder, "test")
-    built = run(command[0], "-x", "c", "-std=gnu11", "-O0", "-w", "-I" + folder,
+    built = run("cc", "-std=gnu11", "-O1", "-w", "-I" + folder,
                 "-I" + os.path.join(folder, "core/wire/include"),
                 *[os.path.join(folder, path) for path in mutant.sources],
-                "-lcmocka", "-o", program)
+                "-lcmocka", "-lpthread", "-o", program)
     if built.returncode != 0:
         raise mutants.Failure(built.stdout)
     return run("timeout", "60", program)
 
 
+def noticed(done):
+    """What a run that failed has said of itself; None if it has not."""
+    found = re.search(r"(\d+) executions, (?!all hold)(.*)|(Assertion .*)|"
+                      r"\[  FAILED  \] \d+ test.*\n\[  FAILED  \] (.*)",
+                      done.stdout)
+    return found and (found.group(3) or found.group(4) or "execution %s: %s" %
+                      (found.group(1), found.group(2)))
+
+
 def verdict(command, mutant):
     """killed, SURVIVED or ERROR, and the execution that showed it."""
-    see = in_test if mutant.sources else in_model
+    how = []
     with tempfile.TemporaryDirectory(prefix="tenure-model-") as folder:
-        for name in ("core", "models", "client"):
+        for name in SHIPPED + ("models",) + ("tests",) * bool(mutant.sources):
             shutil.copytree(os.path.join(ROOT, name),
                             os.path.join(folder, name),
                             ignore=shutil.ignore_patterns("mutants"))
         try:
-            if mutant.sources and see(command, folder, mutant).returncode != 0:
+            if mutant.sources and in_test(command, folder, mutant).returncode:
                 return "ERROR", "the test fails without the mutant"
             for path, text in mutant.applied(folder).items():
                 with open(os.path.join(folder, path), "w",
                           encoding="utf-8") as file:
                     file.write(text)
-            done = see(command, folder, mutant)
+            for way in mutant.ways:
+                done = way(command, folder, mutant)
+                if done.returncode == 0:
+                    return "SURVIVED", way.__name__
+                if not noticed(done):
+                    return "ERROR", done.stdout
+                how.append(noticed(done))
         except mutants.Failure as failure:
             return "ERROR", str(failure)
-    if done.returncode == 0:
-        return "SURVIVED", ""
-    found = re.search(r"(\d+) executions, (?!all hold)(.*)|(Assertion .*)|"
-                      r"\[  FAILED  \] \d+ test.*\n\[  FAILED  \] (.*)",
-                      done.stdout)
-    if not found:
-        return "ERROR", done.stdout
-    return "killed", (found.group(3) or found.group(4) or
-                      "execution %s: %s" % (found.group(1), found.group(2)))
+    return "killed", ", ".join(how)
 
 
 def undocumented(all_mutants):
@@ -211,7 +222,7 @@ def main(arguments):
         for mutant, (word, how) in zip(chosen, pool.map(
                 lambda m: verdict(command, m), chosen)):
             print("%-9s %-7s %-22s %s" %
-                  (word, mutant.model, mutant.name, how), flush=True)
+                  (word, mutant.model or "-", mutant.name, how), flush=True)
             killed += word == "killed"
     for problem in problems:
         print(problem)

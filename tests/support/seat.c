@@ -670,20 +670,3 @@ void assert_asserts(void (*function)(void *argument), void *argument)
 	assert_true(WIFSIGNALED(status));
 	assert_int_equal(WTERMSIG(status), SIGABRT);
 }
-
-void bare_init(struct bare *bare, uint32_t first_generation)
-{
-	struct pages pages;
-
-	*bare = (struct bare){ 0 };
-	pages = test_pages_interface(&bare->memory);
-	assert_int_equal(
-		region_init(&bare->region, &pages, sizeof(struct state)), 0);
-	assert_int_equal(table_init(&bare->region, first_generation), 0);
-}
-
-void bare_deinit(struct bare *bare)
-{
-	region_deinit(&bare->region);
-	assert_null(bare->memory.start);
-}
