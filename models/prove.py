@@ -5,15 +5,15 @@ prove.py --apply: only shows that the text of each mutant is there.
 
 A mutant is a file models/mutants/NAME.mutant in the format of tools/mutants.py,
 with one line "model: NAME" in place of rows and tests: an order that is weaker,
-or a check that is missing, in the text that ships. It goes into a copy of the
-headers, the model is built against that copy and runs; the model must say that
-something does not hold. One that says that all holds has survived, which is a
-failure of this program, as is a mutant that does not apply or compile. With
-patterns, only those whose names fit one.
+or a check that is missing, in the text that ships. It goes into a copy of its
+file, the model is built with that in place of the file and runs; the model must
+say that something does not hold. One that says that all holds has survived,
+which is a failure of this program, as is a mutant that does not apply or
+compile. With patterns, only those whose names fit one.
 
-A line "test: SOURCE..." instead names a test with threads of its own, or none,
-and what it needs; they are compiled together, and it must fail. With both
-lines, both must notice.
+Lines "test: SOURCE..." instead name a test with threads of its own, or none,
+and what it needs; they are compiled together, and it must fail. With lines of
+both, both must notice.
 
 Every line of docs/MEMORY_MODEL.md that names a mutant in `models/mutants` must
 name one that is there, and each mutant must be named there. Each row of a tag
@@ -25,7 +25,6 @@ import concurrent.futures
 import fnmatch
 import os
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -53,11 +52,11 @@ class Mutant(mutants.Mutant):
         with open(path, encoding="utf-8") as file:
             text = file.read()
         model = re.match(r"model: (\w+)\n", text)
-        test = re.match(r"(?:model: .+\n)?test: (.+)\n", text)
+        tests = re.findall(r"^test: (.+)\n", text, re.M)
         self.model = model.group(1) if model else ""
-        self.sources = test.group(1).split() if test else []
+        self.sources = " ".join(tests).split()
         self.rows = self.tests = ["-"]
-        self.ways = [in_model] * bool(model) + [in_test] * bool(test)
+        self.ways = [in_model] * bool(model) + [in_test] * bool(tests)
         super().__init__(path)
 
     def parse(self, text):
@@ -86,13 +85,22 @@ def precompiled(compiler, folder):
     return command + ["-include", header]
 
 
+def sources(folder, *paths):
+    """What a compiler needs to find the tree with the changed files of folder
+    in front of it: every include names a path from the top."""
+    both = [folder, ROOT]
+    changed = [os.path.join(folder, path) for path in paths]
+    return (["-I" + os.path.join(top, "") for top in both] +
+            ["-I" + os.path.join(top, "core/wire/include") for top in both] +
+            [there if os.path.exists(there) else os.path.join(ROOT, path)
+             for there, path in zip(changed, paths)])
+
+
 def in_model(command, folder, mutant):
     """the model, built in a tree: status and output."""
     program = os.path.join(folder, "model")
-    built = run(*command, "-I" + folder,
-                "-I" + os.path.join(folder, "core/wire/include"),
-                os.path.join(folder, "models", mutant.model + ".cpp"),
-                "-o", program)
+    built = run(*command,
+                *sources(folder, "models/%s.cpp" % mutant.model), "-o", program)
     if built.returncode != 0:
         raise mutants.Failure(built.stdout)
     return run(program, "--executions", EXECUTIONS)
@@ -101,9 +109,8 @@ def in_model(command, folder, mutant):
 def in_test(_, folder, mutant):
     """the test, by the compiler of C: status and output."""
     program = os.path.join(folder, "test")
-    built = run("cc", "-std=gnu11", "-O1", "-w", "-I" + folder,
-                "-I" + os.path.join(folder, "core/wire/include"),
-                *[os.path.join(folder, path) for path in mutant.sources],
+    built = run("cc", "-std=gnu11", "-O1", "-w",
+                *sources(folder, *mutant.sources),
                 "-lcmocka", "-lpthread", "-o", program)
     if built.returncode != 0:
         raise mutants.Failure(built.stdout)
@@ -123,16 +130,13 @@ def verdict(command, mutant):
     """killed, SURVIVED or ERROR, and the execution that showed it."""
     how = []
     with tempfile.TemporaryDirectory(prefix="tenure-model-") as folder:
-        for name in SHIPPED + ("models",) + ("tests",) * bool(mutant.sources):
-            shutil.copytree(os.path.join(ROOT, name),
-                            os.path.join(folder, name),
-                            ignore=shutil.ignore_patterns("mutants"))
         try:
             if mutant.sources and in_test(command, folder, mutant).returncode:
                 return "ERROR", "the test fails without the mutant"
-            for path, text in mutant.applied(folder).items():
-                with open(os.path.join(folder, path), "w",
-                          encoding="utf-8") as file:
+            for path, text in mutant.applied(ROOT).items():
+                changed = os.path.join(folder, path)
+                os.makedirs(os.path.dirname(changed), exist_ok=True)
+                with open(changed, "w", encoding="utf-8") as file:
                     file.write(text)
             for way in mutant.ways:
                 done = way(command, folder, mutant)
