@@ -61,9 +61,11 @@ function(tenure_test name)
 	if("threads" IN_LIST arg_LABELS AND TARGET ${program})
 		add_dependencies(thread_tests ${program})
 	endif()
+	# Those that may take long begin first, also in a build without history.
 	set_tests_properties(${name} PROPERTIES
 		LABELS "${arg_LABELS}"
 		TIMEOUT ${timeout}
+		COST ${timeout}
 		RUN_SERIAL "${arg_RUN_SERIAL}"
 		ENVIRONMENT "${tenure_test_environment};${arg_ENVIRONMENT}")
 endfunction()
