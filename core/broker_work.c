@@ -23,8 +23,10 @@
 
 enum {
 	HOLDERS_AHEAD = 12,
-	/* To go through a wait takes as long as so many looks at words. */
+	/* To go through a wait takes as long as so many looks at words, and
+	 * to let one go as long as so many more. */
 	WAIT_LOOKS = 8,
+	GONE_LOOKS = 24,
 };
 
 static struct outcome on_create(struct env *env, uint32_t client,
@@ -212,6 +214,16 @@ static void ask_for_holder(const struct region *region,
 		__builtin_prefetch(context_at(region, what), 1);
 }
 
+/* Looks at the word of a fence; what the waits that hear of it cost. */
+static uint32_t look_at_fence(struct env *env, uint32_t fence)
+{
+	const struct area_head *waits = region_area(&env->region, AREA_WAITS);
+	uint32_t before = waits->free_count;
+	uint32_t cost = WAIT_LOOKS * fence_look(env, fence);
+
+	return cost + GONE_LOOKS * (waits->free_count - before);
+}
+
 uint32_t broker_progressed_some(struct broker *broker, uint32_t client,
 				uint32_t looks, uint32_t *word)
 {
@@ -225,8 +237,7 @@ uint32_t broker_progressed_some(struct broker *broker, uint32_t client,
 		if (i + HOLDERS_AHEAD < words->used)
 			ask_for_holder(&env->region, words, i + HOLDERS_AHEAD);
 		if (what & WORD_FENCE)
-			cost += WAIT_LOOKS *
-				fence_look(env, what & ~WORD_FENCE);
+			cost += look_at_fence(env, what & ~WORD_FENCE);
 		else if (what != 0)
 			context_look(env, what);
 	}

@@ -41,6 +41,7 @@
 struct lists {
 	const struct region *region;
 	const struct state *state;
+	uint64_t loose_waits;
 	struct broken_list broken;
 	bool is_broken;
 };
@@ -366,6 +367,7 @@ static void check_loose(struct lists *l, uint32_t session)
 		expect(l, what, index, w->session, session);
 		expect(l, "phase of loose waiter", index, w->phase,
 		       WAITER_PENDING);
+		l->loose_waits += w->cost;
 		last = index;
 		index = w->next;
 		n++;
@@ -466,6 +468,8 @@ bool check_lists(const struct region *region, struct broken_list *ret)
 	for (uint32_t i = 1; i < used; i++)
 		if (session_at(region, i)->record.in_use && !l.is_broken)
 			check_session(&l, i);
+	expect(&l, "waits of loose waiters", 0, l.state->n_loose_waits,
+	       l.loose_waits);
 	if (l.is_broken)
 		*ret = l.broken;
 	return !l.is_broken;

@@ -107,13 +107,20 @@ static void g1_g2_the_queue_of_loose_waiters(void **state)
 	struct specimen *sp = *state;
 	struct session *s = seat_session(&sp->opener);
 	uint32_t waiting = seat_slot(&sp->maker, sp->dying[0])->waiter;
+	const struct wire_fence_wait wait = { sp->fence_opened, 5 };
+	struct state *st = world_state(sp->world);
 	struct waiter *w;
 
+	/* More than the signal lets go by itself. */
+	for (int i = 0; i < 17; i++)
+		assert_int_equal(seat_fence_wait(&sp->opener, 0, &wait, 1),
+				 BROKER_LATER);
 	assert_int_equal(seat_fence_signal(&sp->maker, sp->fence, 5), 0);
 	expect_whole(sp, __LINE__);
 	w = waiter_at(world_region(sp->world), s->loose.head);
 	cut_queue(sp, &s->loose, &w->next, waiting, what);
 	CUT(sp, w->is_loose, 0, what);
+	CUT(sp, st->n_loose_waits, 1, "waits of loose waiters");
 	CUT(sp, w->phase, WAITER_TOLD, "waiters of session");
 }
 

@@ -275,12 +275,14 @@ struct outcome fence_open(struct env *env, uint32_t session, uint64_t device,
 static uint32_t raise_value(struct env *env, uint32_t fence, uint64_t value)
 {
 	struct fence *f = fence_at(&env->region, fence);
+	uint32_t waits;
 
 	if (value <= f->value)
 		return 0;
 	f->value = value;
+	waits = f->n_waits;
 	fence_wait_wake(env, fence);
-	return f->n_waits;
+	return waits;
 }
 
 uint32_t fence_look(struct env *env, uint32_t fence)

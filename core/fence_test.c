@@ -676,7 +676,8 @@ static uint32_t waits_left(const struct stage *s)
 	return waits->used - 1 - waits->free_count;
 }
 
-enum { CROWD = 20 };
+/* Of so many the decision lets some go by itself, and turns the others. */
+enum { CROWD = 36, AT_ONCE = 16, LATER = CROWD - AT_ONCE };
 
 /* Each names the fence twice, and ends with 1 or more. */
 static void many_wait(struct stage *s, uint64_t ids[CROWD])
@@ -698,7 +699,7 @@ static uint32_t tell_all(struct stage *s)
 		assert_true(before - waits_left(s) <= 2);
 		steps += before > waits_left(s);
 		inproc_check(world);
-		if (steps == CROWD / 2)
+		if (steps == LATER / 2)
 			inproc_move(world);
 	}
 	inproc_pump_all(world);
@@ -720,11 +721,31 @@ static void g6_a_signal_is_told_in_steps(void **state)
 
 	many_wait(s, ids);
 	assert_int_equal(seat_fence_signal(&s->maker, s->fence[0], 1), 0);
-	assert_int_equal(waits_left(s), 2 * CROWD);
+	assert_int_equal(waits_left(s), 2 * LATER);
 	assert_int_equal(seat_fence_value(&s->other, s->opened, &v), 0);
 	assert_int_equal(v, 1);
-	assert_int_equal(tell_all(s), CROWD);
+	assert_int_equal(tell_all(s), LATER);
 	all_heard(s, ids, 0);
+}
+
+/* Whoever waits with few others does not wait for anybody's turn. */
+static void g6_a_few_hear_at_once(void **state)
+{
+	struct stage *s = *state;
+	uint64_t ids[3];
+
+	for (int i = 0; i < 3; i++)
+		ids[i] = wait_for(&s->other, i == 0 ? TENURE_WAIT_ALL : 0,
+				  s->opened, 1, s->opened, 1);
+	inproc_pump_by_itself(s->maker.world, false);
+	assert_int_equal(seat_fence_signal(&s->maker, s->fence[0], 1), 0);
+	assert_int_equal(waits_left(s), 0);
+	assert_int_equal(world_state(s->maker.world)->n_loose_waits, 0);
+	assert_true(world_state(s->maker.world)->answered.head != 0);
+	inproc_check(s->maker.world);
+	inproc_pump_all(s->maker.world);
+	for (int i = 0; i < 3; i++)
+		assert_true(seat_heard(&s->other, ids[i]));
 }
 
 static void g6_so_is_what_was_stored(void **state)
@@ -740,10 +761,10 @@ static void g6_so_is_what_was_stored(void **state)
 					   s->maker.client, CROWD,
 					   &at) > CROWD);
 	assert_int_equal(at, s->word[0] + 1);
-	assert_int_equal(waits_left(s), 2 * CROWD);
+	assert_int_equal(waits_left(s), 2 * LATER);
 	inproc_kill(s->maker.world, s->maker.client);
-	assert_int_equal(waits_left(s), 2 * CROWD);
-	assert_int_equal(tell_all(s), CROWD);
+	assert_int_equal(waits_left(s), 2 * LATER);
+	assert_int_equal(tell_all(s), LATER);
 	all_heard(s, ids, 0);
 }
 
@@ -754,10 +775,10 @@ static void g6_so_is_the_end(void **state)
 
 	many_wait(s, ids);
 	assert_int_equal(seat_fence_destroy(&s->maker, s->fence[0]), 0);
-	assert_int_equal(waits_left(s), 2 * CROWD);
+	assert_int_equal(waits_left(s), 2 * LATER);
 	assert_unchanged(&s->other, seat_fence_value(&s->other, s->opened, &v),
 			 -ENODEV, TENURE_REASON_FENCE_GONE);
-	assert_int_equal(tell_all(s), CROWD);
+	assert_int_equal(tell_all(s), LATER);
 	all_heard(s, ids, -ENODEV);
 }
 
@@ -773,7 +794,7 @@ static void g6_the_last_opening_goes_first(void **state)
 	assert_int_equal(seat_fence_destroy(&s->maker, s->fence[0]), 0);
 	assert_int_equal(seat_fence_destroy(&s->other, s->opened), 0);
 	inproc_check(s->maker.world);
-	assert_int_equal(waits_left(s), 2 * CROWD);
+	assert_int_equal(waits_left(s), 2 * LATER);
 	assert_int_equal(world_state(s->maker.world)->n_fences, 3);
 	inproc_pump_all(s->maker.world);
 	assert_int_equal(world_state(s->maker.world)->n_fences, 2);
@@ -796,6 +817,17 @@ static void g6_whoever_dies_meanwhile(void **state)
 	inproc_pump_all(s->maker.world);
 }
 
+/* Those that the next decision about the first fence lets go by itself: who
+ * waits for it already is left to the turns. */
+static void others_are_first(struct stage *s)
+{
+	const struct wire_fence_wait one = { s->fence[0], 5 };
+
+	for (int i = 0; i < AT_ONCE; i++)
+		assert_int_equal(seat_fence_wait(&s->maker, 0, &one, 1),
+				 BROKER_LATER);
+}
+
 /* It has come, and nobody was told, when something else would end the wait. */
 static void come_and_untold(struct stage *s, void (*end)(struct stage *s))
 {
@@ -811,7 +843,9 @@ static void come_and_untold(struct stage *s, void (*end)(struct stage *s))
 	assert_int_equal(seat_fence_wait(&s->other, ALL, list, 2),
 			 BROKER_LATER);
 	all = s->other.id;
+	others_are_first(s);
 	assert_int_equal(seat_fence_signal(&s->maker, s->fence[0], 6), 0);
+	assert_int_equal(waits_left(s), 4);
 	s->other.id = any;
 	s->fence[1] = other;
 	end(s);
@@ -856,7 +890,9 @@ static void g7_lost_is_lost(void **state)
 	uint64_t id = wait_for(&s->maker, 0, s->fence[0], 5, s->fence[1], 5);
 
 	inproc_pump_by_itself(s->maker.world, false);
+	others_are_first(s);
 	assert_int_equal(seat_fence_destroy(&s->maker, s->fence[0]), 0);
+	assert_int_equal(waits_left(s), 2);
 	assert_int_equal(seat_fence_signal(&s->maker, s->fence[1], 5), 0);
 	inproc_check(s->maker.world);
 	inproc_pump_all(s->maker.world);
@@ -870,7 +906,9 @@ static void one_has_come(struct stage *s, bool recover)
 	uint64_t id = wait_for(&s->maker, ALL, s->fence[0], 5, s->fence[1], 5);
 
 	inproc_pump_by_itself(s->maker.world, false);
+	others_are_first(s);
 	assert_int_equal(seat_fence_signal(&s->maker, s->fence[0], 5), 0);
+	assert_int_equal(waits_left(s), 2);
 	inproc_check(s->maker.world);
 	assert_int_equal(seat_fence_destroy(&s->maker, s->fence[0]), 0);
 	inproc_check(s->maker.world);
@@ -954,6 +992,7 @@ int main(void)
 		on_stage(the_maker_finds_room),
 		on_stage(against_a_table),
 		on_stage(g6_a_signal_is_told_in_steps),
+		on_stage(g6_a_few_hear_at_once),
 		on_stage(g6_so_is_what_was_stored),
 		on_stage(g6_so_is_the_end),
 		on_stage(g6_the_last_opening_goes_first),

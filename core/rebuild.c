@@ -170,6 +170,7 @@ static void begin_state(struct state *state)
 	state->n_items = state->n_streams = 0;
 	state->ready = state->jobs = (struct queue){ 0 };
 	state->answered = state->ended = (struct queue){ 0 };
+	state->n_loose_waits = 0;
 	state->n_sessions = state->n_ending = state->n_devices = 0;
 	state->n_contexts = state->n_fences = state->n_noticed = 0;
 	state->n_resources = state->n_allocations = 0;

@@ -44,6 +44,11 @@ static void find_waiters(struct rebuild *r)
 			w->record.in_use = 0;
 			continue;
 		}
+		/* It was about to fail, and was not told so. */
+		if (w->phase == WAITER_PENDING && !w->decided) {
+			w->status = 0;
+			w->reason = TENURE_REASON_NONE;
+		}
 		w->remaining = 0;
 		w->counted = w->is_loose = 0;
 		w->first_wait = w->next = 0;

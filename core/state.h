@@ -460,6 +460,8 @@ struct state {
 	struct queue answered; /* waiters with nothing remaining */
 	struct queue ended; /* sessions, through next_ended */
 	/* totals */
+	uint32_t n_loose_waits; /* at most, of loose waiters in queues */
+	uint64_t loosened_total; /* of them that ever were */
 	uint32_t n_sessions, n_ending, n_devices, n_contexts, n_fences;
 	uint32_t n_noticed; /* sessions to be told of a removal */
 	uint32_t last_noticed; /* where to go on looking for them */

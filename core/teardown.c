@@ -92,14 +92,17 @@ static bool is_due(const struct device *d, const struct slot *slot)
 	       slot->allocation.parent == 0;
 }
 
-/* All its waits are gone through. */
+/* All its waits are gone through, and some go. */
 static uint32_t end_fence(struct env *env, uint32_t session, uint32_t index)
 {
 	uint32_t fence = slot_at(&env->region, index)->fence.fence;
 	uint32_t waits = fence_at(&env->region, fence)->n_waits;
+	const struct area_head *pool = region_area(&env->region, AREA_WAITS);
+	uint32_t before = pool->free_count;
 
 	fence_close(env, session, index);
-	return FENCE_VISITS + WAIT_DECIDE_VISITS * waits;
+	return FENCE_VISITS + WAIT_DECIDE_VISITS * waits +
+	       WAIT_VISITS * (pool->free_count - before);
 }
 
 static void retire_due(struct env *env, const struct device *d, uint32_t index,

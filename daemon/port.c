@@ -525,14 +525,19 @@ static uint32_t free_offered(struct port *port, struct port_job *job,
 static bool keep_offered(struct port *port, const uint64_t *handles, uint32_t n,
 			 uint64_t now_ns)
 {
-	if (n > 0 && !port->left)
-		port->left = calloc(RING_OFFERS, sizeof(*port->left));
-	if (n > 0 && !port->left)
-		return false;
-	if (n > 0)
-		memmove(port->left, handles, n * sizeof(*handles));
-	port->n_left = n;
+	port->n_left = 0;
 	port->offers_due_ns = now_ns;
+	if (n == 0) {
+		free(port->left);
+		port->left = NULL;
+		return true;
+	}
+	if (!port->left)
+		port->left = calloc(RING_OFFERS, sizeof(*port->left));
+	if (!port->left)
+		return false;
+	memmove(port->left, handles, n * sizeof(*handles));
+	port->n_left = n;
 	return true;
 }
 

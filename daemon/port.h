@@ -71,7 +71,7 @@ struct port {
 	uint32_t words; /* what these looks cost first; 0: nobody waited */
 	bool has_called; /* its offers are to be looked at */
 	uint64_t offers_due_ns; /* when they are next; 0: not */
-	uint64_t *left; /* of RING_OFFERS handles; NULL: there never were any */
+	uint64_t *left; /* of RING_OFFERS handles; NULL: there are none */
 	uint32_t n_left; /* that were offered, and taken, and are to be freed */
 	struct agenda_node offers; /* while that is not 0 */
 	/* The last reply of a client that is to be ended, and why. */

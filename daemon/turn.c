@@ -33,6 +33,10 @@
  * (core/reclaim.c), and what turns retire by themselves, when a client has
  * died, is not owed: it comes a turn at a time, between the requests of all.
  *
+ * Waits for fences that are decided and go in turns (core/fence_wait.c) are
+ * owed, too, as much as they will take: or turns that let them go would pay with
+ * it for garbage that is still there.
+ *
  * Giving memory back is paid apart: a call takes microseconds whatever it
  * visits, and a page as long as some ten visits. What is not made within the
  * turn is the releaser's, whose jobs are limited in bytes (JOB_BYTES_MAX).
@@ -46,12 +50,16 @@
  */
 #include "daemon/turn.h"
 
+#include "core/fence_wait.h"
+
 struct turn_load turn_load_of(const struct broker *broker)
 {
 	const struct state *state = region_state(&broker->env.region);
 
 	return (struct turn_load){ .items = state->n_items,
+				   .loose = state->n_loose_waits,
 				   .destroyed = state->destroyed_total,
+				   .loosened = state->loosened_total,
 				   .ending = state->n_ending > 0 };
 }
 
@@ -59,8 +67,10 @@ static uint64_t wanted(const struct pace *pace, const struct turn_load *load)
 {
 	if (load->ending)
 		return TURN_VISITS_MAX;
-	return max_u64(load->items * TURN_VISITS_EACH / TURN_BACKLOG,
-		       pace->owed);
+	return max_u64(
+		(load->items * TURN_VISITS_EACH + load->loose * WAIT_VISITS) /
+			TURN_BACKLOG,
+		pace->owed);
 }
 
 void turn_begin(struct turn *turn, struct pace *pace,
@@ -69,6 +79,8 @@ void turn_begin(struct turn *turn, struct pace *pace,
 	uint64_t fresh = load->destroyed - pace->destroyed, visits;
 
 	pace->owed += fresh * TURN_VISITS_EACH * TURN_CATCH_UP;
+	pace->owed += (load->loosened - pace->loosened) * (WAIT_VISITS + 1);
+	pace->loosened = load->loosened;
 	visits = max_u64(wanted(pace, load), TURN_VISITS_MIN);
 	*turn = (struct turn){
 		.budget = (uint32_t)min_u64(visits, TURN_VISITS_MAX),

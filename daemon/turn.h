@@ -30,7 +30,8 @@ enum {
 /* What there is to do. */
 struct turn_load {
 	uint64_t items; /* in all streams and timelines */
-	uint64_t destroyed; /* ever */
+	uint64_t loose; /* waits for fences that are decided and are to go */
+	uint64_t destroyed, loosened; /* ever */
 	bool ending; /* sessions that end have slots nobody has counted */
 };
 
@@ -39,12 +40,14 @@ struct turn_load turn_load_of(const struct broker *broker);
 /* Whether a turn could find so little that it need not wait for its time. */
 static inline bool turn_is_short(const struct turn_load *load)
 {
-	return load->items <= TURN_FEW_ITEMS && !load->ending;
+	return load->items <= TURN_FEW_ITEMS && load->loose == 0 &&
+	       !load->ending;
 }
 
 /* From turn to turn. */
 struct pace {
 	uint64_t destroyed; /* ever, when the last turn ended */
+	uint64_t loosened; /* ever, when it began */
 	uint64_t owed; /* visits, for what requests have retired since */
 };
 

@@ -1004,6 +1004,10 @@ static void tell_fences(struct story *s)
 	STEP(s, "fence_wait_all",
 	     assert_int_equal(seat_fence_wait(two, TENURE_WAIT_ALL, list, 2),
 			      BROKER_LATER));
+	/* More than a signal lets go by itself. */
+	for (int i = 0; i < 18; i++)
+		assert_int_equal(seat_fence_wait(two, 0, list, 1),
+				 BROKER_LATER);
 	STEP(s, "fence_signal",
 	     assert_int_equal(seat_fence_signal(one, s->fence, 6), 0));
 	s->published = 6;
