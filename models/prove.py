@@ -74,15 +74,23 @@ def run(*command):
 
 def precompiled(compiler, folder):
     """The command that compiles a model. What no mutant changes, the checker,
-    is compiled once, and found by both gcc and clang beside its header."""
+    is compiled once, and found by both gcc and clang beside its header; clang
+    can also make code of what it defines."""
     command = [compiler, "-std=gnu++11", "-O0", "-w", "-DMODEL_MUTANT"]
     header = os.path.join(folder, "checker.h")
     with open(header, "w", encoding="utf-8") as file:
         file.write("#include <relacy/relacy.hpp>\n")
-    built = run(*command, "-x", "c++-header", header, "-o", header + ".gch")
+    parts = []
+    if "clang" in os.path.basename(compiler):
+        parts = ["-fpch-codegen", "-fpch-instantiate-templates"]
+    built = run(*command, *parts, "-x", "c++-header", header, "-o",
+                header + ".gch")
+    if built.returncode == 0 and parts:
+        parts = [os.path.join(folder, "checker.o")]
+        built = run(*command, "-c", header + ".gch", "-o", *parts)
     if built.returncode != 0:
         raise mutants.Failure(built.stdout)
-    return command + ["-include", header]
+    return command + ["-include", header] + parts
 
 
 def sources(folder, *paths):

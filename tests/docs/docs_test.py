@@ -161,6 +161,8 @@ class Readme:
         self.tree = os.path.join(work, "tree")
         self.root = os.path.join(work, "root")
         self.environment = clean_environment(work)
+        # What no command chooses: that which is built soonest.
+        self.environment["CMAKE_BUILD_TYPE"] = "Debug"
         self.environment.update({
             "DESTDIR": self.root,
             "CMAKE_BUILD_PARALLEL_LEVEL": "2",
