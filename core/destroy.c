@@ -231,36 +231,26 @@ static uint32_t retire_block(struct env *env, uint32_t session,
 	return n;
 }
 
-/* The same of a list. */
-static uint32_t retire_plain(struct env *env, uint32_t session,
-			     const uint32_t *slots, uint32_t count,
-			     uint32_t waiter, bool assume)
-{
-	uint32_t done = 0, n, most;
-
-	do {
-		most = (uint32_t)min_u64(count - done, RETIRED_BLOCK);
-		n = retire_block(env, session, slots + done, most, waiter,
-				 assume);
-		done += n;
-	} while (n == most && done < count);
-	return done;
-}
-
 static void commit_list(struct env *env, uint32_t session,
 			const struct destroy_verdict *verdict, uint32_t waiter,
 			bool assume)
 {
 	bool plainly = device_retires_plainly(env, verdict->device);
 
-	for (uint32_t i = 0; i < verdict->count; i++) {
-		if (plainly)
-			i += retire_plain(env, session, verdict->slots + i,
-					  verdict->count - i, waiter, assume);
-		if (i == verdict->count)
-			break;
-		slot_at(&env->region, verdict->slots[i])->waiter = waiter;
-		allocation_retire(env, session, verdict->slots[i], assume);
+	for (uint32_t i = 0; i < verdict->count;) {
+		const uint32_t *slots = verdict->slots + i;
+		uint32_t most =
+			(uint32_t)min_u64(verdict->count - i, RETIRED_BLOCK);
+		uint32_t n = plainly ? retire_block(env, session, slots, most,
+						    waiter, assume) :
+				       0;
+
+		i += n;
+		if (n == most)
+			continue;
+		slot_at(&env->region, slots[n])->waiter = waiter;
+		allocation_retire(env, session, slots[n], assume);
+		i++;
 	}
 }
 

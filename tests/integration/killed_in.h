@@ -59,7 +59,7 @@ static const char *const killed_in[] = {
 	"count_retired",
 	"leave_context",
 	"leave_run",
-	"retire_plain",
+	"retire_block",
 	"retire_resource",
 	/* device.c */
 	"link_device",
