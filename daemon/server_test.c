@@ -93,20 +93,26 @@ static void *visit(void *result)
 	return NULL;
 }
 
-static void test_private_server(void **state)
+/* A server runs to its end, and greets one client. */
+static void run_visited(bool private_use)
 {
-	const struct server_setup how = server_setup(true);
+	const struct server_setup how = server_setup(private_use);
 	struct server *server;
 	pthread_t client;
 	int status = -1;
 
-	(void)state;
 	assert_int_equal(server_new(&how, &server), 0);
 	assert_int_equal(pthread_create(&client, NULL, visit, &status), 0);
 	assert_int_equal(server_run(server), 0);
 	server_free(server);
 	pthread_join(client, NULL);
 	assert_int_equal(status, 0);
+}
+
+static void test_private_server(void **state)
+{
+	(void)state;
+	run_visited(true);
 	assert_int_equal(access(path, F_OK), -1);
 }
 
@@ -174,20 +180,10 @@ struct engine_rest __wrap_engine_pump(struct engine *engine, uint64_t now_ns)
  * for that. */
 static void test_a_sooner_time(void **state)
 {
-	const struct server_setup how = server_setup(false);
-	struct server *server;
-	pthread_t client;
-	int status = -1;
-
 	(void)state;
 	due_says = true;
 	due_said = 0;
-	assert_int_equal(server_new(&how, &server), 0);
-	assert_int_equal(pthread_create(&client, NULL, visit, &status), 0);
-	assert_int_equal(server_run(server), 0);
-	server_free(server);
-	pthread_join(client, NULL);
-	assert_int_equal(status, 0);
+	run_visited(false);
 	/* When it was accepted, and when it said hello. */
 	assert_true(due_said > 2);
 	assert_true(due_late_ns < DUE_FAR_NS / 2);
