@@ -4,6 +4,7 @@
  * once in five seconds, so it makes no system call and no timer ticks. (S16)
  */
 #include "tests/integration/ring_world.h"
+#include "tests/support/idle.h"
 
 #include <dirent.h>
 #include <stdio.h>
@@ -55,6 +56,7 @@ static void idle(void **state)
 	struct stage *stage = *state;
 	struct raw_ring rings[8];
 	uint64_t before, list[64];
+	int windows = 0;
 
 	/* They have worked, also with what a timer looks after. */
 	for (size_t i = 0; i < ARRAY_SIZE(rings); i++) {
@@ -68,13 +70,16 @@ static void idle(void **state)
 				raw_ring_knock(&rings[i]);
 	}
 	canary_sing(stage->canary, 10);
-	usleep(300000);
 	for (size_t i = 0; i < ARRAY_SIZE(rings); i++)
-		assert_int_equal(ring_stat(&rings[i]).allocations, 32);
-	usleep(300000);
-	before = switches(stage);
-	sleep(IDLE_S);
-	assert_int_equal(switches(stage) - before, 0);
+		while (ring_stat(&rings[i]).allocations != 32)
+			usleep(1000);
+	/* Others may have kept it from coming to rest by then. */
+	do {
+		expect_idle(daemon_pid(stage->daemon));
+		before = switches(stage);
+		sleep(IDLE_S);
+		assert_true(windows++ < 5);
+	} while (switches(stage) != before);
 	/* And it is not asleep for ever. */
 	for (size_t i = 0; i < ARRAY_SIZE(rings); i++) {
 		const struct wire_request ping = { .opcode = WIRE_OP_PING };

@@ -6,7 +6,6 @@
 #include "tests/integration/ring_world.h"
 
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -146,27 +145,4 @@ void ring_bury(pid_t child)
 {
 	kill(child, SIGKILL);
 	assert_int_equal(waitpid(child, NULL, 0), child);
-}
-
-uint64_t ring_daemon_cpu_ms(const struct stage *stage)
-{
-	unsigned long user = 0, system = 0;
-	char path[64], line[1024];
-	char *rest;
-	FILE *file;
-
-	snprintf(path, sizeof(path), "/proc/%d/stat",
-		 (int)daemon_pid(stage->daemon));
-	file = fopen(path, "re");
-	assert_non_null(file);
-	assert_non_null(fgets(line, sizeof(line), file));
-	fclose(file);
-	rest = strrchr(line, ')');
-	assert_non_null(rest);
-	assert_int_equal(sscanf(rest + 2,
-				"%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u "
-				"%lu %lu",
-				&user, &system),
-			 2);
-	return (user + system) * 1000 / (unsigned long)sysconf(_SC_CLK_TCK);
 }

@@ -62,7 +62,4 @@ pid_t ring_child(void (*function)(const struct stage *stage),
 /* Kills it if need be and buries it. */
 void ring_bury(pid_t child);
 
-/* Processor time of the daemon so far, in milliseconds. */
-uint64_t ring_daemon_cpu_ms(const struct stage *stage);
-
 #endif
