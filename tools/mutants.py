@@ -27,8 +27,8 @@ elsewhere. Both are a failure of this program, as is a mutant that does not
 compile. Names choose among them; a run without names leaves its results in
 build/mutants/results for rows.py.
 
---check only looks whether every mutant applies, and whether every row of
-tests/mutants/rows.list has one and is a rule of docs/DESTROY.md.
+--check only looks whether every mutant applies and is still C, and whether
+every row of tests/mutants/rows.list has one and is a rule of docs/DESTROY.md.
 """
 
 import fcntl
@@ -40,6 +40,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 
@@ -47,6 +48,7 @@ LANES = 2
 COPIED = ("CMakeLists.txt", "CMakePresets.json", "cmake", "core", "daemon",
           "client", "tests", "bench", "fuzz", "models", "tools", "packaging",
           "docs")
+INCLUDED = (".", "core/wire/include", "client/include")
 FOLDER = "tests/mutants"
 RULES = "docs/DESTROY.md"
 
@@ -124,6 +126,22 @@ def required_rows(root):
                     if line.strip() and not line.startswith("#"))
 
 
+def complaints(root, changed):
+    """What a compiler says of the files that a mutant changes."""
+    with tempfile.TemporaryDirectory() as folder:
+        for path, text in changed.items():
+            path = os.path.join(folder, path)
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            with open(path, "w", encoding="utf-8") as file:
+                file.write(text)
+        include = ["-I" + os.path.join(tree, path)
+                   for tree in (folder, root) for path in INCLUDED]
+        return run(os.environ.get("CC", "cc"), "-fsyntax-only", "-w",
+                   "-std=gnu11", "-D_GNU_SOURCE", '-DTENURE_VERSION=""',
+                   "-DTENURE_PREFETCH_AHEAD=1", *include, "-x", "c",
+                   *(os.path.join(folder, path) for path in changed)).stdout
+
+
 def check(root, mutants):
     """What is wrong with the mutants as they stand."""
     rows = required_rows(root)
@@ -134,7 +152,9 @@ def check(root, mutants):
             yield "row %s is not in %s" % (row, RULES)
     for mutant in mutants:
         try:
-            mutant.applied(root)
+            said = complaints(root, mutant.applied(root))
+            if said:
+                yield "%s: does not compile:\n%s" % (mutant.name, said)
         except Failure as failure:
             yield str(failure)
         for row in mutant.rows:

@@ -150,6 +150,7 @@ class Mutants(unittest.TestCase):
 
     def test_not_compiling(self):
         self.put_mutant("one", mutant("A1", "\tint b = 2;\n", "\tint b\n"))
+        self.assertIn("one: does not compile", "\n".join(self.check()))
         status, said = self.hunt()
         self.assertEqual(status, 1)
         self.assertIn("one does not compile", said)

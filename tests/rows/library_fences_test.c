@@ -217,7 +217,7 @@ static void signalled_before_the_end(struct world *world, bool leaves)
 {
 	struct party other = party_new(world);
 
-	for (int i = 0; i < 12; i++) {
+	for (int i = 0; i < 80; i++) {
 		struct party p = party_new(world);
 		struct tenure_fence fence = make_fence(&p, 0);
 		struct tenure_fence opened = lend(&p, fence, &other, R);
