@@ -605,7 +605,7 @@ static bool is_idle(void)
 static void test_idle_g4(void **state)
 {
 	struct member members[CLIENTS];
-	int looks = 0;
+	int windows = 0;
 
 	(void)state;
 	for (int i = 0; i < CLIENTS; i++) {
@@ -617,7 +617,7 @@ static void test_idle_g4(void **state)
 	}
 	/* Others may keep it from ever coming to that at once. */
 	while (!is_idle())
-		assert_true(++looks < 100);
+		assert_true(++windows < 100);
 	for (int i = 0; i < CLIENTS; i++)
 		leave(&members[i]);
 }
