@@ -591,14 +591,15 @@ static struct usage used(void)
 	};
 }
 
-/* Whether for 300 ms only this thread slept, and nobody looked in vain. */
+/* Whether for 300 ms nobody was woken more often than ThreadSanitizer's own thread,
+ * which looks round ten times a second, and nobody looked in vain. */
 static bool is_idle(void)
 {
 	struct usage before = used(), after;
 
 	usleep(300000);
 	after = used();
-	return after.sleeps <= before.sleeps + 1 &&
+	return after.sleeps <= before.sleeps + 10 &&
 	       after.cpu_us < before.cpu_us + 5000;
 }
 
