@@ -50,6 +50,10 @@ elseif(TENURE_SANITIZE)
 endif()
 
 if(TENURE_SANITIZE)
+	# A fuzzer runs for hours; the tests take longer to build than to run.
+	if(NOT TENURE_SANITIZE STREQUAL "fuzzer")
+		add_compile_options(-O1)
+	endif()
 	add_compile_options(${sanitize} -fno-omit-frame-pointer)
 	add_link_options(${sanitize})
 else()
