@@ -36,7 +36,8 @@
  *
  *  G1  After table_retire no lookup with that handle succeeds, for ever: the
  *      generation never repeats, and a slot at its last one becomes DEAD.
- *  G2  A lookup touches a slot only if the asking owner owns its segment.
+ *  G2  A lookup touches a slot only if the asking owner owns its segment, and
+ *      one that pins finds only his slots, whatever moves (core/owned.h).
  *  G3  While a pin is held the slot is not reclaimed and its fields stay.
  *  G4  A reclaim succeeds exactly once for each table_retire.
  *  G5  A failed table_reserve has changed nothing that can be observed.
@@ -54,11 +55,6 @@
 /* A walk over the owner's segments is worth it when it finds so many slots in
  * each: it looks at two lines of a segment. */
 enum { COLLECT_PER_SEGMENT = 64 };
-
-static atomic_u32 *segment_owner(const struct region *region, uint32_t segment)
-{
-	return (atomic_u32 *)region->owners + segment;
-}
 
 /*
  * All owner words have memory from the start, and are nobody's until a
@@ -149,8 +145,7 @@ static void adopt_segment(struct region *region, struct owner *owner,
 	owner->roomy = segment;
 	owner->free += s->free;
 	owner->n_segments++;
-	/* relaxed: whoever has a handle has it from after this */
-	store_relaxed_u32(segment_owner(region, segment), owner->id);
+	owned_adopt(segment_owner(region, segment), owner->id);
 }
 
 void owner_reset(struct owner *owner)
@@ -361,9 +356,7 @@ void table_abandon(struct region *region, struct owner *owner)
 
 		owner->segments = s->next;
 		assert(s->free + s->dead == SEGMENT_SLOTS);
-		/* relaxed: the next owner's slots are the same ones, all FREE
-		 * by now */
-		store_relaxed_u32(segment_owner(region, segment), 0);
+		owned_leave(segment_owner(region, segment));
 		s->next = 0;
 		s->roomy = 0;
 		s->next_roomy = 0;
@@ -565,8 +558,7 @@ void table_relink(struct region *region, uint32_t segment, struct owner *owner)
 	for (uint32_t word = 0; word < SEGMENT_WORDS; word++)
 		remote_take(&map->freed[word]);
 	if (owner == NULL)
-		/* relaxed: there is one thread */
-		store_relaxed_u32(segment_owner(region, segment), 0);
+		owned_leave(segment_owner(region, segment));
 	if (s->bare) {
 		depot_push(&region_state(region)->depots[DEPOT_BARE],
 			   segment_links(region), segment);

@@ -16,6 +16,7 @@
 #include "core/control.h"
 #include "core/depot.h"
 #include "core/handle.h"
+#include "core/owned.h"
 #include "core/region.h"
 #include "core/remote.h"
 
@@ -246,17 +247,27 @@ static ALWAYS_INLINE void slot_prefetch(const struct region *region,
 	__builtin_prefetch(slot_at(region, index), 1);
 }
 
+/* The word that says whose a segment is. */
+static inline atomic_u32 *segment_owner(const struct region *region,
+					uint32_t segment)
+{
+	return (atomic_u32 *)region->owners + segment;
+}
+
+static inline atomic_u32 *handle_owner(const struct region *region,
+				       struct handle handle)
+{
+	static_assert(HANDLE_INDEX_MASK >> SEGMENT_SLOTS_LOG2 < SEGMENTS_MAX,
+		      "every index has an owner word");
+	return segment_owner(region,
+			     handle_index(handle) >> SEGMENT_SLOTS_LOG2);
+}
+
 /* The segment owner of an index: G2's check, before any slot is touched. */
 static inline uint32_t table_owner(const struct region *region,
 				   struct handle handle)
 {
-	uint32_t segment = handle_index(handle) >> SEGMENT_SLOTS_LOG2;
-
-	static_assert(HANDLE_INDEX_MASK >> SEGMENT_SLOTS_LOG2 < SEGMENTS_MAX,
-		      "every index has an owner word");
-	/* relaxed: it only says where to look; an old answer leads to a slot
-	 * whose word has another generation, or to none */
-	return load_relaxed_u32((const atomic_u32 *)region->owners + segment);
+	return owned_by(handle_owner(region, handle));
 }
 
 /* Asks for the slot that a handle names, if it lies in the owner's segments:
@@ -277,27 +288,31 @@ static inline uint32_t table_device(const struct region *region, uint32_t index)
 /*
  * The slot that a handle names, if it is LIVE, of that owner and of the kind
  * in the handle; else NULL. Wait-free: one load of the small owner array, one
- * of the slot.
+ * of the slot. Who decides by it about a handle that may be a guess has to
+ * keep segments from changing owners: core/owned.h.
  */
 static inline struct slot *table_peek(const struct region *region,
 				      uint32_t owner, struct handle handle)
 {
 	struct slot *slot = slot_at(region, handle_index(handle));
 
-	if (table_owner(region, handle) != owner || owner == 0)
+	if (!owned_peek(handle_owner(region, handle), owner, &slot->control,
+			handle))
 		return NULL;
-	return control_peek(&slot->control, handle) ? slot : NULL;
+	return slot;
 }
 
-/* The same, and the slot cannot be reclaimed until table_unpin. */
+/* The same for certain, whoever does what meanwhile, and the slot cannot be
+ * reclaimed until table_unpin. */
 static inline struct slot *table_pin(const struct region *region,
 				     uint32_t owner, struct handle handle)
 {
 	struct slot *slot = slot_at(region, handle_index(handle));
 
-	if (table_owner(region, handle) != owner || owner == 0)
+	if (!owned_pin(handle_owner(region, handle), owner, &slot->control,
+		       handle))
 		return NULL;
-	return control_pin(&slot->control, handle) ? slot : NULL;
+	return slot;
 }
 
 static inline void table_unpin(struct slot *slot)

@@ -2,6 +2,7 @@
 #include "core/table.h"
 
 #include <pthread.h>
+#include <signal.h>
 #include <sys/mman.h>
 
 #include "tests/support/random.h"
@@ -222,7 +223,7 @@ static void g2_only_the_owner_touches_a_slot(void **state)
 	assert_int_equal(mprotect(slots, SEGMENT_SLOTS * sizeof(struct slot),
 				  PROT_NONE),
 			 0);
-	/* A look at the slot would be the end of this program. */
+	/* A look at the slot would be the end of this program: owned G2. */
 	assert_false(found(&b, 6, handle));
 	assert_false(found(&b, 0, handle));
 	assert_false(found(&b, UINT32_MAX, handle));
@@ -238,6 +239,63 @@ static void g2_only_the_owner_touches_a_slot(void **state)
 				  PROT_READ | PROT_WRITE),
 			 0);
 	end(&b, &owner, handle);
+	bare_deinit(&b);
+}
+
+/*
+ * What happens between an asker's look at the owner and his look at the slot:
+ * the slot's page cannot be read, and whoever tries comes by here first.
+ */
+static struct {
+	struct bare *bare;
+	struct owner *before, *after;
+	struct handle made;
+} meanwhile;
+
+static void segment_moves(int signal_number)
+{
+	struct bare *b = meanwhile.bare;
+
+	(void)signal_number;
+	assert_int_equal(mprotect(slot_at(&b->region, 1 << SEGMENT_SLOTS_LOG2),
+				  SEGMENT_SLOTS * sizeof(struct slot),
+				  PROT_READ | PROT_WRITE),
+			 0);
+	table_abandon(&b->region, meanwhile.before);
+	meanwhile.made = create(b, meanwhile.after, KIND_ALLOCATION);
+}
+
+/* owned G1: what was the asker's is another's when he comes to the slot, and
+ * he has guessed the generation. */
+static void g2_a_guess_while_the_segment_moves(void **state)
+{
+	struct owner owner = { .id = 5 }, next = { .id = 6 };
+	struct sigaction action = { .sa_handler = segment_moves }, former;
+	struct handle handle, guess;
+	struct slot *slot;
+	struct bare b;
+
+	(void)state;
+	bare_init(&b, 1);
+	handle = create(&b, &owner, KIND_ALLOCATION);
+	end(&b, &owner, handle);
+	guess = handle_make(handle_generation(handle) + 1, KIND_ALLOCATION,
+			    handle_index(handle));
+	slot = slot_at(&b.region, handle_index(handle));
+	meanwhile = (typeof(meanwhile)){ .bare = &b,
+					 .before = &owner,
+					 .after = &next };
+	assert_int_equal(sigaction(SIGSEGV, &action, &former), 0);
+	assert_int_equal(mprotect(slot_at(&b.region, 1 << SEGMENT_SLOTS_LOG2),
+				  SEGMENT_SLOTS * sizeof(struct slot),
+				  PROT_NONE),
+			 0);
+	assert_null(table_pin(&b.region, 5, guess));
+	assert_int_equal(sigaction(SIGSEGV, &former, NULL), 0);
+	assert_int_equal(meanwhile.made.value, guess.value);
+	assert_int_equal(slot_pins(slot), 0);
+	assert_true(found(&b, 6, guess));
+	end(&b, &next, guess);
 	bare_deinit(&b);
 }
 
@@ -697,7 +755,8 @@ static void stocked_segments_are_enough_or_not(void **state)
  * Threads: one owner thread that takes, publishes, retires and reclaims for
  * two owners, gives all segments of one of them back now and then and lets
  * the table grow; readers that look up and pin live, stale and foreign
- * handles. What a pinned slot says must belong to the handle's generation.
+ * handles, and guesses. What a pinned slot says must belong to the handle's
+ * generation, and to the owner that asked (owned G1).
  */
 enum { PLACES = 4, READERS = 3, CYCLES = 200000, OWNERS = 2 };
 
@@ -716,19 +775,32 @@ static uint64_t stamp_of(struct handle handle)
 	return random_next(&random);
 }
 
-static void look(struct board *board, struct random *random)
+/* One that somebody has told, or a guess at one that comes soon. */
+static struct handle draw_handle(const struct board *board,
+				 struct random *random)
 {
 	uint32_t o = random_below(random, OWNERS);
-	uint32_t asker = random_chance(random, 90) ? o : 1 - o;
-	struct handle handle = { atomic_load(
+	struct handle told = { atomic_load(
 		&board->handles[o][random_below(random, PLACES)]) };
+
+	if (random_chance(random, 50))
+		return told;
+	return handle_make(handle_generation(told) + random_below(random, 4),
+			   KIND_ALLOCATION, handle_index(told));
+}
+
+static void look(struct board *board, struct random *random)
+{
+	uint32_t asker = random_below(random, OWNERS);
+	struct handle handle = draw_handle(board, random);
 	struct slot *slot = table_pin(&board->bare.region, asker + 1, handle);
 	uint64_t stamp = stamp_of(handle);
 
 	if (slot == NULL)
 		return;
 	atomic_fetch_add_explicit(&board->pinned, 1, memory_order_relaxed);
-	if (asker != o || slot->allocation.size_bytes != stamp ||
+	if (slot->allocation.store != asker + 1 ||
+	    slot->allocation.size_bytes != stamp ||
 	    slot->allocation.backing != ~stamp)
 		atomic_fetch_add(&board->wrong, 1);
 	table_unpin(slot);
@@ -762,6 +834,7 @@ static struct handle create_stamped(struct board *board, struct owner *owner)
 			     KIND_ALLOCATION, index);
 	slot->allocation.size_bytes = stamp_of(handle);
 	slot->allocation.backing = ~stamp_of(handle);
+	slot->allocation.store = owner->id;
 	assert_int_equal(table_publish(region, index, KIND_ALLOCATION).value,
 			 handle.value);
 	return handle;
@@ -804,7 +877,7 @@ static void own(struct board *board, struct owner owners[OWNERS])
 		atomic_store(&board->handles[o][i],
 			     create_stamped(board, &owners[o]).value);
 		is_live[o][i] = true;
-		if (cycle % 1000 == 999)
+		if (cycle % 16 == 15)
 			empty(board, &owners[o], o, is_live[o]);
 		if (cycle % 1500 == 1499)
 			assert_int_equal(table_reserve(&board->bare.region,
@@ -846,6 +919,7 @@ int main(void)
 		cmocka_unit_test(g1_another_owner_goes_on_counting),
 		cmocka_unit_test(g1_a_guess_of_what_is_not_published),
 		cmocka_unit_test(g2_only_the_owner_touches_a_slot),
+		cmocka_unit_test(g2_a_guess_while_the_segment_moves),
 		cmocka_unit_test(g3_a_pin_keeps_the_slot),
 		cmocka_unit_test(g4_each_step_exactly_once),
 		cmocka_unit_test(g5_a_failed_reserve),

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The atomics of C11 as the model checker Relacy has them, so that the shipped
- * text of core/control.h, core/depot.h and core/remote.h runs under it. Only
- * core/atomic.h includes this, and only in a model (TENURE_MODEL).
+ * text of core/control.h, core/owned.h, core/depot.h and core/remote.h runs
+ * under it. Only core/atomic.h includes this, and only in a model
+ * (TENURE_MODEL).
  *
  * Relacy runs the threads of a model one step at a time, in every order or in
  * random ones, and lets each load return every value that the C++ memory

@@ -128,8 +128,7 @@ def in_test(_, folder, mutant):
 def noticed(done):
     """What a run that failed has said of itself; None if it has not."""
     found = re.search(r"(\d+) executions, (?!all hold)(.*)|(Assertion .*)|"
-                      r"\[  FAILED  \] \d+ test.*\n\[  FAILED  \] (.*)",
-                      done.stdout)
+                      r"\[  FAILED  \] (?!\d)(.*)", done.stdout)
     return found and (found.group(3) or found.group(4) or "execution %s: %s" %
                       (found.group(1), found.group(2)))
 

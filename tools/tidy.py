@@ -37,7 +37,7 @@ WIRE_HEADERS = re.compile(
 
 # The few modules that own a lock-free structure.
 ATOMIC_MODULES = {"client/word.h", "core/atomic.h", "core/control.h",
-                  "core/depot.h",
+                  "core/depot.h", "core/owned.h",
                   "core/region.c", "core/remote.h",
                   "core/ring/fence_page.h", "core/ring/offers.c",
                   "core/ring/offers.h", "core/ring/ring.h",

@@ -653,20 +653,3 @@ void image_same(struct inproc *world, struct image *image)
 	state->refused_total = refused;
 	free(image);
 }
-
-void assert_asserts(void (*function)(void *argument), void *argument)
-{
-	pid_t child = fork();
-	int status;
-
-	assert_true(child >= 0);
-	if (child == 0) {
-		signal(SIGABRT, SIG_DFL);
-		close(STDERR_FILENO);
-		function(argument);
-		_exit(0);
-	}
-	assert_int_equal(waitpid(child, &status, 0), child);
-	assert_true(WIFSIGNALED(status));
-	assert_int_equal(WTERMSIG(status), SIGABRT);
-}

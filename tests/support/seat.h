@@ -134,9 +134,6 @@ void image_same(struct inproc *world, struct image *image);
 		image_same((seat)->world, image_);                    \
 	} while (0)
 
-/* Asserts that a function, called in a process of its own, asserts. */
-void assert_asserts(void (*function)(void *argument), void *argument);
-
 /* A region with test pages, a table, and nothing in it. */
 struct bare {
 	struct test_pages memory;
@@ -145,6 +142,9 @@ struct bare {
 
 void bare_init(struct bare *bare, uint32_t first_generation);
 void bare_deinit(struct bare *bare);
+
+/* Asserts that a function, called in a process of its own, asserts. */
+void assert_asserts(void (*function)(void *argument), void *argument);
 
 /* The n-th commit from now on fails; 0: none. */
 void world_fail_commit(struct inproc *world, uint64_t n);
