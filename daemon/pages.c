@@ -76,8 +76,9 @@ static void merge(void *context, void *start, size_t size_bytes)
 	madvise(start, size_bytes, MADV_COLLAPSE);
 }
 
-/* Private pages read as zero after it; a huge page that is cleared in part is
- * split when the kernel needs the memory. */
+/* Private pages read as zero after it, and there is no file behind them in
+ * which a hole would have to be punched; a huge page that is cleared in part
+ * is split when the kernel needs the memory. */
 static void clear(void *context, void *start, size_t size_bytes)
 {
 	(void)context;
