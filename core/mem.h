@@ -23,7 +23,7 @@ struct pages {
 	 * at a time; what is in them stays. May do nothing, or be NULL. */
 	void (*merge)(void *context, void *start, size_t size_bytes);
 	/* Gives the memory of committed pages back; they stay usable and read
-	 * as zero. Cannot fail: it may do nothing but clear them. */
+	 * as zero. May do nothing, and then what is in them stays. */
 	void (*clear)(void *context, void *start, size_t size_bytes);
 	/* Gives a whole reservation back. */
 	void (*unreserve)(void *context, void *start, size_t size_bytes);

@@ -2,8 +2,10 @@
 /*
  * Owned: whose a slot is, and lookups that ask for it.
  *
- *	           adopt              leave
- *	 nobody ----------> an owner ----------> nobody
+ *	           adopt              leave, or give
+ *	 nobody ----------> an owner ---------------> nobody
+ *	    ^                                           |
+ *	    +----------------- depot <------------------+
  *
  * Each segment has a word that says who owns its slots. It is looked at before
  * the slot, so that a foreign or made-up handle never reads, moves or faults
@@ -34,6 +36,9 @@
  * a guess either keeps owners from changing, as whoever has the broker does,
  * or pins.
  *
+ * An owner is a number here. One that has left and whose number is somebody
+ * else's now is the same owner.
+ *
  * Guarantees, cited by the tests:
  *
  *  G1  A pin that succeeds is on a slot of the owner that asked, whoever made
@@ -41,6 +46,8 @@
  *  G2  Who is not the segment's owner does not touch the slot.
  *  G3  A peek for an owner finds nothing by a handle of his that is retired,
  *      wherever the segment has gone.
+ *  G4  An owner finds what he has published: who has left does not name
+ *      himself, nor nobody, over the next one.
  *
  * Progress: wait-free, but for what control_pin() says. This is the text that
  * models/ checks: it must compile as C++, too.
@@ -50,6 +57,7 @@
 
 #include "core/atomic.h"
 #include "core/control.h"
+#include "core/depot.h"
 
 /* The owner, or 0: a hint, unless owners cannot change meanwhile. */
 static inline uint32_t owned_by(const atomic_u32 *word)
@@ -75,8 +83,17 @@ static inline void owned_adopt(atomic_u32 *word, uint32_t owner)
 /* It is nobody's again. All of its slots are FREE or DEAD. */
 static inline void owned_leave(atomic_u32 *word)
 {
-	/* relaxed: every pin has been seen to end */
+	/* relaxed: every pin has been seen to end, and the next owner comes
+	 * by the depot */
 	store_relaxed_u32(word, 0);
+}
+
+/* The same, and whoever takes it from the depot may adopt it at once. */
+static inline void owned_give(atomic_u32 *word, struct depot *depot,
+			      atomic_u32 *links, uint32_t segment)
+{
+	owned_leave(word);
+	depot_push(depot, links, segment);
 }
 
 /* Whether the handle names what is LIVE in a slot of that owner. */

@@ -27,7 +27,8 @@
  *	 or worn
  *
  * A segment that nobody owns may lose its memory: its slots then read as zero,
- * which is FREE at generation 0 and matches no handle. Before that the segment
+ * which is FREE at generation 0 and matches no handle, or, where the system has
+ * not taken it, as before. Before that the segment
  * notes a generation beyond all that its slots have had, and begins there when
  * it is used again. A segment with a DEAD slot keeps its memory: the word of
  * that slot is all that says so. It is worn, and used before all others.
@@ -84,13 +85,15 @@ static void init_segment(const struct region *region, uint32_t segment)
 		control_init(&slots[i].control, s->generation);
 }
 
+/* It has its memory, and is nobody's from here on. */
 static void into_depot(const struct region *region, uint32_t segment)
 {
 	struct state *state = region_state(region);
 
 	/* relaxed: a number to trim by */
 	fetch_add_relaxed_u32(&state->depot_count, 1);
-	depot_push(&state->depots[DEPOT_WARM], segment_links(region), segment);
+	owned_give(segment_owner(region, segment), &state->depots[DEPOT_WARM],
+		   segment_links(region), segment);
 }
 
 /* One that has its memory; those first that have to keep it anyway. */
@@ -356,12 +359,13 @@ void table_abandon(struct region *region, struct owner *owner)
 
 		owner->segments = s->next;
 		assert(s->free + s->dead == SEGMENT_SLOTS);
-		owned_leave(segment_owner(region, segment));
 		s->next = 0;
 		s->roomy = 0;
 		s->next_roomy = 0;
-		if (s->free > 0) /* else all are DEAD: nobody can use it */
+		if (s->free > 0)
 			into_depot(region, segment);
+		else /* all are DEAD: nobody can use it */
+			owned_leave(segment_owner(region, segment));
 	}
 	owner_reset(owner);
 }

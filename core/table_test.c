@@ -234,6 +234,7 @@ static void g2_only_the_owner_touches_a_slot(void **state)
 		if (table_owner(&b.region, any) != 5)
 			assert_false(found(&b, 5, any));
 		assert_false(found(&b, 6, any));
+		assert_false(found(&b, 0, any)); /* who is nobody's owner */
 	}
 	assert_int_equal(mprotect(slots, SEGMENT_SLOTS * sizeof(struct slot),
 				  PROT_READ | PROT_WRITE),
@@ -341,6 +342,24 @@ static void reclaim_twice(void *argument)
 	table_try_reclaim(&b->region, &owner, handle_index(handle));
 }
 
+static void reclaim_live(void *argument)
+{
+	struct bare *b = argument;
+	struct owner owner = { .id = 5 };
+	struct handle handle = create(b, &owner, KIND_ALLOCATION);
+
+	table_try_reclaim(&b->region, &owner, handle_index(handle));
+}
+
+static void publish_twice(void *argument)
+{
+	struct bare *b = argument;
+	struct owner owner = { .id = 5 };
+	struct handle handle = create(b, &owner, KIND_ALLOCATION);
+
+	table_publish(&b->region, handle_index(handle), KIND_ALLOCATION);
+}
+
 static void retire_twice(void *argument)
 {
 	struct bare *b = argument;
@@ -378,6 +397,8 @@ static void g4_each_step_exactly_once(void **state)
 	(void)state;
 	bare_init(&b, 1);
 	assert_asserts(reclaim_twice, &b);
+	assert_asserts(reclaim_live, &b);
+	assert_asserts(publish_twice, &b);
 	assert_asserts(retire_twice, &b);
 	assert_asserts(unpin_twice, &b);
 	assert_asserts(abandon_in_use, &b);
@@ -502,15 +523,16 @@ static void fill_depot(struct bare *b, uint32_t segments)
 	assert_int_equal(table_depot_count(&b->region), segments);
 }
 
-static void g1_memory_that_went_and_came_back(void **state)
+/* Whether it has really gone, or the system keeps it: nobody sees that. */
+static void memory_goes_and_comes_back(bool locked)
 {
 	struct owner owner = { .id = 5 }, next = { .id = 6 };
 	struct handle old[3], fresh;
 	uint32_t segment;
 	struct bare b;
 
-	(void)state;
 	bare_init(&b, 1);
+	b.memory.locked = locked;
 	fill_depot(&b, DEPOT_KEEP);
 	assert_int_equal(table_trim(&b.region, 9), 0);
 	/* One more, whose first slot has had three generations. */
@@ -526,7 +548,7 @@ static void g1_memory_that_went_and_came_back(void **state)
 	assert_int_equal(table_trim(&b.region, 9), 1);
 	assert_int_equal(table_trim(&b.region, 9), 0);
 	assert_int_equal(b.memory.cleared_bytes,
-			 SEGMENT_SLOTS * sizeof(struct slot));
+			 locked ? 0 : SEGMENT_SLOTS * sizeof(struct slot));
 	assert_int_equal(table_depot_next(&b.region, DEPOT_BARE, 0), segment);
 	assert_int_equal(table_depot_count(&b.region), DEPOT_KEEP);
 	/* All that have memory are used before the one that has none. */
@@ -541,6 +563,18 @@ static void g1_memory_that_went_and_came_back(void **state)
 	assert_true(found(&b, 5, fresh));
 	end(&b, &owner, fresh);
 	bare_deinit(&b);
+}
+
+static void g1_memory_that_went_and_came_back(void **state)
+{
+	(void)state;
+	memory_goes_and_comes_back(false);
+}
+
+static void g1_memory_that_could_not_go(void **state)
+{
+	(void)state;
+	memory_goes_and_comes_back(true);
 }
 
 static void g1_memory_with_a_dead_slot_stays(void **state)
@@ -927,6 +961,7 @@ int main(void)
 		cmocka_unit_test(slots_come_and_go_in_any_order),
 		cmocka_unit_test(a_taken_slot_is_zero),
 		cmocka_unit_test(g1_memory_that_went_and_came_back),
+		cmocka_unit_test(g1_memory_that_could_not_go),
 		cmocka_unit_test(g1_memory_with_a_dead_slot_stays),
 		cmocka_unit_test(g1_a_pin_from_before_the_memory_went),
 		cmocka_unit_test(g4_frees_of_another_thread),

@@ -78,12 +78,12 @@ static void merge(void *context, void *start, size_t size_bytes)
 
 /* Private pages read as zero after it, and there is no file behind them in
  * which a hole would have to be punched; a huge page that is cleared in part
- * is split when the kernel needs the memory. */
+ * is split when the kernel needs the memory. It refuses locked pages, which
+ * then stay as they are: a thread that is late may still count its pin there. */
 static void clear(void *context, void *start, size_t size_bytes)
 {
 	(void)context;
-	if (madvise(start, size_bytes, MADV_DONTNEED) < 0)
-		memset(start, 0, size_bytes);
+	madvise(start, size_bytes, MADV_DONTNEED);
 }
 
 static void unreserve(void *context, void *start, size_t size_bytes)

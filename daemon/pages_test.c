@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -29,6 +30,24 @@ static void test_reserve_commit_unreserve(void **state)
 	start[4096] = 1;
 	pages.clear(pages.context, start + 4096, 4096);
 	assert_int_equal(start[4096], 0);
+	pages.unreserve(pages.context, start, RESERVED);
+}
+
+/* Locked ones do not go; what is in them stays. */
+static void test_clear_locked(void **state)
+{
+	struct pages pages;
+	unsigned char *start;
+
+	(void)state;
+	pages_mmap(&pages);
+	start = pages.reserve(pages.context, RESERVED);
+	assert_int_equal(pages.commit(pages.context, start, 4096), 0);
+	if (mlock(start, 4096) != 0)
+		skip();
+	start[0] = 1;
+	pages.clear(pages.context, start, 4096);
+	assert_int_equal(start[0], 1);
 	pages.unreserve(pages.context, start, RESERVED);
 }
 
@@ -184,6 +203,7 @@ int main(void)
 		cmocka_unit_test(test_aligned),
 		cmocka_unit_test(test_size_given),
 		cmocka_unit_test(test_reserve_commit_unreserve),
+		cmocka_unit_test(test_clear_locked),
 		cmocka_unit_test(test_merge),
 		cmocka_unit_test(test_refusals),
 		cmocka_unit_test(test_g2_no_more_memory),

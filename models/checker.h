@@ -6,10 +6,12 @@
  * (TENURE_MODEL).
  *
  * Relacy runs the threads of a model one step at a time, in every order or in
- * random ones, and lets each load return every value that the C++ memory
+ * random ones, and lets each load return every earlier store that the C++ memory
  * model allows. Its memory_order_... are macros that add where in the source
  * an operation stands, so the operations here take one argument more than
- * they seem to. What it does not model: that a value is read out of thin air.
+ * they seem to. What it does not model: that a load returns a store which is
+ * still to come, by a thread that runs its store before its load. A model in
+ * which that matters has something beside the word that is not atomic.
  */
 #ifndef MODELS_CHECKER_H
 #define MODELS_CHECKER_H

@@ -43,8 +43,10 @@ struct slot_memory : rl::test_suite<slot_memory, 3> {
 	void own()
 	{
 		live(1);
-		/* The kernel takes the page and gives one of zeroes. */
-		control($).store(0, rl::mo_relaxed);
+		/* The kernel takes the page and gives one of zeroes, or leaves
+		 * it as it is. */
+		if (rl::rand(2) == 0)
+			control($).store(0, rl::mo_relaxed);
 		control_init(&control, 3);
 		live(3);
 	}

@@ -12,7 +12,9 @@
  *      handle's generation.
  *  M3  Who has seen that a retire is complete does not find the handle by a
  *      look without a pin, wherever the segment is: owned G3.
- *  M4  At the end no pin is left and the segment is nobody's.
+ *  M4  Each owner finds what he has published: owned G4. What lies in the depot
+ *      is nobody's, so nobody touches it: owned G2.
+ *  M5  At the end no pin is left and the segment is nobody's.
  */
 #define TENURE_MODEL
 #include "core/depot.h"
@@ -24,8 +26,14 @@
 
 enum { SEGMENT = 1, INDEX = 5, LIVES = 3, OWNERS = 2, LOOKS = 3 };
 
-/* Who reads under a pin, too, or only looks at the words: a wrong order shows
- * in what is read at once, and must show in the words alone. */
+/*
+ * Who reads under a pin, too, or only looks at the words. A PUBLISH that is too
+ * weak must show in the words alone: the second look at the owner is then an old
+ * one. UNPIN cannot: Relacy has no load that sees a store which is still to
+ * come. What is read under the pin of what the owner writes as he leaves stands
+ * for that look: both are made before the unpin, and one that is not ordered
+ * before the leaving is a race.
+ */
 template <bool reads>
 struct owner_moves : rl::test_suite<owner_moves<reads>, OWNERS + 1> {
 	struct depot depot;
@@ -72,8 +80,7 @@ struct owner_moves : rl::test_suite<owner_moves<reads>, OWNERS + 1> {
 	{
 		RL_ASSERT(owned_by(&owner) == id);
 		whose($) = 0;
-		owned_leave(&owner);
-		depot_push(&depot, links, SEGMENT);
+		owned_give(&owner, &depot, links, SEGMENT);
 	}
 
 	void live(uint32_t id)

@@ -19,9 +19,14 @@ Every line of docs/MEMORY_MODEL.md that names a mutant in `models/mutants` must
 name one that is there, and each mutant must be named there. Each row of a tag
 must name every function in which an operation has that tag, and no function
 that there is not.
+
+And each operation of the lock-free files whose order is not relaxed, and each
+condition in them, must be in lines that some mutant changes,
+or in the table of those without one.
 """
 
 import concurrent.futures
+import difflib
 import fnmatch
 import os
 import re
@@ -40,6 +45,15 @@ SHIPPED = ("core", "daemon", "client")
 FUNCTION = re.compile(r"^(?![#\s]|static_assert)[\w\s*]*?\b(\w+)\([^;{}]*\)\n"
                       r"\{\n(.*?)^\}", re.M | re.S)
 TAG = re.compile(r"\border ([A-Z][A-Z-]*[A-Z])\b")
+LOCK_FREE = ("core/control.h", "core/depot.h", "core/owned.h", "core/remote.h",
+             "core/ring/fence_page.h", "core/ring/ring_shared.h",
+             "client/word.h")
+ORDERED = re.compile(r"\b\w+_(?:acquire|release|seq_cst)_u(?:32|64)\(")
+CONDITION = re.compile(r"\b(?:if|while) "
+                       r"\((?:[^()]|\((?:[^()]|\([^()]*\))*\))*\)"
+                       r"|\breturn [^;]*(?:&&|\|\|)[^;]*;"
+                       r"|^[^\n;]*\? [^;]*;", re.M)
+COMMENT = re.compile(r"/\*.*?\*/", re.S)
 DOCUMENT = os.path.join(ROOT, "docs", "MEMORY_MODEL.md")
 EXECUTIONS = "2000000"
 
@@ -199,8 +213,62 @@ def misplaced():
         yield "MEMORY_MODEL.md has no rows"
 
 
+def touched(every, path, text):
+    """The numbers of the lines of a file that some mutant changes: what of its
+    old text is not in the new one."""
+    lines = set()
+    for mutant in every:
+        for edited, old, new in mutant.edits:
+            if edited != path:
+                continue
+            start = mutants.pattern(old).search(text)
+            if not start:
+                continue
+            first = text.count("\n", 0, start.start())
+            before = [" ".join(line.split())
+                      for line in start.group().splitlines()]
+            after = [" ".join(line.split()) for line in new.splitlines()]
+            for tag, low, high, _, _ in difflib.SequenceMatcher(
+                    None, before, after, autojunk=False).get_opcodes():
+                if tag != "equal":
+                    lines.update(range(first + low, first + max(high, low + 1)))
+    return lines
+
+
+def without_mutant():
+    """{(file, words of the line)} of the table of those."""
+    with open(DOCUMENT, encoding="utf-8") as file:
+        return set(re.findall(r"^\| `([\w/.]+)` \| `([^`]+)` \|", file.read(),
+                              re.M))
+
+
+def unbroken(every):
+    """Operations and conditions that no mutant changes."""
+    excused = without_mutant()
+    used = set()
+    for path in LOCK_FREE:
+        with open(os.path.join(ROOT, path), encoding="utf-8") as file:
+            text = file.read()
+        code = COMMENT.sub(lambda m: re.sub(r"[^\n]", " ", m.group()), text)
+        lines = touched(every, path, text)
+        for wanted, beyond in ((ORDERED, 1), (CONDITION, 2)):
+            for match in wanted.finditer(code):
+                first = code.count("\n", 0, match.start())
+                last = code.count("\n", 0, match.end())
+                words = " ".join(code.splitlines()[first].split())
+                if lines.intersection(range(first, last + beyond)):
+                    continue
+                if (path, words) in excused:
+                    used.add((path, words))
+                    continue
+                yield "%s:%d: no mutant changes: %s" % (path, first + 1, words)
+    for path, words in sorted(excused - used):
+        yield "MEMORY_MODEL.md excuses what is not there: %s %s" % (path, words)
+
+
 def apply(every):
     problems = list(undocumented(every)) + list(misplaced())
+    problems += unbroken(every)
     for mutant in every:
         try:
             mutant.applied(ROOT)

@@ -104,6 +104,8 @@ static void test_clear(void *context, void *start, size_t size_bytes)
 	assert(offset % PAGE_BYTES == 0 && size_bytes % PAGE_BYTES == 0);
 	for (uint64_t i = 0; i < size_bytes / PAGE_BYTES; i++)
 		assert(range->is_committed[offset / PAGE_BYTES + i]);
+	if (p->locked)
+		return;
 	if (madvise(start, size_bytes, MADV_DONTNEED) != 0) {
 		perror("test pages: madvise");
 		abort();

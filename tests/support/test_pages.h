@@ -29,6 +29,7 @@ struct test_pages {
 	uint64_t fail_commit; /* this call from now fails; 0: none */
 	uint64_t fail_reserve; /* likewise */
 	bool recovered; /* a commit may come that was made before a death */
+	bool locked; /* nothing can be cleared */
 	bool read_only; /* the first one's new pages cannot be written yet */
 };
 
