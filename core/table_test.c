@@ -300,6 +300,28 @@ static void g2_a_guess_while_the_segment_moves(void **state)
 	bare_deinit(&b);
 }
 
+static void what_its_owner_sees_of_a_slot(void **state)
+{
+	struct owner owner = { .id = 5 };
+	struct handle handle;
+	struct slot *slot;
+	struct bare b;
+
+	(void)state;
+	bare_init(&b, 1);
+	handle = create(&b, &owner, KIND_RESOURCE);
+	slot = slot_at(&b.region, handle_index(handle));
+	assert_ptr_equal(table_pin(&b.region, 5, handle), slot);
+	assert_true(slot_is(slot, SLOT_LIVE, KIND_RESOURCE));
+	assert_false(slot_is(slot, SLOT_LIVE, KIND_DEVICE));
+	table_unpin(slot);
+	table_retire(slot);
+	assert_false(slot_is(slot, SLOT_LIVE, KIND_RESOURCE));
+	assert_true(slot_is(slot, SLOT_RETIRED, KIND_RESOURCE));
+	assert_true(table_try_reclaim(&b.region, &owner, handle_index(handle)));
+	bare_deinit(&b);
+}
+
 static void g3_a_pin_keeps_the_slot(void **state)
 {
 	struct owner owner = { .id = 5 };
@@ -954,6 +976,7 @@ int main(void)
 		cmocka_unit_test(g1_a_guess_of_what_is_not_published),
 		cmocka_unit_test(g2_only_the_owner_touches_a_slot),
 		cmocka_unit_test(g2_a_guess_while_the_segment_moves),
+		cmocka_unit_test(what_its_owner_sees_of_a_slot),
 		cmocka_unit_test(g3_a_pin_keeps_the_slot),
 		cmocka_unit_test(g4_each_step_exactly_once),
 		cmocka_unit_test(g5_a_failed_reserve),
