@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Model: a segment goes from one owner to another and back, by the depot, and
- * each lets its slot live once. A third thread looks the slot up for either of
+ * each lets its slot live once; one time its memory goes, too. A third thread looks the slot up for either of
  * them, with the handles that they tell and with ones that it makes up, pins it
  * or does not, while the segment may go anywhere. The texts of core/owned.h,
  * core/control.h and core/depot.h are what ships.
@@ -25,6 +25,7 @@
 #include "models/main.h"
 
 enum { SEGMENT = 1, INDEX = 5, LIVES = 3, OWNERS = 2, LOOKS = 3 };
+enum { GENERATIONS = LIVES + 1 };
 
 /*
  * Who reads under a pin, too, or only looks at the words. A PUBLISH that is too
@@ -47,7 +48,8 @@ struct owner_moves : rl::test_suite<owner_moves<reads>, OWNERS + 1> {
 	atomic_u64 told[OWNERS + 1];
 	atomic_u32 dead[OWNERS + 1];
 	/* Whose each generation was. No thread knows that: it is the truth. */
-	uint32_t truth[LIVES + 1];
+	uint32_t truth[GENERATIONS + 1];
+	bool cleared;
 
 	void before()
 	{
@@ -61,8 +63,24 @@ struct owner_moves : rl::test_suite<owner_moves<reads>, OWNERS + 1> {
 			told[i]($) = 0;
 			dead[i]($) = 0;
 		}
-		for (uint32_t g = 0; g <= LIVES; g++)
+		for (uint32_t g = 0; g <= GENERATIONS; g++)
 			truth[g] = 0;
+		cleared = false;
+	}
+
+	uint32_t generation()
+	{
+		return control_generation(control($).load(rl::mo_relaxed));
+	}
+
+	/* As a segment that is nobody's loses its memory, and gets it back. */
+	void clear()
+	{
+		uint32_t beyond = generation() + 1;
+
+		control($).store(0, rl::mo_relaxed);
+		control_init(&control, beyond);
+		cleared = true;
 	}
 
 	void adopt(uint32_t id)
@@ -72,6 +90,8 @@ struct owner_moves : rl::test_suite<owner_moves<reads>, OWNERS + 1> {
 		while (depot_pop(&depot, links) != SEGMENT)
 			backoff.yield($);
 		RL_ASSERT(owned_by(&owner) == 0);
+		if (!cleared && rl::rand(2) == 0)
+			clear();
 		owned_adopt(&owner, id);
 		whose($) = id;
 	}
@@ -83,21 +103,33 @@ struct owner_moves : rl::test_suite<owner_moves<reads>, OWNERS + 1> {
 		owned_give(&owner, &depot, links, SEGMENT);
 	}
 
+	/* In one step if nobody is in the way, or in two. */
+	void end(uint32_t id, uint32_t g)
+	{
+		rl::linear_backoff backoff;
+
+		if (rl::rand(2) == 0 &&
+		    control_try_end(&control) == RECLAIM_FREE) {
+			dead[id]($).store(g, rl::mo_release);
+			return;
+		}
+		control_retire(&control);
+		dead[id]($).store(g, rl::mo_release);
+		while (control_try_reclaim(&control) != RECLAIM_FREE)
+			backoff.yield($);
+	}
+
 	void live(uint32_t id)
 	{
-		uint32_t g = control_generation(control($).load(rl::mo_relaxed));
+		uint32_t g = generation();
 		struct handle handle = handle_make(g, KIND_DEVICE, INDEX);
-		rl::linear_backoff backoff;
 
 		field($) = g;
 		truth[g] = id;
 		RL_ASSERT(control_publish(&control, KIND_DEVICE) == g);
 		told[id]($).store(handle.value, rl::mo_relaxed);
 		RL_ASSERT(owned_peek(&owner, id, &control, handle));
-		control_retire(&control);
-		dead[id]($).store(g, rl::mo_release);
-		while (control_try_reclaim(&control) != RECLAIM_FREE)
-			backoff.yield($);
+		end(id, g);
 		field($) = 0;
 	}
 
@@ -143,7 +175,7 @@ struct owner_moves : rl::test_suite<owner_moves<reads>, OWNERS + 1> {
 	{
 		for (uint32_t i = 0; i < LOOKS; i++) {
 			uint32_t id = 1 + rl::rand(OWNERS);
-			uint32_t guess = 1 + rl::rand(LIVES);
+			uint32_t guess = 1 + rl::rand(GENERATIONS);
 
 			if (rl::rand(2) == 0)
 				peek(id);
@@ -163,7 +195,7 @@ struct owner_moves : rl::test_suite<owner_moves<reads>, OWNERS + 1> {
 	{
 		RL_ASSERT(owner($).load(rl::mo_relaxed) == 0);
 		RL_ASSERT(control($).load(rl::mo_relaxed) ==
-			  control_make(LIVES + 1, SLOT_FREE));
+			  control_make(LIVES + 1 + cleared, SLOT_FREE));
 		RL_ASSERT(depot_top(&depot) == SEGMENT);
 	}
 };
