@@ -35,14 +35,13 @@
 
 #include <pthread.h>
 #include <sched.h>
-#include <signal.h>
 #include <stdalign.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "core/table.h"
 #include "tests/support/random.h"
 #include "tests/support/seat.h"
+#include "tests/torture/interrupts.h"
 
 /* Stages of a life at which the owner may tell of it. */
 enum stage { COMING, PRESENT, GOING, STAGES };
@@ -55,8 +54,6 @@ enum {
 	MET = 2, /* readers that must have begun at one stage of a life */
 	TELL_PERCENT = 50, /* of the other stages are told of */
 	YIELD_PERCENT = 15, /* of places where others may run */
-	INTERRUPT_NS = 100000, /* between two turns of the timer */
-	INTERRUPT_YIELDS = 4, /* so that others get on with it */
 	REMOTE_PERCENT = 25, /* of lives that a reader reclaims */
 	EXCHANGE = 16, /* lives of one owner in a row */
 	ENOUGH = UINT32_MAX, /* told at the end of a round */
@@ -109,46 +106,6 @@ static void let_others_run(struct random *random)
 {
 	if (random_chance(random, YIELD_PERCENT))
 		sched_yield();
-}
-
-/* ---- Interrupts ---- */
-
-/* Wherever a reader is, also between two instructions of the table, others
- * have a turn: with one processor nothing else does that. */
-static void interrupt(int signal)
-{
-	(void)signal;
-	for (int i = 0; i < INTERRUPT_YIELDS; i++)
-		sched_yield();
-}
-
-static void hear_interrupts(int how)
-{
-	sigset_t set;
-
-	sigemptyset(&set);
-	sigaddset(&set, SIGALRM);
-	assert_int_equal(pthread_sigmask(how, &set, NULL), 0);
-}
-
-/* They come to whoever runs and does not block them. */
-static timer_t begin_interrupts(void)
-{
-	const struct timespec often = { .tv_nsec = INTERRUPT_NS };
-	struct sigevent event = { .sigev_notify = SIGEV_SIGNAL,
-				  .sigev_signo = SIGALRM };
-	struct sigaction action = { .sa_handler = interrupt,
-				    .sa_flags = SA_RESTART };
-	timer_t timer;
-
-	hear_interrupts(SIG_BLOCK);
-	assert_int_equal(sigaction(SIGALRM, &action, NULL), 0);
-	assert_int_equal(timer_create(CLOCK_MONOTONIC, &event, &timer), 0);
-	assert_int_equal(timer_settime(timer, 0,
-				       &(struct itimerspec){ often, often },
-				       NULL),
-			 0);
-	return timer;
 }
 
 /* ---- A reader ---- */
@@ -229,7 +186,7 @@ static void *read_all(void *argument)
 	struct round *round = reader->round;
 	uint32_t before = 0, left = 0, told;
 
-	hear_interrupts(SIG_UNBLOCK);
+	interrupts_allow(true);
 	pthread_barrier_wait(&round->start);
 	while ((told = load_relaxed_u32(&round->told)) != ENOUGH) {
 		read_mail(reader);
@@ -484,7 +441,7 @@ static void g1_g2_g3_g4_g6_every_history_has_an_order(void **state)
 {
 	static struct round round;
 	struct tally tally = { 0 };
-	timer_t timer = begin_interrupts();
+	timer_t timer = interrupts_begin();
 
 	(void)state;
 	for (uint64_t seed = 1; !is_enough(&tally); seed++) {
@@ -492,7 +449,7 @@ static void g1_g2_g3_g4_g6_every_history_has_an_order(void **state)
 			break;
 		run_round(&round, seed, &tally);
 	}
-	assert_int_equal(timer_delete(timer), 0);
+	interrupts_end(timer);
 	print_tally(&tally);
 	assert_true(is_enough(&tally));
 	assert_true(tally.found > tally.lookups / 5);

@@ -8,7 +8,9 @@
  * Each of WORKERS threads has an owner of its own. It creates, retires, and
  * gives half of its retire records to the next worker, who reclaims those
  * slots remotely. Now and then it waits for all of them, gives its segments to
- * the depot and goes on with whatever it finds there. One thread more keeps the
+ * the depot and goes on with whatever it finds there. Between two creates it
+ * looks up and pins something of its own that lives, and must find it (G2 and
+ * G3: nobody else ends it, or takes the segment). One thread more keeps the
  * depot stocked, takes memory away, and is the only one that grows the table.
  * Readers look up and pin what was told last and what was told long ago.
  *
@@ -16,6 +18,10 @@
  * must be that one (table G3). A handle whose end was told is never found (G1).
  * At the end nothing is live, all bits are free and each segment is in one
  * place (G4, G6, depot G1, remote G1).
+ *
+ * Then a relay: fewer segments than owners, each of whom takes one as soon as
+ * it is in the depot, makes one object there, finds it, and leaves, with a
+ * timer that interrupts them anywhere.
  */
 #include "core/table.h"
 
@@ -25,6 +31,7 @@
 
 #include "tests/support/random.h"
 #include "tests/support/seat.h"
+#include "tests/torture/interrupts.h"
 
 enum {
 	WORKERS = 2,
@@ -32,6 +39,8 @@ enum {
 	PLACES = 512, /* objects that a worker has at a time */
 	ABANDON_EVERY = 20000,
 	MAIL = 4096, /* retire records on their way to one worker */
+	RUNNERS = 4,
+	BATONS = 2, /* segments */
 };
 
 static uint64_t creates = 500000; /* of each worker */
@@ -53,6 +62,7 @@ struct worker {
 	atomic_u64 told[PLACES]; /* without order: the table has to do it */
 	atomic_u64 ended; /* one whose end is complete */
 	uint64_t remote, kept_back;
+	uint64_t own, lost; /* looks at what is his, and those that missed */
 };
 
 struct hall {
@@ -136,6 +146,28 @@ static struct handle begin(struct worker *w)
 	return handle;
 }
 
+/* An owner finds what lives and is his, and by a pin, too. */
+static bool finds(const struct region *region, uint32_t owner,
+		  struct handle handle)
+{
+	struct slot *slot = slot_at(region, handle_index(handle));
+
+	if (table_peek(region, owner, handle) != slot ||
+	    table_pin(region, owner, handle) != slot)
+		return false;
+	table_unpin(slot);
+	return true;
+}
+
+/* One of those that are this worker's. */
+static void find_own(struct worker *w, uint32_t place)
+{
+	if (w->live[place].value == 0)
+		return;
+	w->own++;
+	w->lost += !finds(&w->hall->bare.region, w->owner.id, w->live[place]);
+}
+
 /* Everything goes; what others reclaim is waited for, and collected. */
 static void leave(struct worker *w)
 {
@@ -173,6 +205,8 @@ static void *work(void *argument)
 			end(w, w->live[i], random_chance(&random, 50));
 		w->live[i] = begin(w);
 		store_relaxed_u64(&w->told[i], w->live[i].value);
+		find_own(w, i);
+		find_own(w, random_below(&random, PLACES));
 		if (n % 16 == 0)
 			read_mail(w);
 		if (n % ABANDON_EVERY == ABANDON_EVERY - 1)
@@ -286,7 +320,7 @@ static void g1_g3_g4_g6_workers(void **state)
 {
 	static struct hall hall;
 	pthread_t readers[READERS], tender;
-	uint64_t remote = 0, kept_back = 0;
+	uint64_t remote = 0, kept_back = 0, own = 0, lost = 0;
 
 	(void)state;
 	bare_init(&hall.bare, 1);
@@ -307,6 +341,8 @@ static void g1_g3_g4_g6_workers(void **state)
 		pthread_join(hall.workers[i].thread, NULL);
 		remote += hall.workers[i].remote;
 		kept_back += hall.workers[i].kept_back;
+		own += hall.workers[i].own;
+		lost += hall.workers[i].lost;
 	}
 	atomic_store(&hall.stop, 1);
 	pthread_join(tender, NULL);
@@ -322,14 +358,104 @@ static void g1_g3_g4_g6_workers(void **state)
 	assert_int_equal(hall.wrong, 0);
 	assert_int_equal(hall.resurrected, 0);
 	assert_true(remote > 0 && hall.trimmed > 0 && hall.pinned > 0);
+	assert_true(own >= creates * WORKERS);
+	assert_int_equal(lost, 0);
 	expect_all_at_home(&hall);
 	bare_deinit(&hall.bare);
+}
+
+/* ---- The relay ---- */
+
+struct runner {
+	pthread_t thread;
+	struct relay *relay;
+	struct owner owner;
+	struct handle last;
+	uint64_t passed, lost; /* segments from others, objects not found */
+};
+
+struct relay {
+	struct bare bare;
+	struct runner runners[RUNNERS];
+	atomic_u32 started;
+};
+
+/* One object in whatever segment comes; what lives is found. */
+static void run_turn(struct runner *r, struct random *random)
+{
+	struct region *region = &r->relay->bare.region;
+	struct handle handle;
+	uint32_t index;
+
+	while (table_reserve_stocked(region, &r->owner, 1) != 0)
+		sched_yield();
+	index = table_take(region, &r->owner);
+	handle = table_publish(region, index, KIND_ALLOCATION);
+	r->passed += handle_index(r->last) != index ||
+		     handle_generation(r->last) + 1 !=
+			     handle_generation(handle);
+	r->last = handle;
+	if (random_chance(random, 10))
+		sched_yield();
+	r->lost += !finds(region, r->owner.id, handle);
+	table_retire(slot_at(region, index));
+	while (!table_try_reclaim(region, &r->owner, index))
+		r->lost++; /* nobody else pins */
+	table_abandon(region, &r->owner);
+	if (random_chance(random, 10))
+		sched_yield();
+}
+
+static void *run(void *argument)
+{
+	struct runner *r = argument;
+	struct random random = { r->owner.id };
+
+	interrupts_allow(true);
+	atomic_fetch_add(&r->relay->started, 1);
+	while (atomic_load(&r->relay->started) < RUNNERS)
+		sched_yield();
+	for (uint64_t n = 0; n < creates; n++)
+		run_turn(r, &random);
+	return NULL;
+}
+
+static void g2_g3_whose_segment_it_is_finds_it(void **state)
+{
+	static struct relay relay;
+	timer_t timer = interrupts_begin();
+	uint64_t passed = 0, lost = 0;
+
+	(void)state;
+	bare_init(&relay.bare, 1);
+	assert_int_equal(table_stock(&relay.bare.region, BATONS), 0);
+	for (uint32_t i = 0; i < RUNNERS; i++) {
+		relay.runners[i].relay = &relay;
+		relay.runners[i].owner.id = i + 1;
+	}
+	for (uint32_t i = 0; i < RUNNERS; i++)
+		start(&relay.runners[i].thread, run, &relay.runners[i]);
+	for (uint32_t i = 0; i < RUNNERS; i++) {
+		pthread_join(relay.runners[i].thread, NULL);
+		passed += relay.runners[i].passed;
+		lost += relay.runners[i].lost;
+	}
+	interrupts_end(timer);
+	print_message("%llu turns, %llu segments passed on, %llu objects not "
+		      "found\n",
+		      (unsigned long long)creates * RUNNERS,
+		      (unsigned long long)passed, (unsigned long long)lost);
+	assert_int_equal(lost, 0);
+	assert_true(passed >= creates / 100);
+	assert_int_equal(table_depot_count(&relay.bare.region), BATONS);
+	bare_deinit(&relay.bare);
 }
 
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(g1_g3_g4_g6_workers),
+		cmocka_unit_test(g2_g3_whose_segment_it_is_finds_it),
 	};
 
 	if (argc > 1)
