@@ -21,9 +21,9 @@
  * between any two instructions: so operations meet on one processor, too.
  *
  * The test goes on until as many histories as it was asked for had three
- * threads in them, in three of five of these a lookup met a change that another
- * thread made, and in one of four two threads' lookups met; and fails if that
- * takes a quarter more than it should.
+ * threads in them, and in three of five of all a lookup met a change that
+ * another thread made, and in one of four two threads' lookups met. It fails if
+ * it takes a quarter more of them.
  *
  * Some lives are reclaimed by a reader, remotely. Every few lives the segment
  * goes to another owner by the depot.
@@ -433,8 +433,8 @@ static void print_tally(const struct tally *t)
  * In two of three lives the stage of the meeting is within a change. */
 static bool is_enough(const struct tally *t)
 {
-	return t->three >= histories && t->met_change >= histories / 5 * 3 &&
-	       t->met_lookup >= histories / 4;
+	return t->three >= histories && t->met_change >= t->histories / 5 * 3 &&
+	       t->met_lookup >= t->histories / 4;
 }
 
 static void g1_g2_g3_g4_g6_every_history_has_an_order(void **state)
