@@ -80,8 +80,8 @@ static inline uint64_t exchange_acquire_u64(atomic_u64 *word, uint64_t value)
 }
 
 /* A compare-and-swap that fails says in *expected what it found; a weak one
- * may fail for nothing. Only one whose loop goes on reading behind what it
- * found needs an order then. */
+ * may fail for nothing. Only one that reads or writes behind what it found
+ * needs an order then. */
 static inline bool cas_strong_relaxed_u64(atomic_u64 *word, uint64_t *expected,
 					  uint64_t desired)
 {
@@ -95,6 +95,24 @@ static inline bool cas_strong_acquire_u64(atomic_u64 *word, uint64_t *expected,
 {
 	return atomic_compare_exchange_strong_explicit(word, expected, desired,
 						       memory_order_acquire,
+						       memory_order_relaxed);
+}
+
+/* C11 wants the order of a failure to be no stronger than that of a success. */
+static inline bool cas_strong_acquire_both_u64(atomic_u64 *word,
+					       uint64_t *expected,
+					       uint64_t desired)
+{
+	return atomic_compare_exchange_strong_explicit(word, expected, desired,
+						       memory_order_acquire,
+						       memory_order_acquire);
+}
+
+static inline bool cas_strong_release_u64(atomic_u64 *word, uint64_t *expected,
+					  uint64_t desired)
+{
+	return atomic_compare_exchange_strong_explicit(word, expected, desired,
+						       memory_order_release,
 						       memory_order_relaxed);
 }
 

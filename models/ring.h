@@ -26,6 +26,7 @@
 struct watched_u64 {
 	rl::var<uint64_t> plain;
 	rl::atomic<uint64_t> word;
+	bool is_unwatched; /* what is stored now may be read meanwhile */
 };
 
 static uint64_t atomic_load_explicit(const watched_u64 *w,
@@ -44,7 +45,7 @@ static void atomic_store_explicit(watched_u64 *w, uint64_t value,
 				  rl::memory_order order,
 				  rl::debug_info_param where)
 {
-	if (order != rl::mo_relaxed) {
+	if (order != rl::mo_relaxed || w->is_unwatched) {
 		w->word.store(value, order, where);
 		return;
 	}
@@ -208,6 +209,7 @@ struct both_ends {
 
 	void zero_word(atomic_u64 *word)
 	{
+		word->is_unwatched = false;
 		word->plain($) = 0;
 		word->word.store(0, rl::mo_relaxed, $);
 	}

@@ -74,15 +74,17 @@ bool offers_make(struct ring_offers *offers, uint32_t entry, uint64_t until_ns)
 bool offers_withdraw(struct ring_offers *offers, uint32_t entry,
 		     uint64_t until_ns)
 {
-	/* Relaxed: who takes it writes nothing for us to read. */
-	return cas_strong_relaxed_u64(&offers->entries[entry].until_ns,
-				      &until_ns, OFFER_NONE);
+	/* order OFFER-TAKEN: when it fails, the daemon has read the handle, and
+	 * the entry may have another one. Nothing hangs on it when it does
+	 * not. */
+	return cas_strong_acquire_both_u64(&offers->entries[entry].until_ns,
+					   &until_ns, OFFER_NONE);
 }
 
 bool offers_is_taken(const struct ring_offers *offers, uint32_t entry)
 {
-	/* Relaxed: a guess, withdrawing decides. */
-	return load_relaxed_u64(&offers->entries[entry].until_ns) ==
+	/* order OFFER-TAKEN: as if withdrawing had failed. */
+	return load_acquire_u64(&offers->entries[entry].until_ns) ==
 	       OFFER_TAKEN;
 }
 
@@ -107,11 +109,13 @@ static uint32_t take_one(struct ring_offer *offer, uint64_t now_ns,
 		return 0;
 	}
 	/* Read before it is taken: afterwards the entry may soon have another
-	 * one. If it has one now, that has another time, or none. */
+	 * one. It may have one already if the offer was withdrawn since the
+	 * load; one that was made after that ends after now, so that this one
+	 * is not taken. */
 	*ret_handle = load_relaxed_u64(&offer->handle);
-	/* Relaxed: what was to be seen is, since the load; and the client only
-	 * wants to know which. */
-	return cas_strong_relaxed_u64(&offer->until_ns, &until_ns, OFFER_TAKEN);
+	/* order OFFER-TAKEN: the handle has been read before the client finds
+	 * that it may write another one. */
+	return cas_strong_release_u64(&offer->until_ns, &until_ns, OFFER_TAKEN);
 }
 
 uint32_t offers_take(struct ring_offers *offers, uint64_t now_ns,

@@ -38,10 +38,12 @@ struct ring_offers {
 
 /* ---- The client's end. Any thread, one for each entry at a time ---- */
 
-/* Gives an entry to an allocation. One caller at a time. */
+/* Gives an entry to an allocation: one that had none, or whose offer was
+ * withdrawn or is known to be taken. One caller at a time. */
 void offers_name(struct ring_offers *offers, uint32_t entry, uint64_t handle);
 
-/* Offers it, until a time that is neither 0 nor UINT64_MAX. True: ring. */
+/* Offers it, until a time that has not come and is not UINT64_MAX. True:
+ * ring. */
 bool offers_make(struct ring_offers *offers, uint32_t entry, uint64_t until_ns);
 
 /* Takes it back; until_ns as it was given. False: it is too late, the daemon
