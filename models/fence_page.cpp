@@ -10,6 +10,7 @@
  *  M12 A value that is read by a tag is one of that fence.
  *  M13 It never goes back.
  *  M14 What was written before a signal is visible to whoever reads its value.
+ *  M22 When both have signalled, the value is the greater of theirs.
  */
 #define TENURE_MODEL
 #include <relacy/relacy.hpp>
@@ -44,6 +45,7 @@ struct fence_page_model : rl::test_suite<fence_page_model, 3> {
 		fence_page_raise(&page, ENTRY, MAKER);
 		while (ended.load(rl::mo_acquire, $) == 0)
 			backoff.yield($);
+		RL_ASSERT(fence_page_look(&page, ENTRY) == DAEMON);
 		fence_page_begin(&page, ENTRY, NEXT);
 		fence_page_publish(&page, ENTRY, 2);
 	}

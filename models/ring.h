@@ -125,6 +125,13 @@ static uint32_t late_fq_head_look(const struct ring *ring)
 }
 #define ring_fq_head_look late_fq_head_look
 #endif
+#ifdef MODEL_LOOK_EARLY /* a model whose look need not wait for the sequence */
+static bool has_looked;
+static void early_client_need_set(struct ring *ring, uint32_t need);
+static uint32_t early_cq_tail_look(const struct ring *ring);
+#define ring_client_need_set early_client_need_set
+#define ring_cq_tail_look early_cq_tail_look
+#endif
 
 #include "core/ring/offers.c"
 #include "core/ring/ring_client.c"
@@ -133,6 +140,8 @@ static uint32_t late_fq_head_look(const struct ring *ring)
 #undef ring_fq_need_store
 #undef ring_fq_need_glance
 #undef ring_fq_head_look
+#undef ring_client_need_set
+#undef ring_cq_tail_look
 
 #include <relacy/stdlib/event.hpp>
 
@@ -246,6 +255,9 @@ struct both_ends {
 			zero_word(&ring.offers.entries[i].handle);
 			zero_word(&ring.offers.entries[i].until_ns);
 		}
+#ifdef MODEL_LOOK_EARLY
+		has_looked = false;
+#endif
 		ring_server_init(&server, &ring);
 		ring_client_init(&client, &ring);
 		bell.init();

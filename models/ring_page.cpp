@@ -5,7 +5,8 @@
  * The maker raises a fence twice, without any request; the daemon sleeps until
  * it has seen both.
  *
- *  M15 A signal wakes a daemon that waits for it.
+ *  M15 A signal wakes a daemon that waits for it, and what the maker wrote
+ *      before is visible behind it.
  */
 #include "models/ring.h"
 
@@ -24,6 +25,7 @@ enum { STEPS = 2, ENTRY = 1 };
 
 struct ring_page : rl::test_suite<ring_page, 2>, both_ends {
 	struct fence_page page;
+	VAR_T(uint32_t) payload;
 
 	void before()
 	{
@@ -32,10 +34,12 @@ struct ring_page : rl::test_suite<ring_page, 2>, both_ends {
 			zero_word(&page.entries[i].tag);
 			zero_word(&page.entries[i].value);
 		}
+		payload($) = 0;
 	}
 
 	void signal()
 	{
+		payload($) = 42;
 		for (uint64_t step = 1; step <= STEPS; step++) {
 			RL_ASSERT(fence_page_raise(&page, ENTRY, step));
 			if (ring_client_is_asked(&ring))
@@ -56,6 +60,7 @@ struct ring_page : rl::test_suite<ring_page, 2>, both_ends {
 			ring_server_unpark(&server);
 			seen = fence_page_look(&page, ENTRY);
 		}
+		RL_ASSERT(payload($) == 42);
 	}
 
 	void thread(unsigned int number)
