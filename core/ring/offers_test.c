@@ -97,6 +97,14 @@ static void g2_rings_for_what_is_due_earlier(void **state)
 	assert_int_equal(look(10 * s, 11 * s), 3);
 	assert_int_equal(handles[0] + handles[1] + handles[2], 1 + 3 + 4);
 	assert_int_equal(look(11 * s, 0), 1);
+	/* The earliest decides, wherever it lies. */
+	for (uint32_t i = 0; i < 3; i++)
+		offers_name(&offers, i, i + 1);
+	offers_make(&offers, 0, 22 * s);
+	offers_make(&offers, 1, 20 * s);
+	offers_make(&offers, 2, 21 * s);
+	assert_int_equal(look(11 * s, 20 * s), 0);
+	assert_int_equal(look(22 * s, 0), 3);
 	/* With none left nobody looks, and the next one rings. */
 	offers_name(&offers, 0, 9);
 	assert_true(offers_make(&offers, 0, 30 * s));

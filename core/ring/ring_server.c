@@ -217,10 +217,8 @@ enum ring_take ring_server_take(struct ring_server *server,
 
 	if (server->sq_tail == server->sq_head)
 		look_at_tails(server);
-	if (server->fault == NULL && !has_work(server)) {
-		server->no_room = false;
+	if (server->fault == NULL && !has_work(server))
 		return RING_TAKE_NONE;
-	}
 	if (has_frees(server))
 		use_timer(server);
 	wanted = (uint32_t)min_u64(server->fq_tail - server->fq_head,
@@ -308,7 +306,8 @@ static void change_sequence(struct ring_server *server)
  * wish, so nothing is kept for later. */
 static void grant_wish(struct ring_server *server, uint32_t wish)
 {
-	if (server->has_refused && wish != server->told && wish != 0) {
+	/* None, 0, is what was told first. */
+	if (server->has_refused && wish != server->told) {
 		server->told = wish;
 		server->tells = true;
 	}
