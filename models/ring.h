@@ -316,14 +316,6 @@ struct both_ends {
 			bell.ring();
 	}
 
-	/* The same for room in a queue. */
-	template <class look> void sleep_unless_room(look something)
-	{
-		ring_client_await_heads(&client);
-		sleep_unless(something);
-		ring_client_forget_heads(&client);
-	}
-
 	/* Sleeps unless the look behind the preparation finds something. */
 	template <class look> void sleep_unless(look something)
 	{
@@ -332,6 +324,22 @@ struct both_ends {
 		if (!something())
 			futex_wait(&ring.header.wake_sequence, sequence);
 		ring_client_sleep_finish(&client);
+	}
+
+	/* The same for room in a queue. Whoever waits for that may find that
+	 * somebody sleeps already. */
+	template <class look> void sleep_unless_room(look something)
+	{
+		bool before = rl::rand(2) == 0;
+
+		if (before)
+			ring_client_await_heads(&client);
+		sleep_unless([&] {
+			if (!before)
+				ring_client_await_heads(&client);
+			return something();
+		});
+		ring_client_forget_heads(&client);
 	}
 
 	void expect_reply(uint64_t number)
