@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Model: a segment goes from one owner to another and back, by the depot, and
- * each lets its slot live once; one time its memory goes, too. A third thread looks the slot up for either of
- * them, with the handles that they tell and with ones that it makes up, pins it
- * or does not, while the segment may go anywhere. The texts of core/owned.h,
- * core/control.h and core/depot.h are what ships.
+ * each lets its slot live once; one time its memory goes, too. A third thread
+ * looks the slot up for either of them, with the handles that they tell and with
+ * ones that it makes up, pins it or does not, while the segment may go anywhere.
+ * The texts of core/owned.h, core/control.h and core/depot.h are what ships.
  *
  *  M1  Who has pinned a slot for an owner has one of his: owned G1. The handle
  *      of another finds nothing, even if it is guessed.
