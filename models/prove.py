@@ -12,7 +12,8 @@ which is a failure of this program, as is a mutant that does not apply or
 compile. With patterns, only those whose names fit one.
 
 Lines "test: SOURCE..." instead name a test with threads of its own, or none,
-and what it needs; they are compiled together, and it must fail. With lines of
+and what it needs; they are compiled together, and it must fail, called with what
+a line "arguments: ..." says. With lines of
 both, both must notice.
 
 Every line of docs/MEMORY_MODEL.md that names a mutant in `models/mutants` must
@@ -73,6 +74,8 @@ class Mutant(mutants.Mutant):
         tests = re.findall(r"^test: (.+)\n", text, re.M)
         self.model = model.group(1) if model else ""
         self.sources = " ".join(tests).split()
+        self.arguments = " ".join(
+            re.findall(r"^arguments: (.+)\n", text, re.M)).split()
         self.rows = self.tests = ["-"]
         self.ways = [in_model] * bool(model) + [in_test] * bool(tests)
         super().__init__(path)
@@ -140,7 +143,7 @@ def in_test(_, folder, mutant):
                 "-lcmocka", "-lpthread", "-o", program)
     if built.returncode != 0:
         raise mutants.Failure(built.stdout)
-    return run("timeout", TEST_SECONDS, program)
+    return run("timeout", TEST_SECONDS, program, *mutant.arguments)
 
 
 def passes(command, folder, mutant):
