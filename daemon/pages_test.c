@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -43,7 +44,8 @@ static void test_clear_locked(void **state)
 	pages_mmap(&pages);
 	start = pages.reserve(pages.context, RESERVED);
 	assert_int_equal(pages.commit(pages.context, start, 4096), 0);
-	if (mlock(start, 4096) != 0)
+	/* Not mlock(): under ASan that does nothing. */
+	if (syscall(SYS_mlock, start, 4096) != 0)
 		skip();
 	start[0] = 1;
 	pages.clear(pages.context, start, 4096);
