@@ -29,7 +29,8 @@
  * acquired what its publisher did before, the adoption too (order PUBLISH),
  * and nobody leaves a segment before he has reclaimed its slots, which waits
  * for the unpin (order UNPIN). The word is the publisher's from the one to the
- * other, and none of its own accesses needs an order.
+ * other, and none of its own accesses needs an order: that one adopts after the
+ * last has left is the depot's (order DEPOT).
  *
  * A peek leaves nothing behind that a second look could rely on: the segment
  * may have come back meanwhile. Who wants to decide about a handle that may be
@@ -46,8 +47,8 @@
  *  G2  Who is not the segment's owner does not touch the slot.
  *  G3  A peek for an owner finds nothing by a handle of his that is retired,
  *      wherever the segment has gone.
- *  G4  An owner finds what he has published: who has left does not name
- *      himself, nor nobody, over the next one.
+ *  G4  An owner finds what he has published: who has left does not wipe the
+ *      next one's name.
  *
  * Progress: wait-free, but for what control_pin() says. This is the text that
  * models/ checks: it must compile as C++, too.
