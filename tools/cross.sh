@@ -62,7 +62,9 @@ cmake -S . -B "$folder/build" -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo \
 	cat "$folder/log" >&2
 	exit 1
 }
-cmake --build "$folder/build" -j"${TENURE_JOBS:-2}" --target core_tests
-# Thousands of deaths, or threads, are not for an emulator.
+cmake --build "$folder/build" -j"${TENURE_JOBS:-2}" --target core_tests \
+	core_table_threads torture_stale torture_history torture_workers
+# Thousands of deaths are not for an emulator, nor a million histories.
 ctest --test-dir "$folder/build" --output-on-failure --no-tests=error \
-	-R '^core_' -LE long -E '^core_(table_threads|killed)$'
+	-R '^(core_.*|torture_(stale|history|workers))$' -LE long \
+	-E '^core_killed$'
